@@ -1,0 +1,12 @@
+"""Red cell dynamics in shear flow: from video to the tank-treading marker (Darrin et al., Sci. Rep. 13:745, 2023)."""
+
+from pathlib import Path
+
+__version__ = "0.1.0"
+
+#: The checkout: profiles, notebooks and reported numbers are read from here (the package is installed editable).
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class RbcError(Exception):
+    """Bad input or a step that cannot go on: one line that says what is wrong, where, and what to do."""

@@ -1,0 +1,131 @@
+"""`Sequences`: labelled film strips of single cells, in memory and on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rbc import RbcError
+from rbc.paper import FRAME_PX, LABELS, SPLITS
+
+COLUMNS = ("name", "label", "acquisition", "patient", "split", "start", "length")
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """N sequences over one block of frames.
+
+    Attributes
+    ----------
+    frames : (n_frames_total, 31, 31) uint8, grey levels; in memory or memory-mapped
+    index : one row a sequence: name (unique), label, acquisition, patient, split,
+        start (first row in `frames`) and length (number of frames)
+    meta : source, version, ``simulated`` (bool) and, once saved, ``sha256`` of frames and index
+    """
+
+    frames: np.ndarray
+    index: pd.DataFrame
+    meta: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.frames.dtype != np.uint8 or self.frames.shape[1:] != (FRAME_PX, FRAME_PX):
+            raise RbcError(f"frames are {self.frames.dtype} {self.frames.shape}: expected uint8 (n, 31, 31)")
+        if missing := [c for c in COLUMNS if c not in self.index]:
+            raise RbcError(f"the index of the sequences lacks the columns {', '.join(missing)}")
+        _check_values(self.index, len(self.frames))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """Frames of sequence i: (length, 31, 31) uint8, a view."""
+        start, length = self.index["start"].iat[i], self.index["length"].iat[i]
+        return self.frames[start : start + length]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether these cells were simulated; every page, figure and table that shows them must say so."""
+        return bool(self.meta["simulated"])
+
+    def select(self, mask: np.ndarray) -> Sequences:
+        """The sequences where `mask` ((N,) bool) is true; frames are shared, not copied."""
+        return Sequences(self.frames, self.index[np.asarray(mask)].reset_index(drop=True), self.meta)
+
+    def save(self, folder: Path) -> None:
+        """Write frames.npy, index.parquet and meta.json, whole or not at all; only the frames in use are kept."""
+        compact = from_list(list(self), self.index, self.meta)
+        with whole_folder(Path(folder)) as part:
+            np.save(part / "frames.npy", compact.frames)
+            compact.index.to_parquet(part / "index.parquet")
+            meta = {**compact.meta, "sha256": checksum(compact)}
+            (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+
+
+def from_list(strips: list[np.ndarray], rows: pd.DataFrame, meta: dict) -> Sequences:
+    """`Sequences` from N arrays (length, 31, 31) uint8 and N rows (start and length are filled in)."""
+    lengths = np.array([len(s) for s in strips], dtype=np.int64)
+    frames = np.concatenate(strips) if strips else np.zeros((0, FRAME_PX, FRAME_PX), np.uint8)
+    index = rows.reset_index(drop=True).assign(start=np.cumsum(lengths) - lengths, length=lengths)
+    return Sequences(frames, index[list(COLUMNS)], meta)
+
+
+def load(folder: Path) -> Sequences:
+    """Open a folder written by `Sequences.save`, frames memory-mapped.
+
+    Raises `RbcError` where the folder or one of its three files is missing or unreadable.
+    """
+    folder = Path(folder)
+    if not (folder / "meta.json").exists():
+        raise RbcError(f"{folder}: no sequences there (meta.json is missing); make them with rbc data prepare")
+    try:
+        frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+        index = pd.read_parquet(folder / "index.parquet")
+        meta = json.loads((folder / "meta.json").read_text())
+    except (OSError, ValueError) as error:
+        raise RbcError(f"{folder}: damaged sequences ({error}); remove the folder and make them again") from error
+    return Sequences(frames, index, meta)
+
+
+def checksum(sequences: Sequences) -> str:
+    """SHA-256 of the frames and the index, as hex."""
+    digest = hashlib.sha256(np.ascontiguousarray(sequences.frames).data)
+    digest.update(sequences.index.to_csv(index=False).encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block ends well, else goes."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_values(index: pd.DataFrame, n_frames: int) -> None:
+    if index["name"].duplicated().any():
+        raise RbcError(f"sequence {index['name'][index['name'].duplicated()].iat[0]!r} is there twice")
+    for column, allowed in (("label", LABELS), ("split", SPLITS)):
+        unknown = ~index[column].isin(allowed)
+        if unknown.any():
+            row = index[unknown].iloc[0]
+            raise RbcError(f"sequence {row['name']!r}: {column} {row[column]!r} is none of {', '.join(allowed)}")
+    if len(index) and ((index["length"] < 1).any() or (index["start"] + index["length"]).max() > n_frames):
+        raise RbcError("the index of the sequences points outside their frames")
