@@ -1,18 +1,26 @@
-"""Simulated red cells: labelled sequences with ground truth, drawn from the physics of the flow and of the microscope.
+"""Simulated red cells: labelled sequences with ground truth, from the physics of the flow and of the microscope.
 
-A cell is an ellipsoid with a hollow centre, given by one 3 x 3 shape matrix a frame. It turns as Jeffery's (1922) orbits
-or tank-treads as Keller & Skalak (1982), and is imaged as a weak phase object through a defocused, partially coherent
-bright-field transfer function. Axes: x is the flow, y the vorticity, z the gradient of the shear and the line of sight
-("Microfluidics and microscopy" of the paper). No pixel here comes from a real cell.
+A cell is an ellipsoid with a hollow centre, given by one 3 x 3 shape matrix a frame. It turns as in Jeffery (1922)
+or tank-treads as in Keller & Skalak (1982), and is imaged as a weak phase object through a defocused, partially
+coherent bright-field transfer function. Axes: x is the flow, y the vorticity, z the gradient of the shear and the line
+of sight ("Microfluidics and microscopy" of the paper). Intruding cells pass and pull the crop, as they do in the
+authors' tracks. No pixel here comes from a real cell; ranges were set by eye and by the statistics of real ones.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 from scipy import fft
+from tqdm.auto import tqdm
+
+from rbc import RbcError, __version__
+from rbc.paper import FRAME_PX, LABELS, SPLITS
+from rbc.sequences import Sequences, from_list
 
 PX_UM = 0.6  #: size of a pixel, um (830 um / 1376 px)
 SHEAR = 10.0  #: shear rate, 1/s
@@ -23,6 +31,9 @@ CONE = 0.12  #: numerical aperture of the condenser
 PHASE = 0.34  #: rad for each px of path through a cell: 2 pi 0.05 (index step) 0.6 / 0.55
 ABSORPTION = 0.004  #: relative loss for each px of path through a cell
 HOLLOW = 0.55  #: size of the hollow against the size of the cell
+SATURATION = 2.0  #: rad
+LENS = 0.6  #: px, sd of the lens's point spread
+EXPOSURE = 2.2e-3  #: s
 MARGIN = 16  #: px around a patch, so that halos do not wrap round
 Z_STEP = 0.1  #: um, defocus is rounded to this
 K_STEP = 1 / 128  #: step of the table of form factors
@@ -38,11 +49,14 @@ class Optics:
     blur: float = 2.1  #: px a cell moves along x in one exposure
 
 
-def jeffery(n_frames: int, ratio: float, constant: float, phase: float = 0.0, period: float | None = None) -> np.ndarray:
+def jeffery(
+    n_frames: int, ratio: float, constant: float, phase: float = 0.0, period: float | None = None
+) -> np.ndarray:
     """Symmetry axis of a spheroid on a Jeffery orbit: (n_frames, 3) float64 unit vectors (x, y, z).
 
-    `ratio` is thickness over diameter, `constant` the orbit constant C (0 rolls, infinity flips), `phase` the fraction of
-    a period passed at the first frame (0: seen face on), `period` in frames (default (2 pi / shear rate)(r + 1/r)).
+    `ratio` is thickness over diameter, `constant` the orbit constant C (0 rolls, infinity flips), `phase` the
+    fraction of a period passed at the first frame (0: seen face on, 0.25: edge on), `period` in frames (default
+    (2 pi / shear rate)(r + 1/r)).
     Jeffery, Proc. R. Soc. A 102:161 (1922), equations 48 and 49.
     """
     period = 2 * np.pi / SHEAR * (ratio + 1 / ratio) * FPS if period is None else period
@@ -69,8 +83,9 @@ def tank_treading(
 ) -> np.ndarray:
     """Shape matrices (n_frames, 3, 3) in px^2 of a tank-treading ellipsoid, whose projection stays almost constant.
 
-    `semi_axes` in px along its length, its width and its thickness; `heading` (rad) of its length in the picture; it is
-    inclined by 18 degrees to the flow, swings by `swing` (rad) and breathes by `breathing` (fraction) in `period` frames.
+    `semi_axes` in px along its length, its width and its thickness; `heading` (rad) of its length in the picture;
+    it is inclined by 18 degrees to the flow, swings by `swing` (rad) and breathes by `breathing` (fraction) in
+    `period` frames.
     Inclination and swinging: Keller & Skalak 1982; Abkarian, Faivre & Viallat 2007.
     """
     wave = np.sin(2 * np.pi * (phase + np.arange(n_frames) / period))
@@ -116,8 +131,9 @@ def spectrum(
 ) -> np.ndarray:
     """Fourier transform (T, padded H, padded W // 2 + 1) of what `render` gives; those of several cells add up.
 
-    The projection of an ellipsoid has the closed transform V 3 (sin k - k cos k) / k^3 with k = 2 pi sqrt(f' S f), S its
-    projected shape matrix, so the position and the blur are exact at any sub-pixel shift.
+    The projection of an ellipsoid has the closed transform V 3 (sin k - k cos k) / k^3 with k = 2 pi sqrt(f' S f), S
+    its projected shape matrix, so position and blur are exact at any sub-pixel shift. Weak-phase theory makes thick
+    paths too bright: the phase along the longest one is damped as p / sqrt(1 + (p / SATURATION)^2).
     """
     height, width = padded(size)
     fy, fx, squares = _frequencies(height, width)
@@ -128,7 +144,8 @@ def spectrum(
     relief = optics.oblique[0] * fx + optics.oblique[1] * fy[:, None]
     shift_x = np.exp(-2j * np.pi * fx * (centre[:, :1] + width // 2)) * np.sinc(fx * optics.blur)
     shift_y = np.exp(-2j * np.pi * fy * (centre[:, 1:] + height // 2))
-    strength = (optics.gain * volume)[:, None, None] * form
+    chord = 1.5 * volume / (np.pi * np.sqrt(np.linalg.det(shape[:, :2, :2])))  # px, longest path through the cell
+    strength = (optics.gain * volume / np.sqrt(1 + (PHASE * chord / SATURATION) ** 2))[:, None, None] * form
     return (strength * (even + 1j * odd * relief)) * (shift_y[:, :, None] * shift_x[:, None, :])
 
 
@@ -174,7 +191,8 @@ def _transfer(height: int, width: int, z_steps: int) -> tuple[np.ndarray, np.nda
     f2 = (squares[0] + squares[2]).reshape(height, len(fx)) / PX_UM**2  # 1/um^2
     z = z_steps * Z_STEP
     spread = 0.5 * (np.pi * CONE * z) ** 2 * f2 + 0.5 * (np.pi * BANDWIDTH * z * f2) ** 2
-    damping = np.exp(-spread) * np.sinc(fy)[:, None] * np.sinc(fx)
+    lens = 2 * (np.pi * LENS * PX_UM) ** 2 * f2
+    damping = np.exp(-spread - lens) * np.sinc(fy)[:, None] * np.sinc(fx)
     chirp = np.pi * WAVELENGTH * z * f2
     even = (2 * PHASE * np.sin(chirp) - ABSORPTION * np.cos(chirp)) * damping
     return even, 2 * PHASE * np.cos(chirp) * damping
@@ -199,3 +217,314 @@ def _form_tables() -> tuple[np.ndarray, np.ndarray]:
 def _ball(k: np.ndarray) -> np.ndarray:
     safe = np.where(k < 0.05, 1.0, k)
     return np.where(k < 0.05, 1 - k**2 / 10, 3 * (np.sin(safe) - safe * np.cos(safe)) / safe**3)
+
+
+# --- acquisitions: patients, days and the state of the microscope ---
+
+#: Patient, day and number of movies of each split, in the proportions of Table 2 ("Dataset"): 19, 4 and 9 acquisitions
+#: of 4 patients. SD is never trained on (test patient 1); SA is in training on other days (test patient 2).
+MOVIES = {
+    "train": (
+        ("SA", "0112", 3),
+        ("SB", "0203", 4),
+        ("SC", "0310", 3),
+        ("SA", "0126", 3),
+        ("SB", "0217", 3),
+        ("SC", "0324", 3),
+    ),
+    "validation": (("SB", "0414", 3), ("SA", "0421", 1)),
+    "test": (("SD", "0505", 4), ("SA", "0519", 2), ("SA", "0526", 3)),
+}
+PATIENTS = ("SA", "SB", "SC", "SD")
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """One movie: its place in the split and the state of its microscope."""
+
+    background: float  #: grey level
+    noise: float  #: grey levels, sd of a pixel
+    focus: float  #: um above the focus, where its reliable cells are
+    speed: float  #: px/frame of its reliable cells
+    crowd: float  #: intruders for each frame
+    radius: float  #: px, mean of its patient
+    optics: Optics
+
+
+def acquisition_names(split: str) -> list[str]:
+    """Names of all acquisitions of a split, days in turn, e.g. ``SD0505_10s01``."""
+    days = MOVIES[split]
+    return [f"{p}{day}_10s{m:02d}" for m in range(1, 5) for p, day, movies in days if m <= movies]
+
+
+def acquisition(name: str, seed: int) -> Acquisition:
+    """The microscope of the acquisition called `name`; the same for the same seed."""
+    split, number = next((s, acquisition_names(s).index(name)) for s in SPLITS if name in acquisition_names(s))
+    rng = np.random.default_rng([seed, 0, SPLITS.index(split), number])
+    patient = np.random.default_rng([seed, 1, PATIENTS.index(name[:2])])
+    speed = rng.uniform(8, 25)
+    tilt, strength = rng.uniform(0, 2 * np.pi), abs(rng.normal(0, 0.8))
+    return Acquisition(
+        background=rng.uniform(77, 149),
+        noise=rng.normal(2.2, 0.15),
+        focus=rng.normal(4.5, 0.5),
+        speed=speed,
+        crowd=rng.uniform(0.03, 0.06),
+        radius=patient.normal(6.0, 0.2),
+        optics=Optics(
+            gain=60 * rng.lognormal(0, 0.12),
+            oblique=(strength * np.cos(tilt), strength * np.sin(tilt)),
+            blur=speed * EXPOSURE * FPS,
+        ),
+    )
+
+
+# --- one cell's story ---
+
+
+@dataclass(frozen=True)
+class Story:
+    """A cell over T frames, before anything comes in its way."""
+
+    shape: np.ndarray  #: (T, 3, 3) px^2
+    centre: np.ndarray  #: (T, 2) px from the centre of the crop
+    defocus: np.ndarray  #: (T,) um
+    hollow: float
+    speed: float  #: px/frame, as it blurs
+
+    def __len__(self) -> int:
+        return len(self.shape)
+
+
+def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
+    """One simulated sequence of a class: (T, 31, 31) uint8."""
+    length = _length(label, rng)
+    story, crowding = _tell(label, length, scene, rng)
+    size = (FRAME_PX, FRAME_PX)
+    pull = np.zeros((length, 2))
+    others = []
+    for _ in range(rng.poisson(scene.crowd * crowding * (length + 4))):
+        frames, other, pulled = _intruder(length, scene, rng)
+        if len(frames):
+            others.append((frames, other))
+            pull[frames] += pulled
+    spectra = _draw(story, pull, scene, size)
+    for frames, other in others:
+        spectra[frames] += _draw(other, pull[frames], scene, size)
+    return _expose(from_spectrum(spectra, size), scene, rng)
+
+
+def _draw(story: Story, pull: np.ndarray, scene: Acquisition, size: tuple[int, int]) -> np.ndarray:
+    optics = replace(scene.optics, blur=story.speed * EXPOSURE * FPS)
+    return spectrum(story.shape, story.centre - pull, story.defocus, optics, size, story.hollow)
+
+
+def _expose(contrast: np.ndarray, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
+    """Background, flicker of the lamp, noise of the camera and 8 bits."""
+    level = scene.background + rng.normal(0, 0.5) + rng.normal(0, 0.2, (len(contrast), 1, 1))
+    grey = level + contrast + scene.noise * rng.standard_normal(contrast.shape)
+    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+
+
+def _length(label: str, rng: np.random.Generator) -> int:
+    """Frames of a sequence. Both reliable classes share one distribution; the real medians are 32 and 33."""
+    if label != "unreliable":
+        return int(np.clip(np.rint(rng.lognormal(np.log(32.5), 0.33)), 11, 60))
+    fate = rng.random()
+    if fate < 0.08:
+        return int(rng.integers(1, 11))
+    if fate < 0.13:
+        return int(rng.integers(60, 121))
+    return int(np.clip(np.rint(rng.lognormal(np.log(29), 0.38)), 6, 60))
+
+
+def _tell(label: str, length: int, scene: Acquisition, rng: np.random.Generator) -> tuple[Story, float]:
+    """The cell of a sequence and how crowded its surroundings are."""
+    if label == "unreliable":
+        return _unreliable(length, scene, rng)
+    return _reliable(label, length, scene, rng), 1.0
+
+
+def _reliable(label: str, length: int, scene: Acquisition, rng: np.random.Generator) -> Story:
+    shape = (_tank_treader if label == "tank-treading" else _flipper)(length, scene, rng)
+    return Story(
+        shape=shape,
+        centre=rng.normal(0, 0.4, (length, 2)),  # what registration leaves
+        defocus=_drift(length, np.clip(rng.normal(scene.focus, 1.0), 2.2, 8.0), rng),
+        hollow=rng.uniform(0.2, 0.9),
+        speed=scene.speed * rng.uniform(0.8, 1.2),
+    )
+
+
+def _tank_treader(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
+    long = rng.normal(scene.radius, 0.5)
+    return tank_treading(
+        length,
+        (long, long * max(0.45, 1 - abs(rng.normal(0, 0.18))), long * rng.uniform(0.3, 0.55)),
+        heading=rng.choice([0, np.pi / 2]) + rng.normal(0, 0.4),
+        swing=np.deg2rad(rng.uniform(0, 9)),
+        breathing=abs(rng.normal(0, 0.02)),
+        period=rng.uniform(20, 80),
+        phase=rng.random(),
+    )
+
+
+def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
+    """A Jeffery orbit whose edge-on moment lies in the sequence or little outside: mostly a partial, slow tilt."""
+    radius, ratio = rng.normal(scene.radius - 0.3, 0.5), rng.uniform(0.25, 0.55)
+    period = rng.uniform(50, 170)
+    phase = 0.25 - rng.uniform(-0.15, 1.15) * length / period
+    constant = rng.choice([-1, 1]) * rng.lognormal(np.log(1.8), 0.5)
+    return spheroid(jeffery(length, ratio, constant, phase, period), radius, ratio * radius)
+
+
+def _drift(length: int, defocus: float, rng: np.random.Generator) -> np.ndarray:
+    """Depth of a cell in um: it moves a little, smoothly."""
+    return defocus + np.linspace(-0.5, 0.5, length) * rng.normal(0, 0.8)
+
+
+#: What makes a sequence unreliable, and how often.
+UNRELIABLE = {
+    "above focus": 0.46,
+    "below focus": 0.16,
+    "faint": 0.08,
+    "crowded": 0.12,
+    "jumping": 0.09,
+    "cut off": 0.05,
+    "empty": 0.01,
+    "ordinary": 0.03,  # about 3 % of the real ones look reliable
+}
+
+
+def _unreliable(length: int, scene: Acquisition, rng: np.random.Generator) -> tuple[Story, float]:
+    kind = rng.choice(list(UNRELIABLE), p=list(UNRELIABLE.values()))
+    if kind == "jumping":
+        return _jumping(length, scene, rng), 2.0
+    story = _reliable(rng.choice(LABELS[:2]), length, scene, rng)
+    if kind in ("above focus", "below focus", "faint"):
+        return replace(story, defocus=_drift(length, _far(kind, rng), rng)), 1.5
+    if kind == "cut off":
+        away = rng.uniform(9, 16) * _direction(rng)
+        return replace(story, centre=story.centre + away), 1.5
+    if kind == "empty":
+        return replace(story, centre=story.centre + 99.0), 1.5
+    return story, 5.0 if kind == "crowded" else 1.0
+
+
+def _far(kind: str, rng: np.random.Generator) -> float:
+    """Defocus in um of a cell out of focus."""
+    if kind == "faint":
+        return rng.choice([-1, 1]) * rng.uniform(30, 55)
+    if kind == "below focus":
+        return -rng.uniform(2, 16)
+    return min(6 + rng.gamma(2, 5), 45)
+
+
+def _jumping(length: int, scene: Acquisition, rng: np.random.Generator) -> Story:
+    """A track that changes to other cells, at other depths, on its way."""
+    parts = [_reliable(rng.choice(LABELS[:2]), length, scene, rng) for _ in range(rng.integers(2, 5))]
+    which = np.searchsorted(np.sort(rng.uniform(0, length, len(parts) - 1)), np.arange(length))
+    depths = np.array([_far("above focus", rng) if rng.random() < 0.6 else rng.normal(scene.focus, 1) for _ in parts])
+    centre = parts[0].centre + rng.normal(0, 3, (len(parts), 2))[which]
+    shape = np.stack([p.shape for p in parts])[which, np.arange(length)]
+    return replace(parts[0], shape=shape, centre=centre, defocus=depths[which] + rng.normal(0, 0.2, length))
+
+
+def _direction(rng: np.random.Generator) -> np.ndarray:
+    angle = rng.uniform(0, 2 * np.pi)
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
+def _intruder(length: int, scene: Acquisition, rng: np.random.Generator) -> tuple[np.ndarray, Story, np.ndarray]:
+    """A cell at another depth that overtakes or is overtaken: its frames (M,), its story and its pull on the crop."""
+    speed, passing = rng.choice([-1, 1]) * rng.uniform(4, 20), rng.uniform(-2, length + 2)
+    x = speed * (np.arange(length) - passing)
+    frames = np.flatnonzero(abs(x) < FRAME_PX / 2 + MARGIN)
+    centre = np.stack([x[frames], np.full(len(frames), rng.uniform(-20, 20))], axis=1)
+    story = _reliable(rng.choice(LABELS[:2]), len(frames), scene, rng)
+    defocus = np.full(len(frames), _far(rng.choice(["above focus", "below focus", "faint"], p=[0.5, 0.25, 0.25]), rng))
+    blur = max(scene.speed + speed, 1.0)
+    merges, reach, share = rng.random() < 2 / 3, rng.uniform(9, 18), rng.uniform(0.3, 0.7)
+    near = merges & (np.hypot(*centre.T) < reach)
+    return frames, replace(story, centre=centre, defocus=defocus, speed=blur), share * centre * near[:, None]
+
+
+# --- sequences with their labels ---
+
+
+def plan(
+    counts: Mapping[str, Mapping[str, int]], seed: int, acquisitions: Mapping[str, int] | None = None
+) -> pd.DataFrame:
+    """The sequences to simulate, one row each: name, label, acquisition, patient, split and key (its own seed).
+
+    See `sequences` for the arguments. Rows are in order of split, acquisition and track number; the latter is random.
+    """
+    _check(counts, seed, acquisitions or {})
+    rows = [row for split in SPLITS if split in counts for row in _plan_split(split, counts[split], seed, acquisitions)]
+    return pd.DataFrame(rows, columns=["name", "label", "acquisition", "patient", "split", "key"])
+
+
+def strip(row: pd.Series, seed: int) -> np.ndarray:
+    """The frames (length, 31, 31) uint8 of one row of `plan`; they depend on nothing but the row and the seed."""
+    return sequence(row.label, acquisition(row.acquisition, seed), np.random.default_rng([seed, 3, *row.key]))
+
+
+def sequences(
+    counts: Mapping[str, Mapping[str, int]],
+    seed: int,
+    acquisitions: Mapping[str, int] | None = None,
+    progress: bool = False,
+) -> Sequences:
+    """Simulated sequences with their labels, split by whole acquisitions.
+
+    Parameters
+    ----------
+    counts : split -> label -> number of sequences, e.g. ``{"train": {"tank-treading": 60, "flipping": 60}}``
+    seed : the same seed and counts give the same bits
+    acquisitions : split -> number of acquisitions; by default 19, 4 and 9 as in Table 2, fewer where a split has
+        less than eight sequences for each
+    progress : show a progress bar
+
+    Raises `RbcError` for an unknown split or label, a negative number, or more acquisitions than there are.
+    """
+    rows = plan(counts, seed, acquisitions)
+    todo = tqdm(rows.itertuples(), total=len(rows), desc="simulate", unit="sequence", disable=not progress)
+    meta = {"source": "simulated", "simulated": True, "seed": seed, "version": __version__}
+    return from_list([strip(row, seed) for row in todo], rows, meta)
+
+
+def _plan_split(
+    split: str, counts: Mapping[str, int], seed: int, acquisitions: Mapping[str, int] | None
+) -> Iterator[tuple[str, str, str, str, str, tuple[int, int, int]]]:
+    total, names = sum(counts.values()), acquisition_names(split)
+    number = (acquisitions or {}).get(split, min(len(names), max(1, total // 8)))
+    rng = np.random.default_rng([seed, 2, SPLITS.index(split)])
+    shares = {label: _apportion(counts.get(label, 0), rng.gamma(16, size=number)) for label in LABELS}
+    for a, name in enumerate(names[:number]):
+        labels = rng.permutation(np.repeat(LABELS, [shares[label][a] for label in LABELS]))
+        tracks = np.sort(rng.choice(np.arange(1, 4 * len(labels) + 1), len(labels), replace=False))
+        for i, (label, track) in enumerate(zip(labels, tracks, strict=True)):
+            yield f"{name}_{track}", str(label), name, name[:2], split, (SPLITS.index(split), a, i)
+
+
+def _apportion(total: int, weights: np.ndarray) -> np.ndarray:
+    """Whole numbers that add up to `total`, in proportion to `weights` (largest remainders)."""
+    exact = total * weights / weights.sum()
+    whole = np.floor(exact).astype(int)
+    whole[np.argsort(whole - exact, kind="stable")[: total - whole.sum()]] += 1
+    return whole
+
+
+def _check(counts: Mapping[str, Mapping[str, int]], seed: int, acquisitions: Mapping[str, int]) -> None:
+    if seed < 0:
+        raise RbcError(f"seed {seed}: choose 0 or more")
+    if unknown := (set(counts) | set(acquisitions)) - set(SPLITS):
+        raise RbcError(f"split {min(unknown)!r} is none of {', '.join(SPLITS)}")
+    for split, labels in counts.items():
+        if unknown := set(labels) - set(LABELS):
+            raise RbcError(f"{split}: label {min(unknown)!r} is none of {', '.join(LABELS)}")
+        if min(labels.values(), default=0) < 0:
+            raise RbcError(f"{split}: {min(labels.values())} sequences asked for; choose 0 or more")
+    for split, number in acquisitions.items():
+        if not 1 <= number <= len(acquisition_names(split)):
+            raise RbcError(f"{split}: {number} acquisitions asked for; choose 1 to {len(acquisition_names(split))}")
