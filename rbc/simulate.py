@@ -31,10 +31,10 @@ CONE = 0.12  #: numerical aperture of the condenser
 PHASE = 0.34  #: rad for each px of path through a cell: 2 pi 0.05 (index step) 0.6 / 0.55
 ABSORPTION = 0.004  #: relative loss for each px of path through a cell
 HOLLOW = 0.55  #: size of the hollow against the size of the cell
-SATURATION = 2.0  #: rad
+SATURATION = 1.5  #: rad
 LENS = 0.6  #: px, sd of the lens's point spread
 EXPOSURE = 2.2e-3  #: s
-MARGIN = 16  #: px around a patch, so that halos do not wrap round
+MARGIN = 11  #: px around a patch, so that halos do not wrap round
 Z_STEP = 0.1  #: um, defocus is rounded to this
 K_STEP = 1 / 128  #: step of the table of form factors
 K_MAX = 64.0
@@ -44,8 +44,8 @@ K_MAX = 64.0
 class Optics:
     """What the light of an acquisition does to every cell."""
 
-    gain: float = 70.0  #: grey levels for a relative contrast of 1
-    oblique: tuple[float, float] = (0.0, 0.0)  #: relief by tilted light along x and y (about -1 to 1)
+    gain: float = 118.0  #: grey levels for a relative contrast of 1
+    oblique: np.ndarray | tuple[float, float] = (0.0, 0.0)  #: (2,) or (T, 2), relief by tilted light along x and y
     blur: float = 2.1  #: px a cell moves along x in one exposure
 
 
@@ -141,12 +141,18 @@ def spectrum(
     ellipse = np.stack([shape[:, 0, 0], 2 * shape[:, 0, 1], shape[:, 1, 1]], axis=1)  # (T, 3)
     form = _form_factor(2 * np.pi * np.sqrt(np.maximum(ellipse @ squares, 0)), hollow).reshape(even.shape)
     volume = 4 / 3 * np.pi * np.sqrt(np.linalg.det(shape))
-    relief = optics.oblique[0] * fx + optics.oblique[1] * fy[:, None]
+    oblique = np.reshape(optics.oblique, (-1, 2, 1, 1))
+    relief = oblique[:, 0] * fx + oblique[:, 1] * fy[:, None]  # (1 or T, H, W // 2 + 1)
+    chord = 1.5 * volume / (np.pi * np.sqrt(np.linalg.det(shape[:, :2, :2])))  # px, longest path through the cell
+    form *= (optics.gain * volume / np.sqrt(1 + (PHASE * chord / SATURATION) ** 2))[:, None, None]
     shift_x = np.exp(-2j * np.pi * fx * (centre[:, :1] + width // 2)) * np.sinc(fx * optics.blur)
     shift_y = np.exp(-2j * np.pi * fy * (centre[:, 1:] + height // 2))
-    chord = 1.5 * volume / (np.pi * np.sqrt(np.linalg.det(shape[:, :2, :2])))  # px, longest path through the cell
-    strength = (optics.gain * volume / np.sqrt(1 + (PHASE * chord / SATURATION) ** 2))[:, None, None] * form
-    return (strength * (even + 1j * odd * relief)) * (shift_y[:, :, None] * shift_x[:, None, :])
+    spectra = shift_y[:, :, None] * shift_x[:, None, :]  # (T, H, W // 2 + 1)
+    tilted = np.empty_like(spectra)
+    np.multiply(form, even, out=tilted.real)
+    np.multiply(form, odd * relief, out=tilted.imag)
+    spectra *= tilted
+    return spectra
 
 
 def from_spectrum(spectra: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -263,17 +269,17 @@ def acquisition(name: str, seed: int) -> Acquisition:
     rng = np.random.default_rng([seed, 0, SPLITS.index(split), number])
     patient = np.random.default_rng([seed, 1, PATIENTS.index(name[:2])])
     speed = rng.uniform(8, 25)
-    tilt, strength = rng.uniform(0, 2 * np.pi), abs(rng.normal(0, 0.8))
+    tilt, strength = rng.uniform(0, 2 * np.pi), abs(rng.normal(0, 1.0))
     return Acquisition(
         background=rng.uniform(77, 149),
-        noise=rng.normal(2.2, 0.15),
+        noise=rng.normal(2.3, 0.2),
         focus=rng.normal(4.5, 0.5),
         speed=speed,
-        crowd=rng.uniform(0.03, 0.06),
+        crowd=rng.uniform(0.04, 0.08),
         radius=patient.normal(6.0, 0.2),
         optics=Optics(
-            gain=60 * rng.lognormal(0, 0.12),
-            oblique=(strength * np.cos(tilt), strength * np.sin(tilt)),
+            gain=118 * rng.lognormal(0, 0.12),
+            oblique=strength * np.array([np.cos(tilt), np.sin(tilt)]),
             blur=speed * EXPOSURE * FPS,
         ),
     )
@@ -291,6 +297,8 @@ class Story:
     defocus: np.ndarray  #: (T,) um
     hollow: float
     speed: float  #: px/frame, as it blurs
+    dye: float  #: haemoglobin against the mean cell's
+    relief: np.ndarray  #: (T, 2) its own lopsidedness along x and y, added to the oblique light
 
     def __len__(self) -> int:
         return len(self.shape)
@@ -315,7 +323,8 @@ def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.nda
 
 
 def _draw(story: Story, pull: np.ndarray, scene: Acquisition, size: tuple[int, int]) -> np.ndarray:
-    optics = replace(scene.optics, blur=story.speed * EXPOSURE * FPS)
+    light = scene.optics
+    optics = Optics(light.gain * story.dye, light.oblique + story.relief, story.speed * EXPOSURE * FPS)
     return spectrum(story.shape, story.centre - pull, story.defocus, optics, size, story.hollow)
 
 
@@ -349,38 +358,46 @@ def _reliable(label: str, length: int, scene: Acquisition, rng: np.random.Genera
     shape = (_tank_treader if label == "tank-treading" else _flipper)(length, scene, rng)
     return Story(
         shape=shape,
-        centre=rng.normal(0, 0.4, (length, 2)),  # what registration leaves
-        defocus=_drift(length, np.clip(rng.normal(scene.focus, 1.0), 2.2, 8.0), rng),
-        hollow=rng.uniform(0.2, 0.9),
+        centre=rng.normal(0, 0.5, (length, 2)),  # what registration leaves
+        defocus=_drift(length, np.clip(rng.normal(scene.focus, 1.5), 1.0, 9.0), rng),
+        hollow=rng.uniform(0.0, 0.8),
         speed=scene.speed * rng.uniform(0.8, 1.2),
+        dye=rng.lognormal(0, 0.15),
+        relief=rng.normal(0, 1.0, 2) + _trend(length) * rng.normal(0, 1.0, 2),
     )
 
 
 def _tank_treader(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
-    long = rng.normal(scene.radius, 0.5)
+    """A cell of almost constant projection that swings, breathes and turns a little."""
+    long = rng.normal(scene.radius, 0.6)
     return tank_treading(
         length,
-        (long, long * max(0.45, 1 - abs(rng.normal(0, 0.18))), long * rng.uniform(0.3, 0.55)),
+        (long, long * max(0.5, 1 - abs(rng.normal(0, 0.22))), long * rng.uniform(0.3, 0.55)),
         heading=rng.choice([0, np.pi / 2]) + rng.normal(0, 0.4),
-        swing=np.deg2rad(rng.uniform(0, 9)),
-        breathing=abs(rng.normal(0, 0.02)),
-        period=rng.uniform(20, 80),
+        swing=np.deg2rad(rng.uniform(0, 12)),
+        breathing=abs(rng.normal(0, 0.04)),
+        period=rng.uniform(20, 120),
         phase=rng.random(),
     )
 
 
 def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
     """A Jeffery orbit whose edge-on moment lies in the sequence or little outside: mostly a partial, slow tilt."""
-    radius, ratio = rng.normal(scene.radius - 0.3, 0.5), rng.uniform(0.25, 0.55)
+    radius, ratio = rng.normal(scene.radius - 0.2, 0.6), rng.uniform(0.3, 0.7)
     period = rng.uniform(50, 170)
-    phase = 0.25 - rng.uniform(-0.15, 1.15) * length / period
-    constant = rng.choice([-1, 1]) * rng.lognormal(np.log(1.8), 0.5)
+    phase = 0.25 - rng.uniform(-0.35, 1.35) * length / period
+    constant = rng.choice([-1, 1]) * rng.lognormal(np.log(1.8), 0.6)
     return spheroid(jeffery(length, ratio, constant, phase, period), radius, ratio * radius)
 
 
 def _drift(length: int, defocus: float, rng: np.random.Generator) -> np.ndarray:
-    """Depth of a cell in um: it moves a little, smoothly."""
-    return defocus + np.linspace(-0.5, 0.5, length) * rng.normal(0, 0.8)
+    """Depth (length,) of a cell in um: it moves a little, smoothly."""
+    return defocus + _trend(length)[:, 0] * rng.normal(0, 1.5)
+
+
+def _trend(length: int) -> np.ndarray:
+    """From -0.5 to 0.5 in even steps: (length, 1)."""
+    return np.linspace(-0.5, 0.5, length)[:, None]
 
 
 #: What makes a sequence unreliable, and how often.
@@ -417,7 +434,7 @@ def _far(kind: str, rng: np.random.Generator) -> float:
         return rng.choice([-1, 1]) * rng.uniform(30, 55)
     if kind == "below focus":
         return -rng.uniform(2, 16)
-    return min(6 + rng.gamma(2, 5), 45)
+    return min(5 + rng.gamma(3, 5), 50)
 
 
 def _jumping(length: int, scene: Acquisition, rng: np.random.Generator) -> Story:
