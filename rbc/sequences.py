@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -64,12 +65,14 @@ class Sequences:
 
     def save(self, folder: Path) -> None:
         """Write frames.npy, index.parquet and meta.json, whole or not at all; only the frames in use are kept."""
-        compact = from_list(list(self), self.index, self.meta)
+        lengths = self.index["length"].to_numpy()
         with whole_folder(Path(folder)) as part:
-            np.save(part / "frames.npy", compact.frames)
-            compact.index.to_parquet(part / "index.parquet")
-            meta = {**compact.meta, "sha256": checksum(compact)}
-            (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+            start = create_frames(part / "frames.npy", int(lengths.sum()))
+            with (part / "frames.npy").open("r+b") as file:
+                file.seek(start)
+                for frames in self:  # one sequence at a time: the block may be larger than memory
+                    file.write(np.ascontiguousarray(frames).data)
+            finish(part, self.index.assign(start=np.cumsum(lengths) - lengths), self.meta)
 
 
 def from_list(strips: list[np.ndarray], rows: pd.DataFrame, meta: dict) -> Sequences:
@@ -99,22 +102,60 @@ def load(folder: Path) -> Sequences:
 
 def checksum(sequences: Sequences) -> str:
     """SHA-256 of the frames and the index, as hex."""
-    digest = hashlib.sha256(np.ascontiguousarray(sequences.frames).data)
+    digest = hashlib.sha256()
+    for start in range(0, len(sequences.frames), 4096):
+        digest.update(np.ascontiguousarray(sequences.frames[start : start + 4096]).data)
     digest.update(sequences.index.to_csv(index=False).encode())
     return digest.hexdigest()
 
 
+def create_frames(file: Path, n_frames: int) -> int:
+    """A .npy file for (n_frames, 31, 31) uint8, its frames still to be written; returns where they begin, in bytes."""
+    with file.open("wb") as out:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (n_frames, FRAME_PX, FRAME_PX)}
+        np.lib.format.write_array_header_1_0(out, header)
+        start = out.tell()
+        out.truncate(start + n_frames * FRAME_PX**2)
+    return start
+
+
+def finish(folder: Path, index: pd.DataFrame, meta: dict) -> None:
+    """Write the index and meta.json beside a complete frames.npy; the checksum is taken from the file's bytes."""
+    index = index[list(COLUMNS)].reset_index(drop=True)
+    frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+    Sequences(frames, index, meta)  # raises where the index makes no sense
+    with (folder / "frames.npy").open("rb") as file:
+        file.seek(frames.offset)
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(index.to_csv(index=False).encode())
+    index.to_parquet(folder / "index.parquet")
+    meta = {**meta, "sha256": digest.hexdigest()}
+    (folder / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+
+
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place when the block ends well, else goes."""
+    """A temporary folder beside `folder` that takes its place when the block ends well, else goes.
+
+    Raises `RbcError` where the disk is full.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part, old = folder.with_name(f".{folder.name}.part"), folder.with_name(f".{folder.name}.old")
+    if old.exists() and not folder.exists():  # killed between the two renames below
+        old.rename(folder)
+    for left in (part, old):
+        shutil.rmtree(left, ignore_errors=True)
     part.mkdir()
     try:
         yield part
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
         part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RbcError(f"{folder}: the disk is full; nothing was kept, free some space and run it again") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -8,35 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from strips import LAYOUTS, NAMES, frames, made, write_csv
 
-from rbc import RbcError, ingest
+from rbc import RbcError, ingest, sequences
 
-NAMES = [f"{a}_{n}" for a in ("LJ0926_10s01", "BG1017_10s02") for n in range(1, 5)]
 SAMPLE = os.environ.get("RBC_SAMPLE")
-
-
-def frames(name: str, size: int) -> np.ndarray:
-    """Distinct grey frames that depend on the name only: (size, 31, 31) uint8."""
-    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
-    return np.random.default_rng(seed).integers(0, 256, (size, 31, 31), dtype=np.uint8)
-
-
-def write_strip(file: Path, cells: np.ndarray) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.hstack(list(cells))).save(file)
-
-
-def write_csv(folder: Path, names: list[str], sizes: list[int], labels: list[int]) -> None:
-    for name, size in zip(names, sizes, strict=True):
-        write_strip(folder / "img" / f"{name}.png", frames(name, size))
-    lines = [f"{i},{n},{c},{s}" for i, (n, c, s) in enumerate(zip(names, labels, sizes, strict=True))]
-    (folder / "dataset.csv").write_text("\n".join([",sequence_name,label,size", *lines]) + "\n")
 
 
 @pytest.fixture
 def sample(tmp_path: Path) -> Path:
     """A small folder laid out as the released sample."""
-    write_csv(tmp_path / "Stage_1" / "test", NAMES, list(range(1, 9)), [0, 1, 2, 2, 0, 1, 2, 2])
+    strips = [frames(name, i + 1) for i, name in enumerate(NAMES)]
+    write_csv(tmp_path / "Stage_1" / "test", NAMES, strips, [0, 1, 2, 2, 0, 1, 2, 2])
     for folder, track in (("Flipping", 7), ("TankTreading", 8)):
         grey = np.full((31, 620), 90 + track, np.uint8)
         file = tmp_path / "Stage_2" / "data" / folder / f"BK0930_10s01_{track}.jpg"
@@ -50,8 +33,9 @@ def test_released_reads_frames_left_to_right(sample: Path) -> None:
     assert len(got) == 10 and got.simulated is False
     row = got.index.set_index("name").loc["BG1017_10s02_4"]
     assert tuple(row[["label", "acquisition", "patient", "split"]]) == ("unreliable", "BG1017_10s02", "BG", "test")
+    strips = dict(zip(got.index["name"], got, strict=True))
     for i, name in enumerate(NAMES):
-        np.testing.assert_array_equal(got[i], frames(name, i + 1))
+        np.testing.assert_array_equal(strips[name], frames(name, i + 1))
 
 
 def test_released_takes_grey_jpeg_as_it_is(sample: Path) -> None:
@@ -137,6 +121,25 @@ def test_released_refuses(sample: Path, case: str) -> None:
     with pytest.raises(RbcError, match=message) as caught:
         ingest.released(sample)
     assert "\n" not in str(caught.value)
+
+
+def same(one: sequences.Sequences, other: sequences.Sequences) -> None:
+    """Equal in every frame and every column of the index."""
+    np.testing.assert_array_equal(one.frames, other.frames)
+    assert one.index.to_csv() == other.index.to_csv()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_gives_the_same_sequences(tmp_path: Path, layout: str) -> None:
+    cells = made()
+    folder = tmp_path / "data" / "as unpacked"
+    folder.mkdir(parents=True)
+    LAYOUTS[layout](folder, cells)
+    same(ingest.read(tmp_path / "data", simulated=True), cells)
+    ingest.into(folder, tmp_path / "out", simulated=True, workers=1)
+    opened = sequences.load(tmp_path / "out")
+    same(opened, cells)
+    assert opened.meta["simulated"] and opened.meta["sha256"] == sequences.checksum(opened)
 
 
 @pytest.mark.skipif(not SAMPLE, reason="RBC_SAMPLE does not name the released sample's folder")
