@@ -61,6 +61,7 @@ class Profile(Strict):
     """One file of config/."""
 
     name: str
+    path: str = Field(exclude=True)  # the file it was read from; not part of a run's record
     title: str
     data: Data
     stages: dict[Literal[STAGES], Stage]
@@ -93,7 +94,7 @@ def load(profile: str) -> Profile:
         known = ", ".join(sorted(p.stem for p in (ROOT / "config").glob("*.yaml")))
         raise RbcError(f"{path}: no such profile; there are {known}")
     try:
-        return Profile(name=path.stem, **yaml.safe_load(path.read_text()))
+        return Profile(name=path.stem, path=str(path.resolve()), **yaml.safe_load(path.read_text()))
     except (TypeError, yaml.YAMLError) as error:
         raise RbcError(f"{path}: not a profile in YAML ({' '.join(str(error).split())})") from error
     except ValidationError as error:

@@ -5,7 +5,6 @@ Paper: "Implementation details" and "Model hyperparameters".
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from fastai.basics import CrossEntropyLossFlat, DataLoaders, Learner, params, set_seed
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import fit_one_cycle  # noqa: F401  (becomes a method of Learner)
-from fastai.callback.tracker import SaveModelCallback
+from fastai.callback.tracker import TrackerCallback
 from fastai.data.load import DataLoader
 from torch import Tensor, nn
 
@@ -88,6 +87,19 @@ def loader(data: Rows, chosen: np.ndarray, training: Training, shuffle: bool) ->
     )  # fmt: skip
 
 
+class KeepBest(TrackerCallback):
+    """The epoch with the lowest validation loss, kept in memory and put back at the end (no file, so no pickle)."""
+
+    def after_epoch(self) -> None:
+        super().after_epoch()
+        if self.new_best:
+            self.state = {name: tensor.clone() for name, tensor in self.learn.model.state_dict().items()}
+
+    def after_fit(self) -> None:
+        self.learn.model.load_state_dict(self.state)
+        super().after_fit()
+
+
 def groups(model: nn.Module) -> list[list[nn.Parameter]]:
     """Parameter groups for discriminative learning rates: one a top-level layer, input to output."""
     return [params(layer) for layer in model.children()]
@@ -103,14 +115,10 @@ def fit(data: Rows, train: np.ndarray, validation: np.ndarray, c: Configuration,
     if c.model == "crnn":
         model = model.to(memory_format=torch.channels_last)
     loaders = DataLoaders(loader(data, train, training, True), loader(data, validation, training, False))
-    with tempfile.TemporaryDirectory() as folder:
-        keep_best = SaveModelCallback(monitor="valid_loss", fname="best")
-        learner = Learner(
-            loaders, model, loss_func=CrossEntropyLossFlat(), splitter=groups, cbs=keep_best, path=folder,
-        )  # fmt: skip
-        learner.remove_cb(ProgressCallback)
-        with learner.no_logging():
-            learner.fit_one_cycle(training.epochs, slice(training.lr_low, training.lr_high))
+    learner = Learner(loaders, model, loss_func=CrossEntropyLossFlat(), splitter=groups, cbs=KeepBest())
+    learner.remove_cb(ProgressCallback)
+    with learner.no_logging():
+        learner.fit_one_cycle(training.epochs, slice(training.lr_low, training.lr_high))
     return learner
 
 
