@@ -88,8 +88,9 @@ def tank_treading(
     `period` frames.
     Inclination and swinging: Keller & Skalak 1982; Abkarian, Faivre & Viallat 2007.
     """
-    wave = np.sin(2 * np.pi * (phase + np.arange(n_frames) / period))
-    tilt, turn = np.deg2rad(18) + swing * wave, heading + 0.5 * swing * np.roll(wave, n_frames // 4)
+    turns = 2 * np.pi * (phase + np.arange(n_frames) / period)
+    wave = np.sin(turns)
+    tilt, turn = np.deg2rad(18) + swing * wave, heading + 0.5 * swing * np.cos(turns)
     lengths = np.tile(np.square(semi_axes), (n_frames, 1)) * np.stack(
         [1 + 2 * breathing * wave, 1 - 2 * breathing * wave, np.ones(n_frames)], axis=1
     )
@@ -110,13 +111,13 @@ def render(
     Parameters
     ----------
     shape : (T, 3, 3) shape matrices in px^2, from `spheroid` or `tank_treading`
-    centre : (T, 2) x and y in px, relative to the centre of the patch; positions are sub-pixel and may lie outside
+    centre : (T, 2) x and y in px, relative to the pixel (H // 2, W // 2) of the patch; sub-pixel
     defocus : (T,) um above the focus; above it the cell has a bright centre, below a dark one
     optics : the light of the acquisition
     size : (H, W) of the patch, px
     hollow : 0 for a full ellipsoid, towards 1 for a thin centre
 
-    A whole patch of background is zero. Halos are right up to MARGIN px outside the patch.
+    Background is zero. A cell whose centre lies more than MARGIN px outside the patch is not drawn.
     """
     return from_spectrum(spectrum(shape, centre, defocus, optics, size, hollow), size)
 
@@ -143,6 +144,7 @@ def spectrum(
     volume = 4 / 3 * np.pi * np.sqrt(np.linalg.det(shape))
     oblique = np.reshape(optics.oblique, (-1, 2, 1, 1))
     relief = oblique[:, 0] * fx + oblique[:, 1] * fy[:, None]  # (1 or T, H, W // 2 + 1)
+    volume *= (abs(centre) < np.array([size[1], size[0]]) / 2 + MARGIN).all(axis=1)  # beyond, the grid would wrap round
     chord = 1.5 * volume / (np.pi * np.sqrt(np.linalg.det(shape[:, :2, :2])))  # px, longest path through the cell
     form *= (optics.gain * volume / np.sqrt(1 + (PHASE * chord / SATURATION) ** 2))[:, None, None]
     shift_x = np.exp(-2j * np.pi * fx * (centre[:, :1] + width // 2)) * np.sinc(fx * optics.blur)
@@ -246,7 +248,7 @@ PATIENTS = ("SA", "SB", "SC", "SD")
 
 @dataclass(frozen=True)
 class Acquisition:
-    """One movie: its place in the split and the state of its microscope."""
+    """The state of the microscope and of the blood in one movie."""
 
     background: float  #: grey level
     noise: float  #: grey levels, sd of a pixel
@@ -263,9 +265,13 @@ def acquisition_names(split: str) -> list[str]:
     return [f"{p}{day}_10s{m:02d}" for m in range(1, 5) for p, day, movies in days if m <= movies]
 
 
+@lru_cache(maxsize=256)
 def acquisition(name: str, seed: int) -> Acquisition:
-    """The microscope of the acquisition called `name`; the same for the same seed."""
-    split, number = next((s, acquisition_names(s).index(name)) for s in SPLITS if name in acquisition_names(s))
+    """The microscope of the acquisition called `name`; the same for the same seed. Raises `RbcError` if unknown."""
+    split = next((s for s in SPLITS if name in acquisition_names(s)), None)
+    if split is None:
+        raise RbcError(f"acquisition {name!r} is not one of the simulated ones; see rbc.simulate.acquisition_names")
+    number = acquisition_names(split).index(name)
     rng = np.random.default_rng([seed, 0, SPLITS.index(split), number])
     patient = np.random.default_rng([seed, 1, PATIENTS.index(name[:2])])
     speed = rng.uniform(8, 25)
@@ -300,15 +306,11 @@ class Story:
     dye: float  #: haemoglobin against the mean cell's
     relief: np.ndarray  #: (T, 2) its own lopsidedness along x and y, added to the oblique light
 
-    def __len__(self) -> int:
-        return len(self.shape)
-
 
 def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
     """One simulated sequence of a class: (T, 31, 31) uint8."""
     length = _length(label, rng)
     story, crowding = _tell(label, length, scene, rng)
-    size = (FRAME_PX, FRAME_PX)
     pull = np.zeros((length, 2))
     others = []
     for _ in range(rng.poisson(scene.crowd * crowding * (length + 4))):
@@ -316,16 +318,16 @@ def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.nda
         if len(frames):
             others.append((frames, other))
             pull[frames] += pulled
-    spectra = _draw(story, pull, scene, size)
+    spectra = _draw(story, pull, scene)
     for frames, other in others:
-        spectra[frames] += _draw(other, pull[frames], scene, size)
-    return _expose(from_spectrum(spectra, size), scene, rng)
+        spectra[frames] += _draw(other, pull[frames], scene)
+    return _expose(from_spectrum(spectra, (FRAME_PX, FRAME_PX)), scene, rng)
 
 
-def _draw(story: Story, pull: np.ndarray, scene: Acquisition, size: tuple[int, int]) -> np.ndarray:
+def _draw(story: Story, pull: np.ndarray, scene: Acquisition) -> np.ndarray:
     light = scene.optics
     optics = Optics(light.gain * story.dye, light.oblique + story.relief, story.speed * EXPOSURE * FPS)
-    return spectrum(story.shape, story.centre - pull, story.defocus, optics, size, story.hollow)
+    return spectrum(story.shape, story.centre - pull, story.defocus, optics, (FRAME_PX, FRAME_PX), story.hollow)
 
 
 def _expose(contrast: np.ndarray, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
@@ -424,7 +426,7 @@ def _unreliable(length: int, scene: Acquisition, rng: np.random.Generator) -> tu
         away = rng.uniform(9, 16) * _direction(rng)
         return replace(story, centre=story.centre + away), 1.5
     if kind == "empty":
-        return replace(story, centre=story.centre + 99.0), 1.5
+        return replace(story, dye=0.0), 1.5
     return story, 5.0 if kind == "crowded" else 1.0
 
 
@@ -481,9 +483,12 @@ def plan(
     return pd.DataFrame(rows, columns=["name", "label", "acquisition", "patient", "split", "key"])
 
 
-def strip(row: pd.Series, seed: int) -> np.ndarray:
-    """The frames (length, 31, 31) uint8 of one row of `plan`; they depend on nothing but the row and the seed."""
-    return sequence(row.label, acquisition(row.acquisition, seed), np.random.default_rng([seed, 3, *row.key]))
+def strip(label: str, name: str, key: tuple[int, int, int], seed: int) -> np.ndarray:
+    """Frames (length, 31, 31) uint8 of one row of `plan`: its label, the name of its acquisition and its key.
+
+    They depend on nothing else, so rows may be drawn in any order, in part or in parallel.
+    """
+    return sequence(label, acquisition(name, seed), np.random.default_rng([seed, 3, *key]))
 
 
 def sequences(
@@ -505,9 +510,9 @@ def sequences(
     Raises `RbcError` for an unknown split or label, a negative number, or more acquisitions than there are.
     """
     rows = plan(counts, seed, acquisitions)
-    todo = tqdm(rows.itertuples(), total=len(rows), desc="simulate", unit="sequence", disable=not progress)
+    todo = tqdm(list(rows.itertuples()), desc="simulate", unit="sequence", disable=not progress)
     meta = {"source": "simulated", "simulated": True, "seed": seed, "version": __version__}
-    return from_list([strip(row, seed) for row in todo], rows, meta)
+    return from_list([strip(row.label, row.acquisition, row.key, seed) for row in todo], rows, meta)
 
 
 def _plan_split(
