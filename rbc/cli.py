@@ -149,7 +149,9 @@ def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
     except Timeout as error:
         raise RbcError(f"another grid or book is being made in {ROOT}; wait for it") from error
     if code:
-        raise RbcError(f"profile {p.name}: not all of it was made (see above); the same command goes on where it stopped")
+        raise RbcError(
+            f"profile {p.name}: not all of it was made (see above); the same command goes on where it stopped"
+        )
 
 
 @app.command("report", hidden=True)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import time
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import pandas as pd
 import papermill
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
-from rbc import ROOT, RbcError, metrics, training
-from rbc.paper import NEGATIVE, POSITIVE, SPLITS, Configuration
+from rbc import ROOT, RbcError, metrics
+from rbc.paper import NEGATIVE, POSITIVE, Configuration
 from rbc.profiles import Profile
 from rbc.sequences import Sequences, whole_folder
+
+if TYPE_CHECKING:  # training is the only module that needs PyTorch; tables and pages do without
+    from rbc.training import Outcome
 
 #: What the train notebook writes; the executed notebook itself is the last file.
 FILES = (
@@ -26,33 +30,32 @@ FILES = (
     "notebook.ipynb",
 )  # fmt: skip
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
+#: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
+MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1"
 REFERENCE = ROOT / "data" / "reference"
 
 
-def record(folder: Path, sequences: Sequences, c: Configuration, profile: Profile) -> None:
-    """Train one configuration and write all its artefacts but the notebook into an existing folder."""
-    started = time.perf_counter()
-    history, predictions, weights = training.train(sequences, c, profile)
-    seconds = round(time.perf_counter() - started, 1)
-    history.to_csv(folder / "history.csv", index=False)
-    predictions.to_parquet(folder / "predictions.parquet", index=False)
-    save_file(weights, folder / "weights.safetensors")
-    scores = {s: metrics.summary(predictions[predictions["split"] == s], c.stage) for s in SPLITS[1:]}
-    _write_json(folder / "metrics.json", scores)
+def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile) -> None:
+    """Write all artefacts of a run but the notebook into an existing folder; `data` is the sequences' meta."""
+    outcome.history.to_csv(folder / "history.csv", index=False)
+    outcome.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    save_file(outcome.weights, folder / "weights.safetensors")
+    parts = outcome.predictions.groupby("split")
+    _write_json(folder / "metrics.json", {split: metrics.summary(part, c.stage) for split, part in parts})
     _write_json(folder / "config.json", {**asdict(c), "profile": profile.model_dump()})
-    _write_json(folder / "provenance.json", provenance(sequences, profile, c.seed, seconds))
+    _write_json(folder / "provenance.json", provenance(outcome, data, c.seed))
 
 
-def provenance(sequences: Sequences, profile: Profile, seed: int, seconds: float) -> dict:
+def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
     """Where a run came from: commit, packages, device, data, seconds, seed."""
     return {
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain")),
         "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "device": str(training.device(profile.training.device)),
+        "device": outcome.device,
         "processor": platform.machine(),
-        "data": {key: sequences.meta.get(key) for key in ("source", "simulated", "sha256")},
-        "seconds": seconds,
+        "data": {key: data.get(key) for key in ("source", "simulated", "sha256")},
+        "seconds": outcome.seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seed": seed,
     }
@@ -93,6 +96,7 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
         raise RbcError(f"{notebook}: unknown parameter {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
     filled = out.with_name(f".{out.name}")
     _fill(notebook, filled, words)
+    os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
     try:
         papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
     except papermill.PapermillExecutionError as error:
