@@ -137,12 +137,11 @@ def book(profile: ProfileOption = "demo", data: DataOption = None, jobs: JobsOpt
 
 def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
     source = "" if p.data.source == "simulated" else _data_folder(data)
-    command = [
-        sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--directory", str(ROOT),
-        "--cores", str(jobs or os.cpu_count()), "--rerun-incomplete", "--rerun-triggers", "mtime", "--keep-going", "--nolock",
-        "--quiet", "rules", "host", "reason",
-        "--config", f"profile={p.path}", f"data={source}",
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "workflow" / "Snakefile")]
+    command += ["--directory", str(ROOT), "--cores", str(jobs or os.cpu_count()), "--keep-going", "--nolock"]
+    command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--quiet", "rules", "host", "reason"]
+    command += ["--config", f"profile={p.path}", f"data={source}"]
+    (ROOT / "results").mkdir(exist_ok=True)
     try:
         with FileLock(ROOT / "results" / ".lock", timeout=0):
             code = subprocess.run(command).returncode

@@ -136,8 +136,8 @@ def banner(simulated: bool) -> str:
     """The box at the top of every page that shows data."""
     if simulated:
         return (
-            ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on this page comes from "
-            "simulated cells. It shows that the pipeline works; it says nothing about real blood.\n:::"
+            ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on this page comes "
+            "from simulated cells. It shows that the pipeline works; it says nothing about real blood.\n:::"
         )
     return (
         ":::{admonition} Real cells\n:class: tip\nThis page shows results on real sequences released by the paper's "
