@@ -119,6 +119,8 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
         raise RbcError(f"{where}: {bad['name']!r} has the size {bad['size']!r}; it is a number of frames")
     names = _parsed(where, table["name"], layout)  # before any path is made of a name
     files = [where.parent / layout.image.format(name=name) for name in table["name"]]
+    if not layout.unlisted:
+        _check_listed(where, files)
     return _rows(where, names, table["label"], files, sizes.astype(int), layout, part)
 
 
@@ -202,6 +204,18 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         raise RbcError(f"{file}: the file is missing although the list names it; fetch the data again") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RbcError(f"{file}: not a readable picture ({error}); fetch it again") from error
+
+
+def _check_listed(where: Path, files: list[Path]) -> None:
+    """Rows missing from the list: pictures beside its own that it does not name."""
+    folder = files[0].parent
+    listed = {file.name for file in files}
+    there = {f.name for f in folder.iterdir() if f.suffix.lower() in PICTURES} if folder.is_dir() else set()
+    if extra := sorted(printable(name) for name in there - listed):
+        raise RbcError(
+            f"{where}: has no row for {extra[0]!r} and {len(extra) - 1} more of {folder.name}/; "
+            "complete it, or leave them out with unlisted: true in layout.yaml"
+        )
 
 
 def _check_shape(file: Path, picture: Image.Image, size: int) -> None:

@@ -88,6 +88,7 @@ BROKEN = {
     "size of nothing": (edit("_1,0,5", "_1,0,0"), "size '0'"),
     "size with a fraction": (edit("_1,0,5", "_1,0,4.5"), "size '4.5'"),
     "repeated row": (lambda s: csv_of(s).open("a").write("8,BG1017_10s02_1,0,5\n"), "is repeated"),
+    "missing row": (edit("0,LJ0926_10s01_1,0,1\n", ""), "no row for 'LJ0926_10s01_1.png'"),
     "duplicate name": (lambda s: csv_of(s).open("a").write("8,BG1017_10s02_1,2,5\n"), "listed twice"),
     "name that climbs": (edit("BG1017_10s02_1,", "../../secret_1,"), "is not patient, date"),
     "name with a newline": (edit("BG1017_10s02_1,", '"BG1017_10s02_1\n",'), "is not patient, date"),

@@ -1,0 +1,420 @@
+"""Checks of a data set before any result: what the paper states, what the data shows, and whether it matters.
+
+Every check is a pure function of `Sequences` that returns a `Finding`; `check` runs them all, for the book's page and
+for ``rbc data check``. Frames are read a sequence at a time, so data larger than memory can be checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.ndimage import gaussian_filter
+from scipy.stats import rankdata
+
+from rbc.paper import FRAME_PX, LABELS, MIN_FRAMES, RELIABLE, SPLITS, reported
+from rbc.sequences import Sequences
+
+EDGE = np.ones((FRAME_PX, FRAME_PX), bool)
+EDGE[3:-3, 3:-3] = False  #: outside the halo of a centred cell (9 to 10 px): background
+#: Correlation of the finest structure (noise) above which two films are taken for one. Measured on the released sample:
+#: copies with other brightness and some noise reach .92 or more, films of different cells .83 at most. Not found:
+#: copies shifted by a pixel or strongly compressed, which lose their noise.
+SAME_NOISE = 0.88
+SAME_SHAPE = 0.75  #: cosine of descriptors below which no pair is looked at; copies with other brightness reach .999
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's outcome.
+
+    Attributes
+    ----------
+    key : short name, unique
+    paper, data, matters : what the paper states, what the data shows, whether and why it matters; plain sentences
+    grave : whether results should not be read without it
+    table : the figures behind it
+    """
+
+    key: str
+    paper: str
+    data: str
+    matters: str
+    grave: bool
+    table: pd.DataFrame = field(compare=False)
+
+    def record(self) -> dict:
+        """For JSON: the sentences, and the table as a list of rows."""
+        rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
+        return {**{k: getattr(self, k) for k in ("key", "paper", "data", "matters", "grave")}, "table": rows}
+
+
+def check(sequences: Sequences) -> list[Finding]:
+    """All checks, in the order in which a reader asks them."""
+    looks = appearance(sequences)
+    return [
+        counts(sequences),
+        test_acquisitions(sequences),
+        short(sequences),
+        lengths(sequences),
+        grey_levels(looks),
+        track_numbers(sequences),
+        patients(sequences),
+        same_pixels(sequences),
+        shared_frames(sequences),
+        near_duplicates(sequences),
+        drift(looks),
+    ]
+
+
+def counts(sequences: Sequences) -> Finding:
+    """Sequences of each class in each split, beside Table 2."""
+    found = pd.crosstab(sequences.index["label"], sequences.index["split"]).reindex(
+        LABELS, columns=SPLITS, fill_value=0
+    )
+    printed = reported("table2").set_index("label").loc[list(LABELS), list(SPLITS)]
+    table = found.stack().rename("found").to_frame().assign(reported=printed.stack()).reset_index()
+    table.columns = ["label", "split", "found", "reported"]
+    equal = int((table["found"] == table["reported"]).sum())
+    empty = table[table["found"] == 0]
+    lacking = ", ".join(f"{row.label} in {row.split}" for row in empty.itertuples())
+    return Finding(
+        "counts",
+        f"Table 2 counts {printed.to_numpy().sum():,} sequences, by class and split.",
+        f"{len(sequences):,} sequences; {equal} of 9 counts equal Table 2's." + f" None: {lacking}." * bool(len(empty)),
+        "This is the paper's data set." if equal == 9 else "A part or another set: its scores are not the paper's.",
+        equal < 9,
+        table,
+    )
+
+
+def test_acquisitions(sequences: Sequences) -> Finding:
+    """Reliable sequences of each test acquisition, beside Table 5, whose counts identify the acquisitions."""
+    printed = reported("table5")
+    reliable = sequences.index[(sequences.index["split"] == "test") & sequences.index["label"].isin(RELIABLE)]
+    rows = []
+    for acquisition, group in reliable.groupby("acquisition"):
+        percent = 100 * (group["label"] == "tank-treading").mean()
+        fits = printed[
+            (printed["n_reliable"] == len(group)) & ((printed["ground_truth_percent"] - percent).abs() < 0.051)
+        ]
+        place = (
+            f"patient {fits['patient'].iat[0]}, acquisition {fits['acquisition'].iat[0]}" if len(fits) == 1 else None
+        )
+        rows.append((acquisition, len(group), round(percent, 1), place))
+    table = pd.DataFrame(rows, columns=["acquisition", "n_reliable", "tank_treading_percent", "table5"])
+    known = int(table["table5"].notna().sum())
+    return Finding(
+        "test acquisitions",
+        f"Table 5: nine test acquisitions with {', '.join(map(str, printed['n_reliable']))} reliable sequences.",
+        f"{len(table)} test acquisitions with {', '.join(map(str, table['n_reliable'])) or 'no'} reliable sequences; "
+        f"{known} fit one row of Table 5 in number and percentage.",
+        "The acquisitions are Table 5's." if known == 9 else "Table 5 cannot be repeated acquisition by acquisition.",
+        known < 9,
+        table,
+    )
+
+
+def short(sequences: Sequences) -> Finding:
+    """Sequences under six frames, which the paper says were discarded."""
+    few = sequences.index[sequences.index["length"] < MIN_FRAMES]
+    table = few.groupby(["split", "label"]).agg(n=("name", "size"), shortest=("length", "min")).reset_index()
+    classes = ", ".join(f"{n} {label}" for label, n in few["label"].value_counts().items())
+    return Finding(
+        "short sequences",
+        f"Sequences of fewer than {MIN_FRAMES} images were discarded (Trajectories extraction).",
+        f"{len(few)} are shorter: {classes}." if len(few) else "None is shorter.",
+        "A length under six gives its label away where one class alone has them."
+        if few["label"].nunique() == 1
+        else "No."
+        if few.empty
+        else "They carry little motion to judge by.",
+        False,
+        table,
+    )
+
+
+def lengths(sequences: Sequences) -> Finding:
+    """Numbers of frames per acquisition and label, and how far they alone tell the classes apart."""
+    index = sequences.index
+    table = _spread(index, "length")
+    return Finding(
+        "lengths",
+        "Sequences have 6 to more than 100 frames, below 40 on average.",
+        f"{index['length'].min()} to {index['length'].max()} frames, mean {index['length'].mean():.1f}. {_tells(index, 'length')}",
+        "A model can score above chance by counting frames where these AUC are far from .5.",
+        False,
+        table,
+    )
+
+
+def grey_levels(looks: pd.DataFrame) -> Finding:
+    """Background and brightest parts per acquisition and label; `looks` as from `appearance`."""
+    table = _spread(looks, "background").merge(_spread(looks, "peak"), on=["acquisition", "label", "n"])
+    centres = looks.groupby("acquisition")["background"].median()
+    return Finding(
+        "grey levels",
+        "The background was removed from every frame (Trajectories extraction).",
+        f"Each acquisition has a background of its own, from {centres.min():.0f} to {centres.max():.0f}; it was not removed "
+        f"from these films. {_tells(looks, 'peak')}",
+        "Grey levels name the acquisition, and so its day and patient: subtract each film's background.",
+        False,
+        table,
+    )
+
+
+def track_numbers(sequences: Sequences) -> Finding:
+    """Whether the track number in a name tells the label: mean AUC within acquisitions."""
+    index = sequences.index
+    numbers = index["name"].str.extract(r"(\d+)$")[0].astype(float)
+    table = _within(index.assign(track=numbers), "track")
+    auc = float(np.average(table["auc"], weights=table["n"])) if len(table) else float("nan")
+    leaks = abs(auc - 0.5) > 0.1
+    return Finding(
+        "track numbers",
+        "Nothing is said about the order of names.",
+        f"Within an acquisition the track number tells unreliable from reliable with AUC {auc:.2f}."
+        if len(table)
+        else "No acquisition has both reliable and unreliable sequences.",
+        "The name gives the label away: it must never be a feature, nor the order of files." if leaks else "No.",
+        leaks,
+        table,
+    )
+
+
+def patients(sequences: Sequences) -> Finding:
+    """Patients, days and acquisitions in each split, and what test sequences are of a patient trained on."""
+    index = sequences.index
+    days = index["acquisition"].str.extract(r"^[A-Z]+(\d+)_")[0].fillna("?")
+    table = (
+        index.assign(day=days)
+        .groupby(["patient", "split"])
+        .agg(acquisitions=("acquisition", "nunique"), days=("day", "nunique"), sequences=("name", "size"))
+        .reset_index()
+    )
+    test, training = index[index["split"] == "test"], index[index["split"] != "test"]
+    shared = sorted(set(test["patient"]) & set(training["patient"]))
+    same_day = set(zip(test["patient"], days[test.index], strict=True)) & set(
+        zip(training["patient"], days[training.index], strict=True)
+    )
+    twice = sorted(set(test["acquisition"]) & set(training["acquisition"]))
+    share = test["patient"].isin(shared).mean() if len(test) else 0.0
+    unseen = sorted(set(test["patient"]) - set(shared))
+    return Finding(
+        "patients",
+        "Test patient 1 is kept unseen by training and validation; nothing is said of patient 2.",
+        f"In the test set, unseen: {', '.join(unseen) or 'none'}; also trained or validated on: {', '.join(shared) or 'none'} "
+        f"({share:.0%} of the test sequences, {len(same_day)} of their days shared). "
+        f"Acquisitions in both: {', '.join(twice) or 'none'}.",
+        f"Scores on {', '.join(shared)} are not those of a new patient: read them apart." if shared else "No.",
+        bool(shared or twice),
+        table,
+    )
+
+
+def same_pixels(sequences: Sequences) -> Finding:
+    """Sequences that are equal in every pixel under different names."""
+    groups: dict[bytes, list[int]] = defaultdict(list)
+    for i, frames in enumerate(sequences):
+        groups[_digest(frames)].append(i)
+    pairs = [pair for group in groups.values() for pair in combinations(group, 2)]
+    return _pairs_finding("same pixels", "equal in every pixel", sequences, pairs, [1.0] * len(pairs), "share")
+
+
+def shared_frames(sequences: Sequences) -> Finding:
+    """Sequences that share frames exactly, as one cell tracked twice does; frames of one grey level do not count."""
+    owners: dict[bytes, list[int]] = defaultdict(list)
+    for i, frames in enumerate(sequences):
+        for frame in frames:
+            if frame.min() < frame.max():
+                owners[_digest(frame)].append(i)
+    common: dict[tuple[int, int], int] = defaultdict(int)
+    for group in owners.values():
+        for pair in combinations(sorted(set(group)), 2):
+            common[pair] += 1
+    length = sequences.index["length"]
+    shares = [n / min(length.iat[i], length.iat[j]) for (i, j), n in common.items()]
+    return _pairs_finding("shared frames", "sharing frames exactly", sequences, list(common), shares, "share")
+
+
+def near_duplicates(sequences: Sequences) -> Finding:
+    """Pairs across splits whose noise agrees though their pixels differ (see `SAME_NOISE` for what is found)."""
+    described = np.stack([_descriptor(f) for f in sequences]) if len(sequences) else np.zeros((0, 200), np.float32)
+    pairs, scores = [], []
+    for one, other in combinations(SPLITS, 2):
+        for i, j in _alike(described, sequences.index["split"].to_numpy(), one, other):
+            if (score := _noise_agreement(sequences[i], sequences[j])) > SAME_NOISE:
+                pairs.append((i, j))
+                scores.append(score)
+    return _pairs_finding("near-duplicates", "nearly equal across splits", sequences, pairs, scores, "agreement")
+
+
+def drift(looks: pd.DataFrame) -> Finding:
+    """How test acquisitions look beside training ones, on reliable sequences; `looks` as from `appearance`.
+
+    The difference is that of the means over acquisitions, in standard deviations of the training acquisitions.
+    """
+    reliable = looks[looks["label"].isin(RELIABLE)]
+    features = ["length", "background", "peak", "dip", "noise"]
+    means = reliable.groupby(["split", "acquisition"])[features].mean()
+    there = set(means.index.get_level_values("split"))
+    if not {"train", "test"} <= there:
+        return Finding(
+            "drift", *_DRIFT, "One of training and test has no reliable sequences.", "No.", False, pd.DataFrame()
+        )
+    train, test = means.loc["train"], means.loc["test"]
+    sd = train.std().replace(0, np.nan)
+    table = pd.DataFrame(
+        {"train": train.mean(), "test": test.mean(), "difference_sd": (test.mean() - train.mean()) / sd}
+    )
+    table = table.rename_axis("feature").reset_index().round(2)
+    far = table[table["difference_sd"].abs() > 2]
+    shown = "; ".join(f"{r.feature} {r.train:g} in training, {r.test:g} in test" for r in far.itertuples())
+    return Finding(
+        "drift",
+        *_DRIFT,
+        f"Beyond two standard deviations: {shown}." if len(far) else "Test acquisitions look like training ones.",
+        "A model may meet at test what training never showed it: augment for it, and do not trust thresholds."
+        if len(far)
+        else "No.",
+        bool(len(far)),
+        table,
+    )
+
+
+_DRIFT = ("All acquisitions were made alike: same microscope, shear rate and processing.",)
+
+
+def appearance(sequences: Sequences) -> pd.DataFrame:
+    """The index with grey-level figures of each sequence.
+
+    background: median of the frames' edges; peak and dip: how far the 99.5th percentile lies above it and the 0.5th
+    below; noise: standard deviation from neighbouring pixels of the top and bottom rows, of normal noise.
+    """
+    rows = [_look(frames) for frames in sequences]
+    return sequences.index.join(pd.DataFrame(rows, columns=["background", "peak", "dip", "noise"], dtype=float))
+
+
+def _look(frames: np.ndarray) -> tuple[float, float, float, float]:
+    background = _quantile(frames[:, EDGE], 0.5)
+    rows = frames[:, [0, 1, 2, -3, -2, -1]].astype(np.int16)
+    steps = np.abs(np.diff(rows, axis=2)).mean(axis=(1, 2))  # of normal noise: 2 / sqrt(pi) standard deviations
+    peak, dip = _quantile(frames, 0.995) - background, background - _quantile(frames, 0.005)
+    return background, peak, dip, float(np.median(steps) * np.sqrt(np.pi) / 2)
+
+
+def _quantile(pixels: np.ndarray, q: float) -> float:
+    """Of uint8 values, by their histogram: much quicker than sorting."""
+    filled = np.cumsum(np.bincount(pixels.ravel(), minlength=256))
+    return float(np.searchsorted(filled, q * filled[-1]))
+
+
+def _spread(index: pd.DataFrame, column: str) -> pd.DataFrame:
+    groups = index.groupby(["acquisition", "label"])[column]
+    table = groups.quantile([0.05, 0.5, 0.95]).unstack().round(1)
+    table.columns = [f"{column}_{name}" for name in ("p5", "median", "p95")]
+    return groups.size().rename("n").to_frame().join(table).reset_index()
+
+
+def _tells(index: pd.DataFrame, column: str) -> str:
+    """How far one figure tells the classes apart, as a sentence."""
+    stage1 = auc(index[column], index["label"] == "unreliable")
+    reliable = index[index["label"].isin(RELIABLE)]
+    stage2 = auc(reliable[column], reliable["label"] == "flipping")
+    return (
+        f"Alone it tells unreliable from reliable with AUC {stage1:.2f}, flipping from tank-treading with {stage2:.2f}."
+    )
+
+
+def _within(index: pd.DataFrame, column: str) -> pd.DataFrame:
+    rows = [
+        (acquisition, len(group), auc(group[column], group["label"] == "unreliable"))
+        for acquisition, group in index.groupby("acquisition")
+    ]
+    return pd.DataFrame(rows, columns=["acquisition", "n", "auc"]).dropna(ignore_index=True)
+
+
+def auc(values: pd.Series, positive: pd.Series) -> float:
+    """Chance that a positive has the larger value, ties halved (Mann-Whitney); NaN where a class is empty."""
+    n, m = int(positive.sum()), int((~positive).sum())
+    if not n or not m:
+        return float("nan")
+    return float((rankdata(values)[positive.to_numpy()].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def _digest(pixels: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
+
+
+def _descriptor(frames: np.ndarray) -> np.ndarray:
+    """What a film looks like on average and how it varies, coarsely, without its brightness: (200,) float32, unit."""
+    films = frames.astype(np.float32)
+    halves = [_coarse(films.mean(axis=0)), _coarse(films.std(axis=0))]
+    vector = np.concatenate([half - half.mean() for half in halves])
+    return vector / max(float(np.linalg.norm(vector)), 1e-6)
+
+
+def _coarse(picture: np.ndarray) -> np.ndarray:
+    return picture[:30, :30].reshape(10, 3, 10, 3).mean(axis=(1, 3)).ravel()
+
+
+def _alike(described: np.ndarray, split: np.ndarray, one: str, other: str, best: int = 3) -> list[tuple[int, int]]:
+    """Pairs to look at closely: the `best` of `other` for each sequence of `one`."""
+    left, right = np.flatnonzero(split == one), np.flatnonzero(split == other)
+    pairs = []
+    for begin in range(0, len(left) if len(right) else 0, 512):  # (512, N) float32: 150 MB at Table 2's size
+        block = left[begin : begin + 512]
+        cosines = described[block] @ described[right].T
+        near = np.argpartition(-cosines, min(best, len(right)) - 1, axis=1)[:, :best]
+        kept = np.take_along_axis(cosines, near, axis=1) > SAME_SHAPE
+        pairs += [(int(block[i]), int(right[near[i, k]])) for i, k in zip(*np.nonzero(kept), strict=True)]
+    return pairs
+
+
+def _noise_agreement(one: np.ndarray, other: np.ndarray) -> float:
+    """Median over the shorter film's frames of the best correlation of finest structure with any of the other's."""
+    shorter, longer = sorted((one, other), key=len)
+    return float(np.median((_finest(shorter) @ _finest(longer).T).max(axis=1)))
+
+
+def _finest(frames: np.ndarray) -> np.ndarray:
+    """Frames less their blurred selves, each of mean 0 and norm 1: (T, 961) float32."""
+    films = frames.astype(np.float32)
+    fine = (films - gaussian_filter(films, (0, 1, 1))).reshape(len(films), -1)
+    fine -= fine.mean(axis=1, keepdims=True)
+    return fine / np.maximum(np.linalg.norm(fine, axis=1, keepdims=True), 1e-6)
+
+
+def _pairs_finding(
+    key: str, what: str, sequences: Sequences, pairs: list[tuple[int, int]], scores: list[float], score: str
+) -> Finding:
+    index = sequences.index
+    columns = {"name": [index["name"].iat[i] for i, _ in pairs], "other": [index["name"].iat[j] for _, j in pairs]}
+    for column in ("split", "label"):
+        columns |= {
+            column: [index[column].iat[i] for i, _ in pairs],
+            f"other_{column}": [index[column].iat[j] for _, j in pairs],
+        }
+    table = pd.DataFrame(columns | {score: np.round(scores, 2)})
+    across = int((table["split"] != table["other_split"]).sum())
+    differ = int((table["label"] != table["other_label"]).sum())
+    return Finding(
+        key,
+        "Each sequence is of one cell, and in one split.",
+        f"{len(pairs)} pairs {what}, {across} of them across splits, {differ} with different labels."
+        if pairs
+        else f"No pairs {what}.",
+        "Test scores are too good: the same film was trained on."
+        if across
+        else "Labels contradict each other."
+        if differ
+        else "They count twice in their split."
+        if pairs
+        else "No.",
+        bool(across or differ),
+        table,
+    )
