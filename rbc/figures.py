@@ -1,0 +1,128 @@
+"""Pictures and tables for the book: confusion matrix, error gallery, strips, curves, reported beside replicated."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from rbc.metrics import SCORES, THRESHOLD, Confusion
+from rbc.paper import KS, MODELS, SAMPLINGS, positive, reported
+from rbc.sampling import sample
+from rbc.sequences import Sequences
+
+PAPER_SCORES = SCORES[:4]  #: what Tables 3 and 4 print
+COUNTS = ["n", "tp", "fp", "fn", "tn"]
+
+
+def confusion_matrix(c: Confusion, names: tuple[str, str], title: str = "") -> Figure:
+    """Normalised confusion matrix as Figure 3: rows are the truth and sum to 100 %; counts stand below.
+
+    `names` are the negative and the positive class.
+    """
+    counts = np.array([[c.tn, c.fp], [c.fn, c.tp]])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    notes = [[f"{100 * s:.0f} %\n({n})" for s, n in zip(*pair)] for pair in zip(shares, counts)]
+    figure, axis = plt.subplots(figsize=(4, 3.2), layout="constrained")
+    sns.heatmap(shares, annot=notes, fmt="", vmin=0, vmax=1, cmap="Blues", cbar=False, square=True, ax=axis,
+                xticklabels=names, yticklabels=names)  # fmt: skip
+    axis.set(xlabel="called", ylabel="true", title=title)
+    plt.close(figure)
+    return figure
+
+
+def strip(frames: np.ndarray) -> np.ndarray:
+    """Frames side by side, left to right: (T, 31, 31) to (31, 31 T)."""
+    return np.hstack(list(frames))
+
+
+def strips(named: dict[str, np.ndarray], title: str = "") -> Figure:
+    """One strip of frames a row, each with its name; grey levels stretched alike within a row."""
+    figure, axes = plt.subplots(len(named), 1, figsize=(9, 0.5 * len(named) + 0.4), squeeze=False, layout="constrained")
+    for axis, (name, frames) in zip(axes[:, 0], named.items()):
+        axis.imshow(strip(frames), cmap="gray", aspect="equal")
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
+        axis.set(xticks=[], yticks=[], anchor="W")
+        axis.spines[:].set_visible(False)
+    figure.suptitle(title, fontsize=9)
+    plt.close(figure)
+    return figure
+
+
+def outcomes(predictions: pd.DataFrame, stage: int) -> pd.Series:
+    """TP, TN, FN or FP for each row of a table of predictions."""
+    truth, called = positive(predictions["label"], stage), predictions["probability"].to_numpy() >= THRESHOLD
+    words = np.where(called, np.where(truth, "TP", "FP"), np.where(truth, "FN", "TN"))
+    return pd.Series(words, index=predictions.index)
+
+
+def gallery(sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome: str, n: int = 8) -> Figure | None:
+    """Up to n sequences of one outcome, as in Figure 3, the most confident first, 20 frames each by similarity.
+
+    None where no sequence has that outcome.
+    """
+    cells = predictions[outcomes(predictions, stage) == outcome]
+    certainty = (cells["probability"] - THRESHOLD).abs()
+    cells = cells.loc[certainty.sort_values(ascending=False, kind="stable").index[:n]]
+    where = {name: i for i, name in enumerate(sequences.index["name"])}
+    named = {
+        f"{row.name} ({row.label}, p = {row.probability:.2f})": sample(sequences[where[row.name]], "similarity", 20)
+        for row in cells.itertuples(index=False, name="Cell")
+    }
+    return strips(named) if named else None
+
+
+def curves(history: pd.DataFrame) -> Figure:
+    """Training and validation loss by epoch, one line a fold; the kept epoch is marked."""
+    figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+    for fold, part in history.groupby("fold"):
+        kept = part.loc[part["valid_loss"].idxmin()]
+        axis.plot(part["epoch"] + 1, part["train_loss"], "--", color=f"C{fold}", label=f"training, fold {fold}")
+        axis.plot(part["epoch"] + 1, part["valid_loss"], color=f"C{fold}", label=f"validation, fold {fold}")
+        axis.plot(kept["epoch"] + 1, kept["valid_loss"], "o", color=f"C{fold}")
+    axis.set(xlabel="epoch", ylabel="cross-entropy")
+    axis.legend(fontsize=7)
+    plt.close(figure)
+    return figure
+
+
+def beside(table: pd.DataFrame, stage: int, why_not: str = "") -> pd.DataFrame:
+    """Table 3 or 4, reported beside replicated: 16 rows; replicated are means over seeds on the validation split.
+
+    A cell that was not run says `why_not`, or 'not run'.
+    """
+    printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
+    ours = table[(table["stage"] == stage) & (table["split"] == "validation")]
+    ours = ours.groupby(["model", "sampling", "k"])[list(PAPER_SCORES)].mean().reindex(printed.index)
+    words = ours.map(lambda x: f"{x:.2f}").where(ours.notna(), why_not or "not run")
+    both = pd.concat({"reported": printed.map(lambda x: f"{x:.2f}"), "replicated": words}, axis=1)
+    order = [(source, score) for score in PAPER_SCORES for source in ("reported", "replicated")]
+    return both[order].swaplevel(axis=1)
+
+
+def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") -> pd.DataFrame:
+    """All 16 cells of Table 3 or 4, a row each run: n, confusion counts, scores with 95 % intervals, the paper's F1.
+
+    The paper's F1 is its validation F1 (Tables 3 and 4); it prints test scores only for its two chosen models.
+    """
+    printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
+    rows = []
+    for cell in [(m, s, k) for m in MODELS for s in SAMPLINGS for k in KS]:
+        chosen = table[(table["stage"] == stage) & (table["split"] == split)]
+        chosen = chosen[(chosen[["model", "sampling", "k"]] == cell).all(axis=1)]
+        reference = {"paper's F1 (validation)": f"{printed.loc[cell, 'f1']:.2f}"}
+        lines = [_with_intervals(run) for _, run in chosen.iterrows()] or [{"recall": why_not or "not run"}]
+        rows += [dict(zip(("model", "sampling", "K"), cell)) | line | reference for line in lines]
+    return pd.DataFrame(rows).fillna("").set_index(["model", "sampling", "K"])
+
+
+def _with_intervals(run: pd.Series) -> dict:
+    counts = {"seed": str(run["seed"])} | {count: str(run[count]) for count in COUNTS}
+    return counts | {s: interval(run[s], run[f"{s}_low"], run[f"{s}_high"]) for s in ("recall", "specificity", "f1")}
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """A score with its interval, e.g. ``0.91 [0.85, 0.95]``."""
+    return "undefined" if pd.isna(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"

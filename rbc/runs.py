@@ -1,0 +1,182 @@
+"""A run's folder: written whole by the train notebook, read by every table and figure; and how notebooks are run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import papermill
+from safetensors.torch import save_file
+
+from rbc import ROOT, RbcError, metrics, training
+from rbc.paper import NEGATIVE, POSITIVE, SPLITS, Configuration
+from rbc.profiles import Profile
+from rbc.sequences import Sequences, whole_folder
+
+#: What the train notebook writes; the executed notebook itself is the last file.
+FILES = (
+    "config.json", "history.csv", "predictions.parquet", "metrics.json", "weights.safetensors", "provenance.json",
+    "notebook.ipynb",
+)  # fmt: skip
+PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
+REFERENCE = ROOT / "data" / "reference"
+
+
+def record(folder: Path, sequences: Sequences, c: Configuration, profile: Profile) -> None:
+    """Train one configuration and write all its artefacts but the notebook into an existing folder."""
+    started = time.perf_counter()
+    history, predictions, weights = training.train(sequences, c, profile)
+    seconds = round(time.perf_counter() - started, 1)
+    history.to_csv(folder / "history.csv", index=False)
+    predictions.to_parquet(folder / "predictions.parquet", index=False)
+    save_file(weights, folder / "weights.safetensors")
+    scores = {s: metrics.summary(predictions[predictions["split"] == s], c.stage) for s in SPLITS[1:]}
+    _write_json(folder / "metrics.json", scores)
+    _write_json(folder / "config.json", {**asdict(c), "profile": profile.model_dump()})
+    _write_json(folder / "provenance.json", provenance(sequences, profile, c.seed, seconds))
+
+
+def provenance(sequences: Sequences, profile: Profile, seed: int, seconds: float) -> dict:
+    """Where a run came from: commit, packages, device, data, seconds, seed."""
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain")),
+        "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "device": str(training.device(profile.training.device)),
+        "processor": platform.machine(),
+        "data": {key: sequences.meta.get(key) for key in ("source", "simulated", "sha256")},
+        "seconds": seconds,
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seed": seed,
+    }
+
+
+def git(*arguments: str) -> str:
+    """Output of a git command in the checkout, or 'unknown' outside one."""
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def run(c: Configuration, profile: Profile, data: Path) -> Path:
+    """Execute the train notebook for one configuration into its run folder, whole or not at all; the folder."""
+    folder = profile.results_folder / c.path
+    with whole_folder(folder) as part:
+        parameters = {"profile": profile.path, "data": str(data), "folder": str(part), **asdict(c)}
+        words = {
+            "title": f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}",
+            "banner": banner(profile.data.source == "simulated"),
+            "kind": "simulated sequences" if profile.data.source == "simulated" else "real sequences",
+        }
+        execute(ROOT / "notebooks" / "train.ipynb", part / "notebook.ipynb", parameters, words)
+        if missing := [f for f in FILES if not (part / f).exists()]:
+            raise RbcError(f"{folder}: the train notebook did not write {', '.join(missing)}")
+    return folder
+
+
+def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) -> None:
+    """Run a parameterised notebook by papermill; `words` fill its ``{{...}}`` (in Markdown and captions) first.
+
+    Raises `RbcError` for a parameter that the notebook does not have (papermill would only warn) and for a cell that
+    fails; a failed notebook is left beside `out` as ``<name>.failed.ipynb``.
+    """
+    known = set(papermill.inspect_notebook(str(notebook)))
+    if unknown := sorted(set(parameters) - known):
+        raise RbcError(f"{notebook}: unknown parameter {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
+    filled = out.with_name(f".{out.name}")
+    _fill(notebook, filled, words)
+    try:
+        papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
+    except papermill.PapermillExecutionError as error:
+        failed = out.parent.parent / f"{out.parent.name.strip('.')}-{out.stem}.failed.ipynb"
+        filled.rename(failed)
+        raise RbcError(f"{notebook.name} failed: {error.ename}: {error.evalue} (see {failed})") from error
+    filled.rename(out)
+
+
+def _fill(notebook: Path, out: Path, words: dict[str, str]) -> None:
+    text = notebook.read_text()
+    for word, value in words.items():
+        text = text.replace("{{" + word + "}}", json.dumps(value)[1:-1])
+    out.write_text(text)
+
+
+def report(name: str, profile: Profile, results: Path, out: Path) -> None:
+    """Execute a report notebook of notebooks/ over the runs below `results` into the page `out`."""
+    simulated = profile.data.source == "simulated"
+    words = {
+        "title": profile.title,
+        "banner": banner(simulated),
+        "kind": "simulated sequences" if simulated else "real sequences",
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    parameters = {"profile": profile.path, "results": str(results), "data": str(profile.data_folder)}
+    execute(ROOT / "notebooks" / f"{name}.ipynb", out, parameters, words)
+
+
+def keep_index(sequences: Sequences, results: Path) -> None:
+    """Put the index (names, labels, lengths: no pixels) beside the runs, so that pages can count without the data."""
+    results.mkdir(parents=True, exist_ok=True)
+    sequences.index.to_parquet(results / "index.parquet", index=False)
+
+
+def banner(simulated: bool) -> str:
+    """The box at the top of every page that shows data."""
+    if simulated:
+        return (
+            ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on this page comes from "
+            "simulated cells. It shows that the pipeline works; it says nothing about real blood.\n:::"
+        )
+    return (
+        ":::{admonition} Real cells\n:class: tip\nThis page shows results on real sequences released by the paper's "
+        "authors.\n:::"
+    )
+
+
+def complete(folder: Path) -> bool:
+    """Whether a run's folder holds every file."""
+    return all((folder / name).exists() for name in FILES)
+
+
+def collect(results: Path) -> pd.DataFrame:
+    """One row a run and split below a results folder: stage, model, sampling, k, seed, split, counts, scores, path.
+
+    Raises `RbcError` where there is none.
+    """
+    rows = []
+    for path in sorted(Path(results).glob("stage?/*/metrics.json")):
+        configuration = json.loads((path.parent / "config.json").read_text())
+        configuration.pop("profile")
+        for split, scores in json.loads(path.read_text()).items():
+            rows.append({**configuration, "split": split, **scores, "run": str(path.parent.relative_to(results))})
+    if not rows:
+        raise RbcError(f"{results}: no runs there; make them with rbc grid")
+    return pd.DataFrame(rows).sort_values(["stage", "model", "sampling", "k", "seed", "split"], ignore_index=True)
+
+
+def best(table: pd.DataFrame, stage: int) -> pd.Series:
+    """The run of a stage with the highest validation F1 (paper: "Model selection"); ties: the first of the table."""
+    validation = table[(table["stage"] == stage) & (table["split"] == "validation")]
+    return validation.loc[validation["f1"].astype(float).fillna(-1).idxmax()]
+
+
+def predictions(results: Path, run: str) -> pd.DataFrame:
+    """What a run answered: name, acquisition, label, fold, split, probability."""
+    return pd.read_parquet(Path(results) / run / "predictions.parquet")
+
+
+def class_names(stage: int) -> tuple[str, str]:
+    """Negative and positive class of a stage."""
+    return NEGATIVE[stage], POSITIVE[stage]
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
