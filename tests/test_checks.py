@@ -129,11 +129,7 @@ def test_track_numbers_that_tell_the_label() -> None:
     order = cells.index.assign(rank=rank).sort_values("rank").groupby("acquisition").cumcount()
     names = cells.index["acquisition"] + "_" + order.sort_index().astype(str)
     finding = checks.track_numbers(Sequences(cells.frames, cells.index.assign(name=names), cells.meta))
-    assert (
-        finding.grave
-        and "reliable with AUC 1.00, flipping from tank-treading with AUC 1.00"
-        in finding.data.replace("treading with 1", "treading with AUC 1")
-    )
+    assert finding.grave and "reliable with AUC 1.00, flipping from tank-treading with 1.00" in finding.data
 
 
 def test_drift_of_noise() -> None:
