@@ -285,8 +285,7 @@ def _copied(source: Path, out: Path, record: str) -> dict:
     """Files already downloaded: verified where a meta.json lies beside them, else noted as unverified."""
     if not source.is_dir() or not any(source.iterdir()):
         raise RbcError(f"{source}: no folder with downloaded files there")
-    described = json.loads((source / "meta.json").read_text()) if (source / "meta.json").is_file() else {}
-    files = [RecordFile(**f) for f in described.get("files", [])]
+    described, files = _noted(source)
     for file in files:
         if not _is_whole(source / file.name, file):
             raise RbcError(f"{source / file.name}: missing, truncated or altered (md5 differs); fetch it again")
@@ -298,6 +297,17 @@ def _copied(source: Path, out: Path, record: str) -> dict:
         for entry in sorted((scratch / "new").iterdir(), key=lambda e: e.name == "meta.json"):
             _replace(entry, out / entry.name)
     return described
+
+
+def _noted(source: Path) -> tuple[dict, list[RecordFile]]:
+    """An earlier fetch's meta.json and the files it lists; nothing where there is none."""
+    if not (source / "meta.json").is_file():
+        return {}, []
+    try:
+        described = json.loads((source / "meta.json").read_text(encoding="utf-8"))
+        return described, [RecordFile(**f) for f in described.get("files", [])]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RbcError(f"{source / 'meta.json'}: not the list of an earlier fetch; move it away") from error
 
 
 def _download(url: str, file: Path, patience: Patience) -> Path:

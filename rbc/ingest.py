@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -73,7 +74,7 @@ def into(
     """
     if Path(out).exists() and any(Path(out).iterdir()) and not (Path(out) / "index.parquet").exists():
         raise RbcError(f"{out}: holds something else than sequences; name another folder")
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or _cores()
     with whole_folder(Path(out)) as part, _pool(workers) as pool:
         root, chosen = _layout(folder, layout, part / "unpacked")
         meta = _meta(root, chosen, _record(folder), simulated)
@@ -351,6 +352,11 @@ def _write(file: Path, chunk: tuple[pd.DataFrame, int]) -> None:
             out.write(frames.data)
 
 
+def _cores() -> int:
+    """The cores this process may use, where the system tells (not on macOS), else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
     """A pool of processes, or none where one is enough; what is still waiting is dropped after an error."""
@@ -358,7 +364,9 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
         yield None
         return
     # spawn: the caller may hold threads and a GPU, which do not survive a fork
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    # Ctrl-C is for the caller alone: the workers would each print where they were.
+    pool = ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
     try:
         yield pool
     finally:

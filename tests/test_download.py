@@ -30,6 +30,7 @@ DATA = {"a.zip": b"a" * 5000, "b.csv": b"b" * 70_000}
 
 @pytest.fixture(autouse=True)
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent / "loopback"), str(download.ROOT)]))
 
 
@@ -290,14 +291,16 @@ def test_from_a_folder_of_unknown_origin_is_noted_as_unverified(tmp_path: Path) 
     assert (tmp_path / "out" / "sub" / "x.csv").read_text() == "x"
 
 
-@pytest.mark.parametrize("damage", ["missing", "empty", "link"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "link", "strange list"])
 def test_from_a_folder_refuses(tmp_path: Path, damage: str) -> None:
     source = tmp_path / "mine"
     if damage != "missing":
         source.mkdir()
     if damage == "link":
         (source / "x").symlink_to("/etc/hostname")
-    with pytest.raises(RbcError, match=r"no folder with downloaded files|a link"):
+    if damage == "strange list":
+        (source / "meta.json").write_text('{"files": [{"url": "x"}]}')
+    with pytest.raises(RbcError, match=r"no folder with downloaded files|a link|not the list of an earlier fetch"):
         fetch_zenodo(tmp_path / "out", source)
     assert contents(tmp_path / "out") == {}
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from scipy.io import savemat
 from strips import LAYOUTS, NAMES, frames, made, write_csv, write_strip
 
-from rbc import RbcError, ingest, sequences
+from rbc import ROOT, RbcError, ingest, layouts, sequences
 
 SAMPLE = os.environ.get("RBC_SAMPLE")
 
@@ -234,6 +235,12 @@ def test_a_yaml_file_elsewhere(tmp_path: Path) -> None:
     folder = odd(tmp_path / "data")
     (folder / "layout.yaml").rename(tmp_path / "mine.yaml")
     assert len(ingest.read(folder, tmp_path / "mine.yaml")) == 2
+
+
+def test_the_readme_describes_every_key() -> None:
+    text = (ROOT / "data" / "README.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    described = yaml.safe_load(text)
+    assert layouts.Layout.model_validate(described) and set(described) == set(layouts.Layout.model_fields)
 
 
 YAML = {
