@@ -11,6 +11,8 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,17 +20,19 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from rbc import RbcError, matfiles
+from rbc import RbcError, archives, matfiles
 from rbc.layouts import PICTURES, RELEASED, Layout, Part, describe, inside, printable, recognise
 from rbc.paper import FRAME_PX, SPLITS
 from rbc.sequences import Sequences, create_frames, finish, from_list, whole_folder
 
+UNFINISHED = ".fetching"  #: folder in which a fetch keeps its files until all are whole
 CHUNK = 256  #: sequences that one process reads at a time: about 8 MB of frames
 
 
@@ -52,10 +56,12 @@ def released(folder: Path) -> Sequences:
 def read(folder: Path, layout: Path | None = None, *, simulated: bool = False) -> Sequences:
     """Sequences of a folder in any known layout, or as a YAML file describes it, in memory.
 
+    Archives in it are unpacked, for the while, into the system's temporary folder.
     Raises `RbcError`, one line but for an unknown layout, which shows the tree.
     """
-    root, chosen = _layout(folder, layout)
-    return _in_memory(root, chosen, _record(folder), simulated=simulated)
+    with TemporaryDirectory(prefix="rbc-") as scratch:
+        root, chosen = _layout(folder, layout, Path(scratch))
+        return _in_memory(root, chosen, _record(folder), simulated=simulated)
 
 
 def into(
@@ -64,12 +70,14 @@ def into(
     """As `read`, but straight into a folder that `rbc.sequences.load` opens: for data larger than memory.
 
     Strips are read by `workers` processes (default: one a core), each writing its chunks in their place, so memory
-    does not grow with the data. Written whole or not at all.
+    does not grow with the data. Archives are unpacked beside `out` for the while. Written whole or not at all.
     """
-    root, chosen = _layout(folder, layout)
-    meta = _meta(root, chosen, _record(folder), simulated)
-    workers = workers or len(os.sched_getaffinity(0))
+    if Path(out).exists() and any(Path(out).iterdir()) and not (Path(out) / "index.parquet").exists():
+        raise RbcError(f"{out}: holds something else than sequences; name another folder")
+    workers = workers or _cores()
     with whole_folder(Path(out)) as part, _pool(workers) as pool:
+        root, chosen = _layout(folder, layout, part / "unpacked")
+        meta = _meta(root, chosen, _record(folder), simulated)
         rows = listing(root, chosen)
         chunks = _chunks(rows)
         sizes = _gather(pool, _sizes, chunks, "measuring")
@@ -80,6 +88,7 @@ def into(
         write = partial(_write, part / "frames.npy")
         _gather(pool, write, list(zip([rows.loc[c.index] for c in chunks], places, strict=True)), "reading")
         finish(part, rows.assign(start=ends - rows["size"], length=rows["size"]), meta)
+        shutil.rmtree(part / "unpacked", ignore_errors=True)
 
 
 def listing(folder: Path, layout: Layout) -> pd.DataFrame:
@@ -111,6 +120,8 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
         raise RbcError(f"{where}: {bad['name']!r} has the size {bad['size']!r}; it is a number of frames")
     names = _parsed(where, table["name"], layout)  # before any path is made of a name
     files = [where.parent / layout.image.format(name=name) for name in table["name"]]
+    if not layout.unlisted:
+        _check_listed(where, files)
     return _rows(where, names, table["label"], files, sizes.astype(int), layout, part)
 
 
@@ -196,6 +207,18 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         raise RbcError(f"{file}: not a readable picture ({error}); fetch it again") from error
 
 
+def _check_listed(where: Path, files: list[Path]) -> None:
+    """Rows missing from the list: pictures beside its own that it does not name."""
+    folder = files[0].parent
+    listed = {file.name for file in files}
+    there = {f.name for f in folder.iterdir() if f.suffix.lower() in PICTURES} if folder.is_dir() else set()
+    if extra := sorted(printable(name) for name in there - listed):
+        raise RbcError(
+            f"{where}: has no row for {extra[0]!r} and {len(extra) - 1} more of {folder.name}/; "
+            "complete it, or leave them out with unlisted: true in layout.yaml"
+        )
+
+
 def _check_shape(file: Path, picture: Image.Image, size: int) -> None:
     width, height = picture.size
     if picture.mode not in ("L", "RGB"):
@@ -220,8 +243,12 @@ def _meta(folder: Path, layout: Layout, meta: dict, simulated: bool) -> dict:
     return {"source": "strips", **meta, "simulated": simulated, "verified_files": verify(folder), "layout": described}
 
 
-def _layout(folder: Path, layout: Path | None) -> tuple[Path, Layout]:
+def _layout(folder: Path, layout: Path | None, scratch: Path) -> tuple[Path, Layout]:
+    """The folder to read, its archives unpacked into `scratch`, and its layout."""
     folder = _existing(folder, "name the folder that holds the strips")
+    if (folder / UNFINISHED).exists():
+        raise RbcError(f"{folder}: its fetch was not finished; run the same rbc data fetch again")
+    folder = archives.opened(folder, scratch)
     return (folder, describe(layout)) if layout else recognise(folder)
 
 
@@ -325,6 +352,11 @@ def _write(file: Path, chunk: tuple[pd.DataFrame, int]) -> None:
             out.write(frames.data)
 
 
+def _cores() -> int:
+    """The cores this process may use, where the system tells (not on macOS), else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
     """A pool of processes, or none where one is enough; what is still waiting is dropped after an error."""
@@ -332,7 +364,9 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
         yield None
         return
     # spawn: the caller may hold threads and a GPU, which do not survive a fork
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    # Ctrl-C is for the caller alone: the workers would each print where they were.
+    pool = ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
     try:
         yield pool
     finally:

@@ -73,6 +73,7 @@ class Layout(BaseModel):
     }
     labels: dict[str, Label] = {str(code): label for code, label in enumerate(LABELS)} | CLASS_FOLDERS
     name: str = NAME
+    unlisted: bool = False  #: whether pictures that dataset.csv does not list may be left out
     splits: dict[str, Split] = {}  #: acquisition to split, for parts that name none
 
     @field_validator("labels", mode="before")

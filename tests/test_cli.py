@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 import yaml
-
 from conftest import one_line_error, rbc
+
 from rbc import ROOT, sequences
 
 COMMANDS = ["data prepare", "data summary", "simulate sequences", "run", "grid", "book", "results"]

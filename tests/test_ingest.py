@@ -2,15 +2,20 @@
 
 import hashlib
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
-from strips import LAYOUTS, NAMES, frames, made, write_csv
+from scipy.io import savemat
+from strips import LAYOUTS, NAMES, frames, made, write_csv, write_strip
 
-from rbc import RbcError, ingest, sequences
+from rbc import ROOT, RbcError, ingest, layouts, sequences
 
 SAMPLE = os.environ.get("RBC_SAMPLE")
 
@@ -88,6 +93,7 @@ BROKEN = {
     "size of nothing": (edit("_1,0,5", "_1,0,0"), "size '0'"),
     "size with a fraction": (edit("_1,0,5", "_1,0,4.5"), "size '4.5'"),
     "repeated row": (lambda s: csv_of(s).open("a").write("8,BG1017_10s02_1,0,5\n"), "is repeated"),
+    "missing row": (edit("0,LJ0926_10s01_1,0,1\n", ""), "no row for 'LJ0926_10s01_1.png'"),
     "duplicate name": (lambda s: csv_of(s).open("a").write("8,BG1017_10s02_1,2,5\n"), "listed twice"),
     "name that climbs": (edit("BG1017_10s02_1,", "../../secret_1,"), "is not patient, date"),
     "name with a newline": (edit("BG1017_10s02_1,", '"BG1017_10s02_1\n",'), "is not patient, date"),
@@ -140,6 +146,192 @@ def test_every_layout_gives_the_same_sequences(tmp_path: Path, layout: str) -> N
     opened = sequences.load(tmp_path / "out")
     same(opened, cells)
     assert opened.meta["simulated"] and opened.meta["sha256"] == sequences.checksum(opened)
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    LAYOUTS["split_csv"](tmp_path / "data", made(12 * 50))  # three chunks
+    for workers in (1, 2):
+        ingest.into(tmp_path / "data", tmp_path / str(workers), simulated=True, workers=workers)
+    for name in ("frames.npy", "index.parquet", "meta.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_strip_in_a_big_record_leaves_what_was_there(tmp_path: Path, workers: int) -> None:
+    cells = made(12 * 50)
+    (tmp_path / "data").mkdir()
+    LAYOUTS["split_csv"](tmp_path / "data", cells)
+    ingest.into(tmp_path / "data", tmp_path / "out", simulated=True, workers=1)
+    name = cells.index["name"].iat[-1]
+    (tmp_path / "data" / "test" / "img" / f"{name}.png").write_bytes(b"x")
+    with pytest.raises(RbcError, match=f"{name}.png: not a readable picture"):
+        ingest.into(tmp_path / "data", tmp_path / "out", simulated=True, workers=workers)
+    same(sequences.load(tmp_path / "out"), cells)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "out"]
+
+
+INTO = "import sys, pathlib; from rbc import ingest; ingest.into(*map(pathlib.Path, sys.argv[1:3]), workers=1)"
+
+
+def test_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:
+    cells = made(12 * 100)
+    (tmp_path / "data").mkdir()
+    LAYOUTS["split_csv"](tmp_path / "data", cells)
+    run = subprocess.Popen([sys.executable, "-c", INTO, tmp_path / "data", tmp_path / "out"])
+    until = time.monotonic() + 30
+    while not (tmp_path / ".out.part" / "frames.npy").exists() and time.monotonic() < until:
+        time.sleep(0.002)
+    run.kill()
+    run.wait()
+    with pytest.raises(RbcError, match="no sequences there"):
+        sequences.load(tmp_path / "out")
+    ingest.into(tmp_path / "data", tmp_path / "out", workers=1)
+    same(sequences.load(tmp_path / "out"), cells)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "out"]
+
+
+def test_never_into_a_folder_of_other_things(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    LAYOUTS["split_csv"](tmp_path / "data", made())
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.tex").write_text("years of work")
+    with pytest.raises(RbcError, match="holds something else"):
+        ingest.into(tmp_path / "data", tmp_path / "home")
+    assert (tmp_path / "home" / "thesis.tex").read_text() == "years of work"
+
+
+ODD = """
+parts:
+  - {path: films/a, kind: csv, split: train}
+  - {path: films/b, kind: csv}
+image: strips/{name}.png
+columns: {name: id, label: class, size: n}
+labels: {good: tank-treading, bad: flipping, junk: unreliable}
+name: (?P<acquisition>(?P<patient>p[0-9])-m[0-9])-c[0-9]
+splits: {p2-m1: test}
+"""
+
+
+def odd(folder: Path, text: str = ODD) -> Path:
+    """A record nobody could guess, described in layout.yaml."""
+    for part, name, label in (("a", "p1-m1-c1", "good"), ("b", "p2-m1-c1", "Junk")):
+        write_strip(folder / "films" / part / "strips" / f"{name}.png", frames(name, 2))
+        (folder / "films" / part / "dataset.csv").write_text(f"id,class,n\n{name},{label},2\n")
+    (folder / "layout.yaml").write_text(text)
+    return folder
+
+
+def test_a_layout_described_in_yaml(tmp_path: Path) -> None:
+    got = ingest.read(odd(tmp_path))
+    assert got.index[["name", "label", "acquisition", "patient", "split"]].to_numpy().tolist() == [
+        ["p1-m1-c1", "tank-treading", "p1-m1", "p1", "train"],
+        ["p2-m1-c1", "unreliable", "p2-m1", "p2", "test"],
+    ]
+    np.testing.assert_array_equal(got[1], frames("p2-m1-c1", 2))
+
+
+def test_a_yaml_file_elsewhere(tmp_path: Path) -> None:
+    folder = odd(tmp_path / "data")
+    (folder / "layout.yaml").rename(tmp_path / "mine.yaml")
+    assert len(ingest.read(folder, tmp_path / "mine.yaml")) == 2
+
+
+def test_the_readme_describes_every_key() -> None:
+    text = (ROOT / "data" / "README.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    described = yaml.safe_load(text)
+    assert layouts.Layout.model_validate(described) and set(described) == set(layouts.Layout.model_fields)
+
+
+YAML = {
+    "unknown key": (ODD + "colour: red\n", "colour: Extra inputs"),
+    "misspelt kind": (ODD.replace("kind: csv}", "kind: cvs}"), "parts.1.kind: Input should be"),
+    "unknown label": (ODD.replace("junk: unreliable", "junk: rubbish"), "labels.junk"),
+    "no parts": ("image: x\n", "parts: Field required"),
+    "part outside": (ODD.replace("films/a", "../a"), "must stay inside"),
+    "not yaml": ("parts: [", "not a readable YAML"),
+    "a list": ("- 1\n", "the file: Input should be"),
+    "broken pattern": (ODD.replace("(?P<patient>p[0-9])", "(?P<patient>p[0-9]"), "not a readable YAML|name:"),
+    "pattern without patient": (ODD.replace("(?P<patient>p[0-9])", "p[0-9]"), "needs the groups"),
+    "acquisition without a split": (ODD.replace("p2-m1", "p3-m1"), "which split.*p2-m1 .1 sequences, 0 reliable"),
+    "label that is not listed": (ODD.replace("good:", "fine:"), "'p1-m1-c1' has the label 'good'"),
+    "names that do not fit": (ODD.replace("-c[0-9]", "-d[0-9]"), "the name 'p1-m1-c1' is not"),
+}
+
+
+@pytest.mark.parametrize("case", YAML)
+def test_a_wrong_description_is_refused(tmp_path: Path, case: str) -> None:
+    text, message = YAML[case]
+    with pytest.raises(RbcError, match=message) as caught:
+        ingest.read(odd(tmp_path, text))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_layout_shows_the_tree_and_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "all.pickle").write_bytes(b"\x80\x04never opened")
+    with pytest.raises(RbcError) as caught:
+        ingest.read(tmp_path)
+    assert "films/  all.pickle" in str(caught.value) and "layout.yaml" in str(caught.value)
+
+
+def test_pictures_without_a_row_may_be_left_out(tmp_path: Path) -> None:
+    folder = odd(tmp_path)
+    write_strip(folder / "films/a/strips/p1-m1-c9.png", frames("x", 1))
+    with pytest.raises(RbcError, match=r"no row for 'p1-m1-c9\.png' and 0 more"):
+        ingest.read(folder)
+    (folder / "layout.yaml").write_text(ODD + "unlisted: true\n")
+    assert len(ingest.read(folder)) == 2
+
+
+def mat(**variables: object) -> Callable[[Path], None]:
+    return lambda file: savemat(file, variables)
+
+
+def cells_of(*items: object) -> np.ndarray:
+    made_cells = np.empty(len(items), object)
+    made_cells[:] = items
+    return made_cells
+
+
+FILM, IDS = np.zeros((31, 31, 4), np.uint8), cells_of("BG1017_10s01_1", "BG1017_10s01_2")
+FILMS = cells_of(FILM, FILM)
+MATS = {
+    "truncated": (lambda f: f.write_bytes(b"MATLAB 5.0" * 20), "not a readable MATLAB file"),
+    "hdf5 cut off": (lambda f: f.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(90)), "not a readable MATLAB file"),
+    "no films": (mat(id=IDS, y=[0, 1]), "0 variables hold a cell array of 31 x 31 x T"),
+    "two sets of films": (mat(a=FILMS, b=FILMS, id=IDS, y=[0, 1]), "2 variables hold"),
+    "no names": (mat(a=FILMS, y=[0, 1]), "0 variables hold a cell array of names"),
+    "a name too many": (mat(a=FILMS, id=cells_of(*IDS, "BG1017_10s01_3"), y=[0, 1]), "2 sequences but 3 names"),
+    "a label too few": (mat(a=FILMS, id=IDS, y=[0]), "0 variables hold a vector of labels"),
+    "label out of range": (mat(a=FILMS, id=IDS, y=[0, 3]), "has the label '3'"),
+    "one film of another size": (mat(a=cells_of(FILM, FILM[:30]), id=IDS, y=[0, 1]), "sequence number 2"),
+    "16 bits": (mat(a=cells_of(*[FILM.astype(np.uint16)] * 2), id=IDS, y=[0, 1]), "frames are uint16"),
+}
+
+
+@pytest.mark.parametrize("case", MATS)
+def test_a_mat_file_is_refused(tmp_path: Path, case: str) -> None:
+    write, message = MATS[case]
+    write(tmp_path / "train.mat")
+    with pytest.raises(RbcError, match=message) as caught:
+        ingest.read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_class_folders_that_mean_the_same_are_refused(tmp_path: Path) -> None:
+    for folder in ("TT", "Flipping", "others"):
+        write_strip(tmp_path / "train" / folder / f"BG1017_10s01_{len(folder)}.png", FILM.transpose(2, 0, 1))
+    with pytest.raises(RbcError, match="stand for 2 classes"):
+        ingest.read(tmp_path)
+
+
+def test_a_picture_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    write_strip(tmp_path / "train" / "TT" / "x.png", FILM.transpose(2, 0, 1))
+    os.rename(tmp_path / "train/TT/x.png", os.fsencode(tmp_path) + b"/train/TT/caf\xe9.png")
+    with pytest.raises(RbcError, match="not UTF-8") as caught:
+        ingest.read(tmp_path)
+    str(caught.value).encode()  # can be printed
 
 
 @pytest.mark.skipif(not SAMPLE, reason="RBC_SAMPLE does not name the released sample's folder")

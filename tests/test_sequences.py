@@ -1,27 +1,89 @@
+"""`Sequences` on disk: streamed, whole or not at all."""
+
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from strips import made
 
 from rbc import RbcError, sequences
 
 
-def test_saved_sequences_open_memory_mapped_and_the_same(cells, tmp_path):
-    cells.save(tmp_path / "cells")
-    opened = sequences.load(tmp_path / "cells")
+def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
+    cells = made()
+    cells.save(tmp_path / "out")
+    opened = sequences.load(tmp_path / "out")
     assert isinstance(opened.frames, np.memmap)
-    assert opened.index.equals(cells.index)
-    assert all(np.array_equal(a, b) for a, b in zip(opened, cells))
-    assert opened.simulated
+    np.testing.assert_array_equal(opened.frames, cells.frames)
+    assert opened.index.to_csv() == cells.index.to_csv()
+    assert opened.meta["sha256"] == sequences.checksum(opened) == sequences.checksum(cells)
 
 
-def test_a_selection_shares_frames_and_is_saved_without_the_rest(cells, tmp_path):
-    flipping = cells.select(cells.index["label"] == "flipping")
-    assert flipping.frames is cells.frames and len(flipping) == 18
-    flipping.save(tmp_path / "flipping")
-    opened = sequences.load(tmp_path / "flipping")
-    assert len(opened.frames) == flipping.index["length"].sum() < len(cells.frames)
-    assert all(np.array_equal(a, b) for a, b in zip(opened, flipping))
+def test_only_the_chosen_frames_are_saved(tmp_path: Path) -> None:
+    cells = made()
+    chosen = cells.select(cells.index["label"] == "flipping")
+    chosen.save(tmp_path / "out")
+    opened = sequences.load(tmp_path / "out")
+    assert len(opened.frames) == chosen.index["length"].sum() < len(cells.frames)
+    for one, other in zip(opened, chosen, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_saving_over_the_folder_it_came_from(tmp_path: Path) -> None:
+    made().save(tmp_path / "out")
+    opened = sequences.load(tmp_path / "out")
+    opened.select(np.arange(len(opened)) < 3).save(tmp_path / "out")
+    assert len(sequences.load(tmp_path / "out")) == 3
+
+
+def test_no_sequences_at_all(tmp_path: Path) -> None:
+    cells = made()
+    cells.select(np.zeros(len(cells), bool)).save(tmp_path / "out")
+    assert len(sequences.load(tmp_path / "out")) == 0
+
+
+def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
+    made().save(tmp_path / "out")
+    with pytest.raises(ZeroDivisionError), sequences.whole_folder(tmp_path / "out") as part:
+        (part / "x").write_text("half")
+        raise ZeroDivisionError
+    assert len(sequences.load(tmp_path / "out")) == 12
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_killed_between_the_two_renames(tmp_path: Path) -> None:
+    made().save(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / ".out.old")  # as it is then
+    with pytest.raises(ZeroDivisionError), sequences.whole_folder(tmp_path / "out"):
+        raise ZeroDivisionError
+    assert len(sequences.load(tmp_path / "out")) == 12
+
+
+@pytest.mark.parametrize(
+    "damage", ["no meta.json", "no frames", "cut frames", "pickled frames", "no json", "other index"]
+)
+def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "out"
+    made().save(folder)
+    frames = folder / "frames.npy"
+    harm = {
+        "no meta.json": (folder / "meta.json").unlink,
+        "no frames": frames.unlink,
+        "cut frames": lambda: frames.write_bytes(frames.read_bytes()[:-1]),
+        "pickled frames": lambda: np.save(frames, np.array([object()]), allow_pickle=True),
+        "no json": lambda: (folder / "meta.json").write_text("{"),
+        "other index": lambda: made().index.assign(start=10**6).to_parquet(folder / "index.parquet"),
+    }
+    harm[damage]()
+    with pytest.raises(RbcError) as caught:
+        sequences.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_meta_tells_real_from_simulated(tmp_path: Path) -> None:
+    made().save(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "meta.json").read_text())["simulated"] is True
 
 
 def test_the_checksum_tells_frames_and_labels_apart(cells, tmp_path):
@@ -50,18 +112,3 @@ def test_a_name_that_is_there_twice_is_an_error(cells):
     index.loc[1, "name"] = index["name"].iat[0]
     with pytest.raises(RbcError, match="there twice"):
         sequences.Sequences(cells.frames, index)
-
-
-@pytest.mark.parametrize("missing", ["meta.json", "frames.npy", "index.parquet"])
-def test_a_folder_that_lacks_a_file_is_an_error(cells, tmp_path, missing):
-    cells.save(tmp_path / "cells")
-    (tmp_path / "cells" / missing).unlink()
-    with pytest.raises(RbcError, match="make them"):
-        sequences.load(tmp_path / "cells")
-
-
-def test_nothing_stays_of_a_folder_that_was_not_finished(tmp_path):
-    with pytest.raises(ZeroDivisionError), sequences.whole_folder(tmp_path / "run") as part:
-        (part / "half").write_text("x")
-        1 / 0  # noqa: B018
-    assert list(tmp_path.iterdir()) == []

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
-
 from conftest import one_line_error, rbc
+from safetensors.numpy import load_file
 
 TINY = "tests/tiny.yaml"
 RUNS = [f"stage{s}/{m}-similarity-k10-s0" for s in (1, 2) for m in ("cnn", "crnn")]

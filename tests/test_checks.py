@@ -1,0 +1,180 @@
+"""Checks before results: each planted fault is found, and nothing is where there is none."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from strips import made
+
+from rbc import checks, ingest
+from rbc.paper import LABELS, SPLITS, reported
+from rbc.sequences import Sequences, from_list
+
+SAMPLE = os.environ.get("RBC_SAMPLE")
+
+
+def of_table2() -> Sequences:
+    """The index of a record with the counts of Tables 2 and 5; all sequences share six frames."""
+    rows, table2, table5 = [], reported("table2").set_index("label"), reported("table5")
+    for split in ("train", "validation"):
+        for label in LABELS:
+            rows += [(label, f"BK1010_10s{i % 5:02}", split) for i in range(table2[split][label])]
+    for row in table5.itertuples():
+        acquisition = f"{'LJ0926' if row.patient == 1 else 'BG1017'}_10s{row.acquisition:02}"
+        flipping = round(row.n_reliable * (100 - row.ground_truth_percent) / 100)
+        rows += [("flipping", acquisition, "test")] * flipping
+        rows += [("tank-treading", acquisition, "test")] * (row.n_reliable - flipping)
+    rows += [("unreliable", "LJ0926_10s01", "test")] * table2["test"]["unreliable"]
+    index = pd.DataFrame(rows, columns=["label", "acquisition", "split"])
+    names = index["acquisition"] + "_" + index.index.astype(str)
+    index = index.assign(name=names, patient=index["acquisition"].str[:2], start=0, length=6)
+    return Sequences(np.zeros((6, 31, 31), np.uint8), index, {"simulated": True})
+
+
+def varied(n: int = 24) -> Sequences:
+    """Films of noise on a ring, none like another, classes and splits mixed, every patient in one split."""
+    cells = made(n)
+    rng = np.random.default_rng(1)
+    ring = 12 * (np.abs(np.hypot(*np.mgrid[-15:16, -15:16]) - 5.5) < 1)
+    strips = [(110 - ring + rng.normal(0, 2.2, (8, 31, 31))).astype(np.uint8) for _ in range(len(cells))]
+    index = cells.index.assign(patient=cells.index["split"].map(dict(zip(SPLITS, ("BG", "BK", "LJ"), strict=True))))
+    return from_list(strips, index, {"simulated": True})
+
+
+def with_film(cells: Sequences, i: int, film: np.ndarray) -> Sequences:
+    strips = list(cells)
+    strips[i] = film
+    return from_list(strips, cells.index, cells.meta)
+
+
+def in_split(cells: Sequences, split: str) -> int:
+    return int(np.flatnonzero(cells.index["split"] == split)[0])
+
+
+def test_the_papers_record_is_known_by_its_counts() -> None:
+    cells = of_table2()
+    counts, acquisitions = checks.counts(cells), checks.test_acquisitions(cells)
+    assert not counts.grave and "9 of 9" in counts.data and (counts.table["found"] == counts.table["reported"]).all()
+    assert not acquisitions.grave and acquisitions.table["table5"].nunique() == 9
+
+
+def test_one_sequence_less_is_noticed() -> None:
+    cells = of_table2()
+    finding = checks.counts(cells.select(np.arange(len(cells)) > 0))
+    assert finding.grave and "8 of 9" in finding.data
+
+
+def test_an_empty_class_is_named() -> None:
+    cells = made()
+    finding = checks.counts(cells.select(~((cells.index["label"] == "flipping") & (cells.index["split"] == "test"))))
+    assert finding.grave and "None: flipping in test" in finding.data
+
+
+def test_short_sequences() -> None:
+    assert "None is shorter" in checks.short(varied()).data
+    cells = with_film(varied(), 3, np.zeros((5, 31, 31), np.uint8))
+    assert list(checks.short(cells).table["shortest"]) == [5]
+
+
+def test_same_pixels_across_splits() -> None:
+    cells = varied()
+    assert not checks.same_pixels(cells).grave
+    cells = with_film(cells, in_split(cells, "test"), cells[in_split(cells, "train")])
+    finding = checks.same_pixels(cells)
+    assert finding.grave and "1 pair equal in every pixel: 1 across splits" in finding.data
+    assert checks.near_duplicates(cells).table.empty
+
+
+def test_shared_frames_within_a_split() -> None:
+    cells = varied()
+    assert checks.shared_frames(cells).table.empty
+    film = np.concatenate([cells[1][2:], cells[0][:2]])  # six of eight frames are those of film 1
+    finding = checks.shared_frames(with_film(cells, 0, film))
+    assert list(finding.table["share"]) == [0.75] and "1 pair" in finding.data
+
+
+def test_black_frames_are_no_shared_frames() -> None:
+    cells = varied()
+    for i in (0, 1):
+        cells = with_film(cells, i, np.zeros((3, 31, 31), np.uint8))
+    assert checks.shared_frames(cells).table.empty
+
+
+def test_brighter_and_noisier_copy_across_splits() -> None:
+    cells = varied()
+    assert checks.near_duplicates(cells).table.empty
+    copied = cells[in_split(cells, "train")].astype(int) + 7
+    copied += np.random.default_rng(2).integers(-1, 2, copied.shape)
+    finding = checks.near_duplicates(with_film(cells, in_split(cells, "test"), copied.astype(np.uint8)))
+    assert finding.grave and len(finding.table) == 1
+    assert set(finding.table.iloc[0][["split", "other_split"]]) == {"train", "test"}
+
+
+def test_patients_and_acquisitions_across_splits() -> None:
+    cells = varied()
+    assert not checks.patients(cells).grave
+    index = cells.index.copy()
+    index.loc[in_split(cells, "test"), ["patient", "acquisition"]] = ["BG", index["acquisition"][0]]
+    finding = checks.patients(Sequences(cells.frames, index, cells.meta))
+    assert finding.grave and "also trained or validated on: BG" in finding.data
+    assert f"Acquisitions in both: {index['acquisition'][0]}" in finding.data
+
+
+def test_track_numbers_that_tell_the_label() -> None:
+    cells = varied(60)
+    rank = cells.index["label"].map(LABELS.index)
+    order = cells.index.assign(rank=rank).sort_values("rank").groupby("acquisition").cumcount()
+    names = cells.index["acquisition"] + "_" + order.sort_index().astype(str)
+    finding = checks.track_numbers(Sequences(cells.frames, cells.index.assign(name=names), cells.meta))
+    assert finding.grave and "reliable with AUC 1.00, flipping from tank-treading with 1.00" in finding.data
+
+
+def test_drift_of_noise() -> None:
+    cells = varied()
+    assert not checks.drift(checks.appearance(cells)).grave
+    rng = np.random.default_rng(3)
+    test = cells.index["split"] == "test"
+    strips = [(f + rng.normal(0, 8, f.shape)).astype(np.uint8) if t else f for f, t in zip(cells, test, strict=True)]
+    finding = checks.drift(checks.appearance(from_list(strips, cells.index, cells.meta)))
+    assert finding.grave and "noise" in finding.data
+
+
+def test_appearance_measures_what_was_drawn() -> None:
+    looks = checks.appearance(varied())
+    assert looks["background"].median() == pytest.approx(110, abs=1)
+    assert looks["noise"].median() == pytest.approx(2.2, rel=0.1)
+
+
+def test_auc_by_hand() -> None:
+    assert checks.auc(pd.Series([1, 2, 3, 3]), pd.Series([False, True, False, True])) == pytest.approx(0.625)
+    assert np.isnan(checks.auc(pd.Series([1, 2]), pd.Series([True, True])))
+
+
+def test_every_finding_goes_to_json() -> None:
+    found = json.loads(json.dumps([f.record() for f in checks.check(varied())], allow_nan=False))
+    assert len({f["key"] for f in found}) == len(found) == 11
+    assert all(f["paper"] and f["data"] and f["matters"] for f in found)
+
+
+def test_one_split_only() -> None:
+    cells = varied()
+    found = checks.check(cells.select(cells.index["split"] == "train"))
+    assert json.dumps([f.record() for f in found], allow_nan=False)
+
+
+@pytest.mark.skipif(not SAMPLE, reason="RBC_SAMPLE does not name the released sample's folder")
+def test_findings_on_the_released_sample() -> None:
+    found = {f.key: f for f in checks.check(ingest.released(Path(SAMPLE)))}
+    assert "unseen: LJ; also trained or validated on: BG" in found["patients"].data
+    assert "Acquisitions in both: none" in found["patients"].data
+    assert (
+        "unreliable from reliable with AUC 1.00, flipping from tank-treading with 1.00" in found["track numbers"].data
+    )
+    noise = found["drift"].table.set_index("feature").loc["noise"]
+    assert noise["train"] < 1 < 2 < noise["test"]
+    assert set(found["short sequences"].table["label"]) == {"unreliable"}
+    assert list(found["shared frames"].table["name"]) == ["BM1024_10s02_153"]  # one cell, tracked twice
+    assert found["same pixels"].table.empty and found["near-duplicates"].table.empty
