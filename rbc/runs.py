@@ -16,7 +16,7 @@ import pandas as pd
 import papermill
 from safetensors.numpy import save_file
 
-from rbc import ROOT, RbcError, metrics
+from rbc import ROOT, RbcError, checks, metrics
 from rbc.paper import NEGATIVE, POSITIVE, Configuration
 from rbc.profiles import Profile
 from rbc.sequences import Sequences, whole_folder
@@ -74,11 +74,8 @@ def run(c: Configuration, profile: Profile, data: Path) -> Path:
     folder = profile.results_folder / c.path
     with whole_folder(folder) as part:
         parameters = {"profile": profile.path, "data": str(data), "folder": str(part), **asdict(c)}
-        words = {
-            "title": f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}",
-            "banner": banner(profile.data.source == "simulated"),
-            "kind": "simulated sequences" if profile.data.source == "simulated" else "real sequences",
-        }
+        title = f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}"
+        words = {"title": title, **kind_words(json.loads((data / "meta.json").read_text()))}
         execute(ROOT / "notebooks" / "train.ipynb", part / "notebook.ipynb", parameters, words)
         if missing := [f for f in FILES if not (part / f).exists()]:
             raise RbcError(f"{folder}: the train notebook did not write {', '.join(missing)}")
@@ -115,34 +112,33 @@ def _fill(notebook: Path, out: Path, words: dict[str, str]) -> None:
 
 def report(name: str, profile: Profile, results: Path, out: Path) -> None:
     """Execute a report notebook of notebooks/ over the runs below `results` into the page `out`."""
-    simulated = profile.data.source == "simulated"
-    words = {
-        "title": profile.title,
-        "banner": banner(simulated),
-        "kind": "simulated sequences" if simulated else "real sequences",
-    }
+    words = {"title": profile.title, **kind_words(json.loads((results / "dataset.json").read_text()))}
     out.parent.mkdir(parents=True, exist_ok=True)
     parameters = {"profile": profile.path, "results": str(results), "data": str(profile.data_folder)}
     execute(ROOT / "notebooks" / f"{name}.ipynb", out, parameters, words)
 
 
-def keep_index(sequences: Sequences, results: Path) -> None:
-    """Put the index (names, labels, lengths: no pixels) beside the runs, so that pages can count without the data."""
+def describe(sequences: Sequences, results: Path) -> None:
+    """Put what pages say of the data beside the runs, so that they can say it where the data is not: no pixels.
+
+    Writes index.parquet (names, labels, lengths), dataset.json (the sequences' meta) and checks.json (`rbc.checks`).
+    """
     results.mkdir(parents=True, exist_ok=True)
     sequences.index.to_parquet(results / "index.parquet", index=False)
+    _write_json(results / "dataset.json", sequences.meta)
+    _write_json(results / "checks.json", {f.key: f.record() for f in checks.check(sequences)})
 
 
-def banner(simulated: bool) -> str:
-    """The box at the top of every page that shows data."""
-    if simulated:
-        return (
+def kind_words(meta: dict) -> dict[str, str]:
+    """What every page says of its data: the box at its top and the words in its captions."""
+    if meta["simulated"]:
+        box = (
             ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on this page comes "
             "from simulated cells. It shows that the pipeline works; it says nothing about real blood.\n:::"
         )
-    return (
-        ":::{admonition} Real cells\n:class: tip\nThis page shows results on real sequences released by the paper's "
-        "authors.\n:::"
-    )
+        return {"banner": box, "kind": "simulated sequences"}
+    box = f":::{{admonition}} Real cells\n:class: tip\nThe sequences of this page are real ({meta['source']}).\n:::"
+    return {"banner": box, "kind": "real sequences"}
 
 
 def complete(folder: Path) -> bool:
@@ -183,4 +179,4 @@ def class_names(stage: int) -> tuple[str, str]:
 
 
 def _write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")

@@ -9,7 +9,17 @@ from conftest import one_line_error, rbc
 
 from rbc import ROOT, sequences
 
-COMMANDS = ["data prepare", "data summary", "simulate sequences", "run", "grid", "book", "results"]
+COMMANDS = [
+    "data fetch",
+    "data prepare",
+    "data check",
+    "data summary",
+    "simulate sequences",
+    "run",
+    "grid",
+    "book",
+    "results",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
