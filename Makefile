@@ -27,7 +27,7 @@ book: $(READY)
 	$(BIN)/rbc book --profile $(PROFILE) $(if $(DATA),--data $(DATA))
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope tests --nbval notebooks/paper.ipynb
 
 check: $(READY)
 	$(BIN)/ruff check .
