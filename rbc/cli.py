@@ -191,10 +191,14 @@ def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
 
 
 @app.command("report", hidden=True)
-def report(name: str, profile: ProfileOption, results: Path, out: Path) -> None:
+def report(
+    name: str,
+    profile: ProfileOption,
+    results: Annotated[Path, typer.Option()],
+    out: Annotated[Path, typer.Option()],
+) -> None:
     """Execute one report notebook (used by the workflow)."""
-    p = profiles.load(profile)
-    runs.report(name, p, results, out)
+    runs.report(name, profiles.load(profile), results, out)
 
 
 @app.command("results")

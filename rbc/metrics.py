@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from rbc import RbcError
 from rbc.paper import positive
 
 SCORES = ("f1", "accuracy", "precision", "recall", "specificity")
@@ -82,6 +83,8 @@ def f1_interval(c: Confusion, draws: int = 10_000, seed: int = 0) -> tuple[float
 
 def summary(predictions: pd.DataFrame, stage: int) -> dict:
     """n, the counts, the five scores and the 95 % intervals of recall, specificity and F1, as plain numbers."""
+    if predictions.empty:
+        raise RbcError("there is no sequence to score; check the profile's folds and the data's splits")
     c = confusion(predictions, stage)
     intervals = {
         "recall": wilson(c.tp, c.tp + c.fn),

@@ -64,7 +64,7 @@ class Profile(Strict):
     path: str = Field(exclude=True)  # the file it was read from; not part of a run's record
     title: str
     data: Data
-    stages: dict[Literal[STAGES], Stage]
+    stages: Annotated[dict[Literal[STAGES], Stage], Field(min_length=2)]
     training: Training
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
 

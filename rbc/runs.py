@@ -17,7 +17,7 @@ import papermill
 from safetensors.numpy import save_file
 
 from rbc import ROOT, RbcError, checks, metrics
-from rbc.paper import NEGATIVE, POSITIVE, Configuration
+from rbc.paper import MODELS, NEGATIVE, POSITIVE, SAMPLINGS, Configuration
 from rbc.profiles import Profile
 from rbc.sequences import Sequences, whole_folder
 
@@ -97,7 +97,7 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
     try:
         papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
     except papermill.PapermillExecutionError as error:
-        failed = out.parent.parent / f"{out.parent.name.strip('.')}-{out.stem}.failed.ipynb"
+        failed = out.parent.parent / f"{out.parent.name.strip('.').removesuffix('.part')}-{out.stem}.failed.ipynb"
         filled.rename(failed)
         raise RbcError(f"{notebook.name} failed: {error.ename}: {error.evalue} (see {failed})") from error
     filled.rename(out)
@@ -162,10 +162,42 @@ def collect(results: Path) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["stage", "model", "sampling", "k", "seed", "split"], ignore_index=True)
 
 
-def best(table: pd.DataFrame, stage: int) -> pd.Series:
-    """The run of a stage with the highest validation F1 (paper: "Model selection"); ties: the first of the table."""
-    validation = table[(table["stage"] == stage) & (table["split"] == "validation")]
-    return validation.loc[validation["f1"].astype(float).fillna(-1).idxmax()]
+def select(results: Path, stage: int) -> pd.DataFrame:
+    """The chosen configuration of a stage in each fold: fold, run, f1 (on that fold's validation split).
+
+    Highest validation F1, mean over seeds (paper: "Model selection"); ties: the first in the order of the tables, as
+    the paper's own tie (uniform before similarity). Each fold chooses by its own validation split alone, since one
+    fold's validation cells may be another's test cells. Of several seeds the lowest stands for the configuration.
+    """
+    scores = []
+    for c, path in _configurations(results, stage):
+        answers = predictions(results, path).query("split == 'validation'")
+        scores += [(fold, c, path, metrics.confusion(part, stage).f1) for fold, part in answers.groupby("fold")]
+    table = pd.DataFrame(scores, columns=["fold", "configuration", "run", "f1"])
+    table["cell"] = [(MODELS.index(c.model), SAMPLINGS.index(c.sampling), c.k) for c in table["configuration"]]
+    means = table.groupby(["fold", "cell"]).agg(f1=("f1", "mean"), run=("run", "min")).reset_index()
+    best = means.sort_values("f1", ascending=False, kind="stable").groupby("fold", as_index=False).first()
+    return best[["fold", "run", "f1"]]
+
+
+def chosen_answers(results: Path, stage: int) -> pd.DataFrame:
+    """Predictions of each fold's chosen configuration on its own test split (column run says which)."""
+    parts = []
+    for row in select(results, stage).itertuples():
+        answers = predictions(results, row.run)
+        parts.append(answers[(answers["split"] == "test") & (answers["fold"] == row.fold)].assign(run=row.run))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]]:
+    found = []
+    for path in sorted(Path(results).glob(f"stage{stage}/*/config.json")):
+        content = json.loads(path.read_text())
+        c = Configuration(*(content[field] for field in ("stage", "model", "sampling", "k", "seed")))
+        found.append((c, str(path.parent.relative_to(results))))
+    if not found:
+        raise RbcError(f"{results}: no runs of stage {stage} there; make them with rbc grid")
+    return found
 
 
 def predictions(results: Path, run: str) -> pd.DataFrame:

@@ -504,7 +504,7 @@ def sequences(
     counts : split -> label -> number of sequences, e.g. ``{"train": {"tank-treading": 60, "flipping": 60}}``
     seed : the same seed and counts give the same bits
     acquisitions : split -> number of acquisitions; by default 19, 4 and 9 as in Table 2, fewer where a split has
-        less than eight sequences for each
+        less than six sequences for each
     progress : show a progress bar
 
     Raises `RbcError` for an unknown split or label, a negative number, or more acquisitions than there are.
@@ -519,7 +519,7 @@ def _plan_split(
     split: str, counts: Mapping[str, int], seed: int, acquisitions: Mapping[str, int] | None
 ) -> Iterator[tuple[str, str, str, str, str, tuple[int, int, int]]]:
     total, names = sum(counts.values()), acquisition_names(split)
-    number = (acquisitions or {}).get(split, min(len(names), max(1, total // 8)))
+    number = (acquisitions or {}).get(split, min(len(names), max(1, total // 6)))
     rng = np.random.default_rng([seed, 2, SPLITS.index(split)])
     shares = {label: _apportion(counts.get(label, 0), rng.gamma(16, size=number)) for label in LABELS}
     for a, name in enumerate(names[:number]):

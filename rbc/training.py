@@ -91,12 +91,18 @@ def loader(data: Rows, chosen: np.ndarray, training: Training, shuffle: bool) ->
 class KeepBest(TrackerCallback):
     """The epoch with the lowest validation loss, kept in memory and put back at the end (no file, so no pickle)."""
 
+    def before_fit(self) -> None:
+        super().before_fit()
+        self.state: dict[str, Tensor] = {}
+
     def after_epoch(self) -> None:
         super().after_epoch()
         if self.new_best:
             self.state = {name: tensor.clone() for name, tensor in self.learn.model.state_dict().items()}
 
     def after_fit(self) -> None:
+        if not self.state:
+            raise RbcError("the validation loss was never a number; lower lr_high in the profile")
         self.learn.model.load_state_dict(self.state)
         super().after_fit()
 
@@ -109,7 +115,8 @@ def groups(model: nn.Module) -> list[list[nn.Parameter]]:
 def fit(data: Rows, train: np.ndarray, validation: np.ndarray, c: Configuration, training: Training) -> Learner:
     """Train on row numbers `train`, keep the epoch of lowest loss on `validation` (paper: "Training loss").
 
-    Cross-entropy, Adam, one cycle (Smith 2017) with rates from 1e-4 at the input to 1e-3 at the output.
+    Cross-entropy, Adam, one cycle (Smith and Topin 2018) whose peak rates go from
+    `lr_low` at the input to `lr_high` at the output (paper: 1e-4 to 1e-3).
     """
     set_seed(c.seed, reproducible=True)
     model = build(c.model, c.k).to(data.frames.device)
