@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from filelock import FileLock, Timeout
 
-from rbc import ROOT, RbcError, ingest, profiles, runs, sequences, simulate
+from rbc import ROOT, RbcError, checks, download, ingest, profiles, runs, sequences, simulate
 from rbc.paper import Configuration
 from rbc.profiles import Profile
 
@@ -24,24 +24,61 @@ app.add_typer(simulate_app, name="simulate")
 
 ProfileOption = Annotated[str, typer.Option(help="Name of a profile in config/, or a path to one (.yaml).")]
 DataOption = Annotated[Path | None, typer.Option(help="Folder of the data, for profiles that do not simulate theirs.")]
+SimulatedOption = Annotated[bool, typer.Option("--simulated", help="The given data are simulated, not real.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 JobsOption = Annotated[int, typer.Option(help="Runs at the same time; 0: one a core.")]
 
 
+@data_app.command("fetch")
+def data_fetch(
+    which: Annotated[str, typer.Argument(help="released (the authors' sample) or zenodo (the paper's record).")],
+    out: Annotated[Path | None, typer.Option(help="Folder to fill; by default data/raw/<which>.")] = None,
+    from_path: Annotated[Path | None, typer.Option("--from", help="Take files already downloaded; no network.")] = None,
+    base: Annotated[str | None, typer.Option(hidden=True, help="Another server, for tests.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch data and verify it; goes on where it was interrupted.
+
+    Example: rbc data fetch zenodo --from ~/Downloads
+    """
+    fetchers = {"released": download.fetch_released, "zenodo": download.fetch_zenodo}
+    if which not in fetchers:
+        raise RbcError(f"{which!r} cannot be fetched: choose one of {', '.join(fetchers)}")
+    folder = out or ROOT / "data" / "raw" / which
+    meta = fetchers[which](folder, from_path, **({"base": base} if base else {}))
+    typer.echo(json.dumps(meta, indent=1) if as_json else f"{meta['source']}, verified, in {folder}")
+
+
 @data_app.command("prepare")
-def data_prepare(profile: ProfileOption = "demo", data: DataOption = None) -> None:
-    """Make a profile's sequences, in data/derived/<profile>.
+def data_prepare(profile: ProfileOption = "demo", data: DataOption = None, simulated: SimulatedOption = False) -> None:
+    """Make a profile's sequences, in data/derived/<profile>, and check them.
 
     Example: rbc data prepare --profile released --data ../shared/data/released-sample
     """
     p = profiles.load(profile)
     if p.data.source == "simulated":
-        made = simulate.sequences(p.data.counts, seed=p.data.seed, progress=sys.stderr.isatty())
+        simulate.sequences(p.data.counts, seed=p.data.seed, progress=sys.stderr.isatty()).save(p.data_folder)
+    elif p.data.source == "released":
+        ingest.released(_data_folder(data)).save(p.data_folder)
     else:
-        made = ingest.released(_data_folder(data))
-    made.save(p.data_folder)
-    runs.keep_index(made, p.results_folder)
+        ingest.into(_data_folder(data), p.data_folder, simulated=simulated)
+    made = sequences.load(p.data_folder)
+    runs.describe(made, p.results_folder)
     typer.echo(f"{len(made)} sequences in {p.data_folder}")
+
+
+@data_app.command("check")
+def data_check(profile: ProfileOption = "demo", as_json: JsonOption = False) -> None:
+    """Say what the paper states of the data, what this profile's data shows, and whether it matters.
+
+    Example: rbc data check --profile released
+    """
+    findings = checks.check(sequences.load(profiles.load(profile).data_folder))
+    if as_json:
+        typer.echo(json.dumps([f.record() for f in findings], indent=1, default=str))
+    for f in [] if as_json else findings:
+        grave = "  (grave)" if f.grave else ""
+        typer.echo(f"{f.key}{grave}\n  paper: {f.paper}\n  data: {f.data}\n  matters: {f.matters}\n")
 
 
 def _data_folder(data: Path | None) -> Path:
@@ -137,19 +174,20 @@ def book(profile: ProfileOption = "demo", data: DataOption = None, jobs: JobsOpt
 
 def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
     source = "" if p.data.source == "simulated" else _data_folder(data)
-    command = [
-        sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "workflow" / "Snakefile"), "--directory", str(ROOT),
-        "--cores", str(jobs or os.cpu_count()), "--rerun-incomplete", "--rerun-triggers", "mtime", "--keep-going", "--nolock",
-        "--quiet", "rules", "host", "reason",
-        "--config", f"profile={p.path}", f"data={source}",
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "workflow" / "Snakefile")]
+    command += ["--directory", str(ROOT), "--cores", str(jobs or os.cpu_count()), "--keep-going", "--nolock"]
+    command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--quiet", "rules", "host", "reason"]
+    command += ["--config", f"profile={p.path}", f"data={source}"]
+    (ROOT / "results").mkdir(exist_ok=True)
     try:
         with FileLock(ROOT / "results" / ".lock", timeout=0):
             code = subprocess.run(command).returncode
     except Timeout as error:
         raise RbcError(f"another grid or book is being made in {ROOT}; wait for it") from error
     if code:
-        raise RbcError(f"profile {p.name}: not all of it was made (see above); the same command goes on where it stopped")
+        raise RbcError(
+            f"profile {p.name}: not all of it was made (see above); the same command goes on where it stopped"
+        )
 
 
 @app.command("report", hidden=True)

@@ -14,6 +14,7 @@ from rbc.sampling import sample
 from rbc.sequences import Sequences
 
 PAPER_SCORES = SCORES[:4]  #: what Tables 3 and 4 print
+NO_PICTURES = "Pictures of real cells are made only where the data lies: make book PROFILE=released DATA=<folder>"
 COUNTS = ["n", "tp", "fp", "fn", "tn"]
 
 

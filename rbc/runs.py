@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import time
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
 import pandas as pd
 import papermill
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
-from rbc import ROOT, RbcError, metrics, training
-from rbc.paper import NEGATIVE, POSITIVE, SPLITS, Configuration
+from rbc import ROOT, RbcError, checks, metrics
+from rbc.paper import NEGATIVE, POSITIVE, Configuration
 from rbc.profiles import Profile
 from rbc.sequences import Sequences, whole_folder
+
+if TYPE_CHECKING:  # training is the only module that needs PyTorch; tables and pages do without
+    from rbc.training import Outcome
 
 #: What the train notebook writes; the executed notebook itself is the last file.
 FILES = (
@@ -26,33 +30,32 @@ FILES = (
     "notebook.ipynb",
 )  # fmt: skip
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
+#: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
+MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1"
 REFERENCE = ROOT / "data" / "reference"
 
 
-def record(folder: Path, sequences: Sequences, c: Configuration, profile: Profile) -> None:
-    """Train one configuration and write all its artefacts but the notebook into an existing folder."""
-    started = time.perf_counter()
-    history, predictions, weights = training.train(sequences, c, profile)
-    seconds = round(time.perf_counter() - started, 1)
-    history.to_csv(folder / "history.csv", index=False)
-    predictions.to_parquet(folder / "predictions.parquet", index=False)
-    save_file(weights, folder / "weights.safetensors")
-    scores = {s: metrics.summary(predictions[predictions["split"] == s], c.stage) for s in SPLITS[1:]}
-    _write_json(folder / "metrics.json", scores)
+def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile) -> None:
+    """Write all artefacts of a run but the notebook into an existing folder; `data` is the sequences' meta."""
+    outcome.history.to_csv(folder / "history.csv", index=False)
+    outcome.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    save_file(outcome.weights, folder / "weights.safetensors")
+    parts = outcome.predictions.groupby("split")
+    _write_json(folder / "metrics.json", {split: metrics.summary(part, c.stage) for split, part in parts})
     _write_json(folder / "config.json", {**asdict(c), "profile": profile.model_dump()})
-    _write_json(folder / "provenance.json", provenance(sequences, profile, c.seed, seconds))
+    _write_json(folder / "provenance.json", provenance(outcome, data, c.seed))
 
 
-def provenance(sequences: Sequences, profile: Profile, seed: int, seconds: float) -> dict:
+def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
     """Where a run came from: commit, packages, device, data, seconds, seed."""
     return {
         "commit": git("rev-parse", "HEAD"),
         "dirty": bool(git("status", "--porcelain")),
         "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "device": str(training.device(profile.training.device)),
+        "device": outcome.device,
         "processor": platform.machine(),
-        "data": {key: sequences.meta.get(key) for key in ("source", "simulated", "sha256")},
-        "seconds": seconds,
+        "data": {key: data.get(key) for key in ("source", "simulated", "sha256")},
+        "seconds": outcome.seconds,
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seed": seed,
     }
@@ -71,11 +74,8 @@ def run(c: Configuration, profile: Profile, data: Path) -> Path:
     folder = profile.results_folder / c.path
     with whole_folder(folder) as part:
         parameters = {"profile": profile.path, "data": str(data), "folder": str(part), **asdict(c)}
-        words = {
-            "title": f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}",
-            "banner": banner(profile.data.source == "simulated"),
-            "kind": "simulated sequences" if profile.data.source == "simulated" else "real sequences",
-        }
+        title = f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}"
+        words = {"title": title, **kind_words(json.loads((data / "meta.json").read_text()))}
         execute(ROOT / "notebooks" / "train.ipynb", part / "notebook.ipynb", parameters, words)
         if missing := [f for f in FILES if not (part / f).exists()]:
             raise RbcError(f"{folder}: the train notebook did not write {', '.join(missing)}")
@@ -93,6 +93,7 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
         raise RbcError(f"{notebook}: unknown parameter {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
     filled = out.with_name(f".{out.name}")
     _fill(notebook, filled, words)
+    os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
     try:
         papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
     except papermill.PapermillExecutionError as error:
@@ -111,34 +112,33 @@ def _fill(notebook: Path, out: Path, words: dict[str, str]) -> None:
 
 def report(name: str, profile: Profile, results: Path, out: Path) -> None:
     """Execute a report notebook of notebooks/ over the runs below `results` into the page `out`."""
-    simulated = profile.data.source == "simulated"
-    words = {
-        "title": profile.title,
-        "banner": banner(simulated),
-        "kind": "simulated sequences" if simulated else "real sequences",
-    }
+    words = {"title": profile.title, **kind_words(json.loads((results / "dataset.json").read_text()))}
     out.parent.mkdir(parents=True, exist_ok=True)
     parameters = {"profile": profile.path, "results": str(results), "data": str(profile.data_folder)}
     execute(ROOT / "notebooks" / f"{name}.ipynb", out, parameters, words)
 
 
-def keep_index(sequences: Sequences, results: Path) -> None:
-    """Put the index (names, labels, lengths: no pixels) beside the runs, so that pages can count without the data."""
+def describe(sequences: Sequences, results: Path) -> None:
+    """Put what pages say of the data beside the runs, so that they can say it where the data is not: no pixels.
+
+    Writes index.parquet (names, labels, lengths), dataset.json (the sequences' meta) and checks.json (`rbc.checks`).
+    """
     results.mkdir(parents=True, exist_ok=True)
     sequences.index.to_parquet(results / "index.parquet", index=False)
+    _write_json(results / "dataset.json", sequences.meta)
+    _write_json(results / "checks.json", {f.key: f.record() for f in checks.check(sequences)})
 
 
-def banner(simulated: bool) -> str:
-    """The box at the top of every page that shows data."""
-    if simulated:
-        return (
-            ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on this page comes from "
-            "simulated cells. It shows that the pipeline works; it says nothing about real blood.\n:::"
+def kind_words(meta: dict) -> dict[str, str]:
+    """What every page says of its data: the box at its top and the words in its captions."""
+    if meta["simulated"]:
+        box = (
+            ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on this page comes "
+            "from simulated cells. It shows that the pipeline works; it says nothing about real blood.\n:::"
         )
-    return (
-        ":::{admonition} Real cells\n:class: tip\nThis page shows results on real sequences released by the paper's "
-        "authors.\n:::"
-    )
+        return {"banner": box, "kind": "simulated sequences"}
+    box = f":::{{admonition}} Real cells\n:class: tip\nThe sequences of this page are real ({meta['source']}).\n:::"
+    return {"banner": box, "kind": "real sequences"}
 
 
 def complete(folder: Path) -> bool:
@@ -179,4 +179,4 @@ def class_names(stage: int) -> tuple[str, str]:
 
 
 def _write_json(path: Path, content: dict) -> None:
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    path.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")

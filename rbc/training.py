@@ -5,6 +5,7 @@ Paper: "Implementation details" and "Model hyperparameters".
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,17 +134,28 @@ def predict(model: nn.Module, data: Rows, chosen: np.ndarray, batch_size: int) -
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-def train(sequences: Sequences, c: Configuration, profile: Profile) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
-    """Train and apply one configuration, fold by fold.
+@dataclass(frozen=True)
+class Outcome:
+    """What training one configuration gives.
 
-    Returns
-    -------
     history : one row a fold and epoch: fold, epoch, train_loss, valid_loss
-    predictions : one row a fold and sequence of validation and test: name, acquisition, fold, split, label,
+    predictions : one row a fold and sequence of validation and test: name, acquisition, label, fold, split,
         probability (of the positive class)
-    weights : tensor by name, ``fold0.`` and so on before the network's own names
+    weights : array by name, ``fold0.`` and so on before the network's own names
+    device : where it ran
+    seconds : how long it took, sampling included
     """
-    training = profile.training
+
+    history: pd.DataFrame
+    predictions: pd.DataFrame
+    weights: dict[str, np.ndarray]
+    device: str
+    seconds: float
+
+
+def train(sequences: Sequences, c: Configuration, profile: Profile) -> Outcome:
+    """Train and apply one configuration, fold by fold."""
+    started, training = time.perf_counter(), profile.training
     torch.set_num_threads(training.threads)  # more threads give other last bits: part of the profile
     torch.use_deterministic_algorithms(True, warn_only=True)
     sequences = sequences.select(in_stage(sequences.index["label"], c.stage))
@@ -159,14 +171,19 @@ def train(sequences: Sequences, c: Configuration, profile: Profile) -> tuple[pd.
             probability = predict(learner.model, data, where[part], training.batch_size)
             table = sequences.index.iloc[where[part]][["name", "acquisition", "label"]]
             predictions.append(table.assign(fold=number, split=part, probability=probability))
-        weights |= {f"fold{number}.{k}": v.cpu().contiguous() for k, v in learner.model.state_dict().items()}
-    return pd.concat(histories), pd.concat(predictions, ignore_index=True), weights
+        weights |= {f"fold{number}.{k}": v.cpu().contiguous().numpy() for k, v in learner.model.state_dict().items()}
+    return Outcome(
+        pd.concat(histories), pd.concat(predictions, ignore_index=True), weights,
+        str(data.frames.device), round(time.perf_counter() - started, 1),
+    )  # fmt: skip
 
 
 def history(learner: Learner, fold: int) -> pd.DataFrame:
     """Losses by epoch of one fold."""
     losses = np.array(learner.recorder.values)
-    return pd.DataFrame({"fold": fold, "epoch": range(len(losses)), "train_loss": losses[:, 0], "valid_loss": losses[:, 1]})
+    return pd.DataFrame(
+        {"fold": fold, "epoch": range(len(losses)), "train_loss": losses[:, 0], "valid_loss": losses[:, 1]}
+    )
 
 
 def folds(index: pd.DataFrame, named: list[Fold]) -> list[np.ndarray]:

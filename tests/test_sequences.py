@@ -84,3 +84,31 @@ def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
 def test_meta_tells_real_from_simulated(tmp_path: Path) -> None:
     made().save(tmp_path / "out")
     assert json.loads((tmp_path / "out" / "meta.json").read_text())["simulated"] is True
+
+
+def test_the_checksum_tells_frames_and_labels_apart(cells, tmp_path):
+    sums = []
+    for number, change in enumerate([{}, {"label": "flipping"}]):
+        index = cells.index.copy()
+        index.loc[0, list(change)] = list(change.values())
+        sequences.Sequences(cells.frames, index, cells.meta).save(tmp_path / str(number))
+        sums.append(json.loads((tmp_path / str(number) / "meta.json").read_text())["sha256"])
+    assert cells.index["label"].iat[0] != "flipping" and len(set(sums)) == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [("label", "round", "none of tank-treading"), ("split", "exam", "none of train"), ("length", 10**9, "outside")],
+)
+def test_an_impossible_index_is_an_error(cells, column, value, message):
+    index = cells.index.copy()
+    index.loc[0, column] = value
+    with pytest.raises(RbcError, match=message):
+        sequences.Sequences(cells.frames, index)
+
+
+def test_a_name_that_is_there_twice_is_an_error(cells):
+    index = cells.index.copy()
+    index.loc[1, "name"] = index["name"].iat[0]
+    with pytest.raises(RbcError, match="there twice"):
+        sequences.Sequences(cells.frames, index)

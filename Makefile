@@ -1,0 +1,40 @@
+# Needs Python 3.11 and make; everything else goes into .venv, once.
+PYTHON  ?= python3.11
+PROFILE ?= demo
+DATA    ?=
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/ready
+
+.PHONY: help book test check serve clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make book    train a profile's runs and build the book into _build/html"
+	@echo "             (PROFILE=demo, or PROFILE=released DATA=folder of the released sample)"
+	@echo "make test    run the tests"
+	@echo "make check   look at the code's style"
+	@echo "make serve   show the built book at http://localhost:8000"
+	@echo "make clean   remove runs, pages and the built book; data and .venv stay"
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --progress-bar off -q -r requirements.lock
+	$(BIN)/python -m pip install --progress-bar off -q --no-deps -e .
+	touch $@
+
+book: $(READY)
+	$(BIN)/rbc book --profile $(PROFILE) $(if $(DATA),--data $(DATA))
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadscope tests --nbval notebooks/paper.ipynb
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+serve: $(READY)
+	$(BIN)/python -m http.server 8000 --bind localhost --directory _build/html
+
+clean:
+	rm -rf results book/pages _build .snakemake

@@ -1,0 +1,54 @@
+"""Shared pieces: a few simulated sequences, the released sample where it is, and a copy of the checkout to work in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rbc import ROOT, simulate
+from rbc.sequences import Sequences
+
+
+@pytest.fixture(scope="session")
+def cells() -> Sequences:
+    """Sixty simulated sequences in all three splits."""
+    part = {"tank-treading": 8, "flipping": 6, "unreliable": 6}
+    return simulate.sequences({"train": part, "validation": part, "test": part}, seed=5)
+
+
+@pytest.fixture(scope="session")
+def released_sample() -> Path:
+    """Folder of the authors' released sample; skips where it is not given."""
+    folder = os.environ.get("RBC_SAMPLE")
+    if not folder:
+        pytest.skip("RBC_SAMPLE is not set: the authors' released sample is not here")
+    return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the checkout without what was built in it: tests may run, break and kill things there."""
+    copy = tmp_path_factory.mktemp("checkout") / "rbc-dynamics"
+    built = shutil.ignore_patterns(
+        ".git", ".venv", "results", "pages", "_build", "derived", "raw", ".snakemake", "__pycache__"
+    )
+    shutil.copytree(ROOT, copy, ignore=built)
+    return copy
+
+
+def rbc(*arguments: str, cwd: Path = ROOT, **keywords) -> subprocess.CompletedProcess:
+    """Run the real command line in a checkout."""
+    environment = {**os.environ, "PYTHONPATH": str(cwd)} | keywords.pop("env", {})
+    command = [sys.executable, "-m", "rbc", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, **keywords)
+
+
+def one_line_error(result: subprocess.CompletedProcess) -> str:
+    """The error of a command that must have failed with exactly one line."""
+    assert result.returncode != 0, result.stdout
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]

@@ -1,0 +1,65 @@
+import pytest
+import torch
+from torch import nn
+
+from rbc.models import CRNN, build
+
+
+@pytest.fixture
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    lengths = torch.tensor([20, 3, 11])
+    frames = torch.randn(3, 20, 31, 31, generator=torch.Generator().manual_seed(0))
+    return frames * (torch.arange(20) < lengths[:, None])[:, :, None, None], lengths
+
+
+@pytest.mark.parametrize("model", ["cnn", "crnn"])
+@pytest.mark.parametrize("k", [10, 50])
+def test_logits_of_both_classes(model, k):
+    assert build(model, k)(torch.zeros(2, k, 31, 31), torch.tensor([k, 1])).shape == (2, 2)
+
+
+def convolutions(model: nn.Module) -> list[tuple]:
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)]
+    return [(m.out_channels, m.kernel_size[0], m.stride[0], m.padding[0]) for m in layers]
+
+
+def test_resnet_has_the_convolutions_of_table_1():
+    blocks = [conv for n in (64, 128, 256, 512) for conv in [(n, 3, 2, 1), *[(n, 3, 1, 1)] * 3]]
+    assert convolutions(build("cnn", 20)) == [(64, 7, 2, 3), *blocks]
+
+
+def test_the_frames_are_the_channels_of_the_resnet():
+    assert build("cnn", 30).stem[0].in_channels == 30
+
+
+def test_crnn_has_the_layers_of_table_1():
+    model = CRNN()
+    assert convolutions(model) == [(8, 3, 1, 1), (32, 2, 1, 1), (64, 2, 1, 1), (128, 3, 1, 1)]
+    assert model.gru.hidden_size == 64
+    assert [m.out_features for m in model.head if isinstance(m, nn.Linear)] == [64, 2]
+
+
+def test_the_gru_never_sees_padding(batch):
+    frames, lengths = batch
+    model = CRNN().eval()
+    rubbish = frames.clone()
+    rubbish[1, 3:] = 99.0
+    longer = torch.cat([frames, torch.zeros(3, 30, 31, 31)], dim=1)
+    expected = model(frames, lengths)
+    assert torch.equal(model(rubbish, lengths), expected)
+    assert torch.allclose(model(longer, lengths), expected, atol=1e-6)
+
+
+def test_crnn_equals_a_plain_loop_over_sequences(batch):
+    frames, lengths = batch
+    model = CRNN().eval()
+    for i, n in enumerate(lengths):
+        vectors = torch.stack([model.features(frame[None, None])[0] for frame in frames[i, :n]])
+        context = model.gru(vectors[None])[1][0]
+        assert torch.allclose(model.head(context)[0], model(frames, lengths)[i], atol=1e-5)
+
+
+def test_crnn_looks_at_the_order_of_the_frames(batch):
+    frames, lengths = batch
+    model = CRNN().eval()
+    assert not torch.allclose(model(frames.flip(1), lengths)[0], model(frames, lengths)[0], atol=1e-5)

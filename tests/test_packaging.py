@@ -1,0 +1,44 @@
+"""The lock, the conda environment and the licences say the same."""
+
+import re
+import tomllib
+from importlib.metadata import version
+
+import yaml
+from packaging.requirements import Requirement
+
+from rbc import ROOT
+
+LOCK = dict(
+    line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")
+)
+
+
+def test_the_lock_holds_every_direct_dependency_in_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for text in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
+        wanted = Requirement(text)
+        assert wanted.specifier.contains(LOCK[wanted.name.lower()]), text
+
+
+def test_the_lock_is_free_of_local_builds_and_addresses():
+    assert not [v for v in LOCK.values() if not re.fullmatch(r"[0-9][0-9a-z.]*", v)]
+
+
+def test_what_runs_is_what_the_lock_says():
+    for name in ("numpy", "pandas", "fastai", "snakemake", "papermill", "scikit-image"):
+        assert version(name) == LOCK[name]
+
+
+def test_the_conda_environment_installs_the_lock_on_the_same_python():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    assert "-r requirements.lock" in pip
+    assert "python=3.11" in environment["dependencies"]
+    assert "python3.11" in (ROOT / "Makefile").read_text()
+
+
+def test_the_citation_names_this_project_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["title"] == "RBC dynamics compendium"
+    assert citation["references"][0]["doi"] == "10.1038/s41598-023-27718-w"

@@ -1,0 +1,63 @@
+import pytest
+import yaml
+
+from rbc import ROOT, RbcError, profiles
+
+NAMES = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_profile_loads_and_its_header_says_how_to_run_it(name):
+    assert profiles.load(name).name == name
+    header = (ROOT / "config" / f"{name}.yaml").read_text().split("title:")[0]
+    assert "Command:" in header and "Hardware:" in header
+
+
+def test_the_demo_runs_all_32_configurations():
+    assert len(profiles.load("demo").configurations()) == 32
+
+
+def changed(tmp_path, change) -> str:
+    content = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    change(content)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    return str(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("training.epoch", lambda p: p["training"].update(epoch=3)),
+        ("training.epochs", lambda p: p["training"].update(epochs="many")),
+        ("training.epochs", lambda p: p["training"].update(epochs=0)),
+        ("stages.1.ks.0", lambda p: p["stages"][1].update(ks=[11])),
+        ("title", lambda p: p.pop("title")),
+        ("data.source", lambda p: p["data"].update(source="web")),
+        ("seeds", lambda p: p.update(seeds=[])),
+    ],
+)
+def test_an_unknown_or_wrong_key_is_an_error_that_names_it(tmp_path, key, change):
+    with pytest.raises(RbcError, match=f"key {key}") as error:
+        profiles.load(changed(tmp_path, change))
+    assert "mine.yaml" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_profile_names_those_there_are():
+    with pytest.raises(RbcError, match="demo, released"):
+        profiles.load("dmeo")
+
+
+def test_released_folds_keep_acquisitions_apart():
+    for stage in profiles.load("released").stages.values():
+        for fold in stage.folds:
+            assert not set(fold.train) & set(fold.validation) | set(fold.train) & set(fold.test)
+            assert not set(fold.validation) & set(fold.test)
+
+
+def test_released_stage_1_tests_every_acquisition_once_and_stage_2_splits_as_the_paper():
+    stages = profiles.load("released").stages
+    tested = [a for fold in stages[1].folds for a in fold.test]
+    assert len(tested) == len(set(tested)) == 6
+    (fold,) = stages[2].folds
+    assert (len(fold.train), len(fold.validation)) == (19, 4)
+    assert sorted(a[:2] for a in fold.validation) == ["BG", "BK", "BK", "BK"]

@@ -1,0 +1,110 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from rbc import RbcError, profiles, training
+from rbc.paper import Configuration
+from rbc.profiles import Fold
+from rbc.sequences import Sequences, from_list
+
+
+@pytest.fixture(scope="module")
+def tiny() -> profiles.Profile:
+    return profiles.load(str(profiles.ROOT / "tests" / "tiny.yaml"))
+
+
+def easy(n: int = 48) -> Sequences:
+    """Flipping: a bar that turns; tank-treading: a bar that stays. Nothing but the motion differs."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[-15:16, -15:16]
+    strips, labels = [], []
+    for i in range(n):
+        turning = i % 2 == 1
+        angles = rng.uniform(0, np.pi) + (np.linspace(0, np.pi, 10) if turning else np.zeros(10))
+        bars = [40.0 * (np.abs(x * np.sin(a) - y * np.cos(a)) < 2) for a in angles]
+        strips.append((100 + np.array(bars) + rng.normal(0, 2, (10, 31, 31))).clip(0, 255).astype(np.uint8))
+        labels.append("flipping" if turning else "tank-treading")
+    split = ["train", "train", "validation", "test"]
+    rows = pd.DataFrame({"name": [f"s{i}" for i in range(n)], "label": labels, "acquisition": "a", "patient": "p"})
+    rows["split"] = [split[(i // 2) % 4] for i in range(n)]
+    return from_list(strips, rows, {"simulated": True})
+
+
+@pytest.mark.parametrize("model", ["cnn", "crnn"])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(cells, tiny, model):
+    first, again, other = (
+        training.train(cells, Configuration(2, model, "similarity", 10, seed), tiny) for seed in (0, 0, 1)
+    )
+    pd.testing.assert_frame_equal(first.predictions, again.predictions, check_exact=True)
+    assert all(np.array_equal(first.weights[name], again.weights[name]) for name in first.weights)
+    assert any(not np.array_equal(first.weights[name], other.weights[name]) for name in first.weights)
+
+
+@pytest.mark.parametrize("model", ["cnn", "crnn"])
+def test_both_networks_learn_an_easy_motion(tiny, model):
+    longer = tiny.model_copy(update={"training": profiles.Training(epochs=12, batch_size=8, lr_low=1e-3, lr_high=3e-3)})
+    outcome = training.train(easy(), Configuration(2, model, "uniform", 10), longer)
+    called = outcome.predictions["probability"] >= 0.5
+    assert (called == (outcome.predictions["label"] == "flipping")).mean() > 0.8
+
+
+def test_the_kept_weights_are_those_of_the_best_epoch(cells, tiny):
+    longer = tiny.model_copy(update={"training": profiles.Training(epochs=4, batch_size=8, lr_high=0.05)})
+    outcome = training.train(cells, Configuration(2, "cnn", "uniform", 10), longer)
+    part = outcome.predictions[outcome.predictions["split"] == "validation"]
+    p = torch.tensor(part["probability"].to_numpy())
+    loss = cross_entropy(
+        torch.log(torch.stack([1 - p, p], 1)), torch.tensor((part["label"] == "flipping").to_numpy() * 1)
+    )
+    assert outcome.history["valid_loss"].min() == pytest.approx(float(loss), rel=1e-3)
+    assert outcome.history["valid_loss"].nunique() > 1
+
+
+def test_inputs_have_no_background_and_zeros_after_the_end():
+    short = from_list([np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True})
+    data = training.rows(short, Configuration(2, "cnn", "uniform", 10), torch.device("cpu"))
+    x, lengths, _ = data.batch(torch.tensor([0]), noise_sd=2.0)
+    assert lengths.tolist() == [4]
+    assert float(x[0, 4:].abs().max()) == 0.0
+    assert 0.05 < float(x[0, :4].std()) < 0.15 and abs(float(x[0, :4].mean())) < 0.01  # 2 grey levels of noise over 20
+
+
+def test_stage_1_sees_all_sequences_and_stage_2_the_reliable_ones(cells, tiny):
+    for stage, n in ((1, 40), (2, 28)):
+        outcome = training.train(cells, Configuration(stage, "cnn", "uniform", 10), tiny)
+        assert len(outcome.predictions) == n
+        assert set(outcome.predictions["split"]) == {"validation", "test"}
+
+
+def test_folds_are_whole_acquisitions(cells):
+    names = sorted(cells.index["acquisition"].unique())
+    fold = Fold(train=names[2:], validation=names[:1], test=names[1:2])
+    (split,) = training.folds(cells.index, [fold])
+    assert set(cells.index["acquisition"][split == "test"]) == {names[1]}
+    with pytest.raises(RbcError, match="the data lacks: XX"):
+        training.folds(cells.index, [fold.model_copy(update={"test": ["XX"]})])
+
+
+def test_a_last_batch_of_one_is_left_out_of_training_only(cells, tiny):
+    data = training.rows(cells, Configuration(1, "cnn", "uniform", 10), torch.device("cpu"))
+    nine = np.arange(9)
+    sizes = [[len(b[0]) for b in training.loader(data, nine, tiny.training, shuffle)] for shuffle in (True, False)]
+    assert sizes == [[8], [8, 1]]
+
+
+def test_cuda_without_a_gpu_is_an_error():
+    if torch.cuda.is_available():
+        pytest.skip("a GPU is here")
+    with pytest.raises(RbcError, match="no GPU"):
+        training.device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: scores on CUDA are not compared")
+def test_cuda_learns_as_the_cpu_does(tiny):
+    longer = tiny.model_copy(update={"training": profiles.Training(epochs=12, batch_size=8, lr_low=1e-3, lr_high=3e-3)})
+    outcome = training.train(easy(), Configuration(2, "crnn", "uniform", 10), longer)
+    assert outcome.device == "cuda"
+    called = outcome.predictions["probability"] >= 0.5
+    assert (called == (outcome.predictions["label"] == "flipping")).mean() > 0.8
