@@ -360,16 +360,16 @@ def _coarse(picture: np.ndarray) -> np.ndarray:
     return picture[:30, :30].reshape(10, 3, 10, 3).mean(axis=(1, 3)).ravel()
 
 
-def _alike(described: np.ndarray, split: np.ndarray, one: str, other: str, best: int = 2) -> list[tuple[int, int]]:
-    """Pairs to look at closely: the `best` of `other` for each sequence of `one`."""
+def _alike(described: np.ndarray, split: np.ndarray, one: str, other: str) -> list[tuple[int, int]]:
+    """Pairs to look at closely: for each sequence of `one` the most similar of `other`."""
     left, right = np.flatnonzero(split == one), np.flatnonzero(split == other)
     pairs = []
     for begin in range(0, len(left) if len(right) else 0, 512):  # (512, N) float32: 150 MB at Table 2's size
         block = left[begin : begin + 512]
         cosines = described[block] @ described[right].T
-        near = np.argpartition(-cosines, min(best, len(right)) - 1, axis=1)[:, :best]
-        kept = np.take_along_axis(cosines, near, axis=1) > SAME_SHAPE
-        pairs += [(int(block[i]), int(right[near[i, k]])) for i, k in zip(*np.nonzero(kept), strict=True)]
+        best = cosines.argmax(axis=1)
+        near = cosines[np.arange(len(block)), best] > SAME_SHAPE
+        pairs += zip(block[near].tolist(), right[best[near]].tolist(), strict=True)
     return pairs
 
 

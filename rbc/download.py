@@ -98,7 +98,7 @@ def fetch_released(
     base: str = "https://codeload.github.com",
     patience: Patience = Patience(),
 ) -> dict:
-    """The authors' released sample at the commit of the reading notes, from GitHub's archive of their repository.
+    """The authors' released sample at `RELEASED_COMMIT`, from GitHub's archive of their repository.
 
     Only the strips and their list are kept, no code and no weights. Each file is checked against the SHA-256 values in
     data/registry/released.sha256; files with no value there (131 test strips and dataset.csv) are counted as unknown.
@@ -196,8 +196,9 @@ def _record_file(where: str, entry: dict) -> RecordFile:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is one visible file in one folder on every system."""
-    return inside(name) and not set(name) & set('/\\:*?"<>|') and name.isprintable() and name[0] not in ".~-"
+    """Whether a name is one visible file in one folder on every system, and not that of our own meta.json."""
+    plain = inside(name) and name.isprintable() and not set(name) & set('/\\:*?"<>|')
+    return plain and name[0] not in ".~-" and name.lower() != "meta.json"
 
 
 def _fetch_file(file: RecordFile, folder: Path, record: str, base: str, patience: Patience) -> None:

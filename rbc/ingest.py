@@ -1,7 +1,8 @@
 """Folders of film strips into `Sequences`: every file is checked, nothing is guessed.
 
 A strip is one picture 31 px high and 31 x size px wide: the frames of one sequence from left to right. Sequences come
-out in the order of split and name, so the same cells give the same `Sequences` from every layout (`rbc.layouts`).
+out in the order of split and name, so the same cells give the same `Sequences` from every layout (`rbc.layouts`); only
+the released sample keeps its own order.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def into(
 
 
 def listing(folder: Path, layout: Layout) -> pd.DataFrame:
-    """The sequences of a folder, unread, in order of split and name.
+    """The sequences of a folder, unread, in order of split and name (the released sample: list, then folders).
 
     Columns: name, label, acquisition, patient, split, file, item (place in a .mat file, else -1), size (frames;
     0 where only the picture tells).
@@ -104,6 +105,8 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
         name = rows["name"][twice].iat[0]
         files = " and ".join(dict.fromkeys(rows["file"][rows["name"] == name]))
         raise RbcError(f"{files}: the sequence {name!r} is listed twice; names must be unique")
+    if layout is RELEASED:
+        return rows  # in its own order, on which results already computed rest
     order = rows["split"].map({split: i for i, split in enumerate(SPLITS)})
     return rows.assign(order=order).sort_values(["order", "name"], ignore_index=True).drop(columns="order")
 
@@ -130,7 +133,7 @@ def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     where = _existing(folder / part.path, "the layout needs it")
     folders = [f for f in sorted(where.iterdir()) if f.is_dir() and not f.name.startswith(".")]
     if layout is RELEASED:  # both are needed there, other layouts have the classes that they have
-        folders = [where / "Flipping", where / "TankTreading"]
+        folders = [where / "TankTreading", where / "Flipping"]
     files = [file for f in folders for file in _pictures(f)]
     labels = [file.relative_to(where).parts[0] for file in files]
     names = _parsed(where, [f.stem for f in files], layout)

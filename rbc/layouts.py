@@ -124,12 +124,20 @@ def recognise(folder: Path) -> tuple[Path, Layout]:
             return Path(root), describe(Path(root) / "layout.yaml")
         if all((Path(root) / part.path).is_dir() for part in RELEASED.parts):
             return Path(root), RELEASED
-    parts = sorted(_parts(folder), key=lambda part: part.path)
+    parts, stray = _parts(folder)
     if not parts:
         raise RbcError(
             f"{folder}: no layout recognised in this tree:\n{tree(folder)}\n"
             "Describe it in layout.yaml in that folder (see data/README.md), for example:\n"
             "  parts:\n  - {path: Train, kind: classes, split: train}\n  labels: {good: tank-treading, bad: flipping}"
+        )
+    if stray:
+        known = yaml.safe_dump(
+            [part.model_dump(exclude_none=True) for part in parts], default_flow_style=True, width=9e9
+        )
+        raise RbcError(
+            f"{printable(stray[0])}: no label is known for this picture and {len(stray) - 1} more; to leave them out, "
+            f"write into layout.yaml what was recognised: {{parts: {known.strip()}}}"
         )
     return folder, Layout(parts=tuple(parts))
 
@@ -150,15 +158,19 @@ def printable(text: object) -> str:
     return str(text).encode("utf-8", "backslashreplace").decode()
 
 
-def _parts(folder: Path) -> Iterator[Part]:
+def _parts(folder: Path) -> tuple[list[Part], list[Path]]:
+    """Every part found below a folder, in order of path, and the pictures that belong to none."""
+    parts, stray = [], []
     for root, folders, files in _walk(folder):
+        parts += [_part(folder, Path(root) / f, "mat") for f in files if f.lower().endswith(".mat")]
+        stray += [Path(root) / f for f in files if f.lower().endswith(PICTURES)]
         if "dataset.csv" in files:
-            yield _part(folder, Path(root), "csv")
+            parts.append(_part(folder, Path(root), "csv"))
             folders.clear()  # its img/ is not looked into
         elif known := [f for f in folders if f.lower() in CLASS_FOLDERS]:
-            yield _part(folder, Path(root), "classes")
+            parts.append(_part(folder, Path(root), "classes"))
             folders[:] = [f for f in folders if f not in known]
-        yield from (_part(folder, Path(root) / f, "mat") for f in files if f.lower().endswith(".mat"))
+    return sorted(parts, key=lambda part: part.path), stray
 
 
 def _part(folder: Path, place: Path, kind: str) -> Part:

@@ -183,6 +183,7 @@ REFUSED = {
     "name of nothing": (named(""), "is not safe"),
     "hidden name": (named(".bashrc"), "is not safe"),
     "option as a name": (named("-rf"), "is not safe"),
+    "name of our own list": (named("meta.json"), "is not safe"),
     "name with a newline": (named("a\nb"), "is not safe"),
     "name that is no text": (lambda z: z.record["files"][0].update(key=7), "is not safe"),
     "same name twice": (named("B.CSV"), "same name"),

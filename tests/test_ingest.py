@@ -284,6 +284,15 @@ def test_pictures_without_a_row_may_be_left_out(tmp_path: Path) -> None:
     assert len(ingest.read(folder)) == 2
 
 
+def test_pictures_that_belong_nowhere_are_not_passed_over(tmp_path: Path) -> None:
+    LAYOUTS["class_folders"](tmp_path, cells := made())
+    write_strip(tmp_path / "Test2" / "BG1017_10s01_1.png", frames("x", 1))  # the authors' Test/ has no class folders
+    with pytest.raises(RbcError, match=r"Test2/BG1017_10s01_1\.png: no label is known") as caught:
+        ingest.read(tmp_path)
+    (tmp_path / "layout.yaml").write_text(str(caught.value).partition("recognised: ")[2])
+    same(ingest.read(tmp_path), cells)
+
+
 def mat(**variables: object) -> Callable[[Path], None]:
     return lambda file: savemat(file, variables)
 
