@@ -168,17 +168,22 @@ def grey_levels(looks: pd.DataFrame) -> Finding:
 
 
 def track_numbers(sequences: Sequences) -> Finding:
-    """Whether the track number in a name tells the label, by AUC within acquisitions."""
+    """Whether the track number in a name tells the label, by AUC within acquisitions.
+
+    It does where the mean over acquisitions is more than 0.1 from one half and three standard deviations of chance off.
+    """
     index = sequences.index
     tracks = index.assign(track=index["name"].str.extract(r"(\d+)$")[0].astype(float))
     rows = []
     for acquisition, group in tracks.groupby("acquisition"):
         reliable = group[group["label"].isin(RELIABLE)]
-        first = auc(group["track"], group["label"] == "unreliable")
-        rows.append((acquisition, len(group), first, auc(reliable["track"], reliable["label"] == "flipping")))
-    table = pd.DataFrame(rows, columns=["acquisition", "n", "auc_unreliable", "auc_flipping"])
-    means = table[["auc_unreliable", "auc_flipping"]].mean()
-    leaks = bool(((means - 0.5).abs() > 0.1).any())
+        pairs = [(group["track"], group["label"] == "unreliable"), (reliable["track"], reliable["label"] == "flipping")]
+        rows.append((acquisition, len(group), *(auc(*p) for p in pairs), *(_chance_sd(p[1]) for p in pairs)))
+    aucs, sds = ["auc_unreliable", "auc_flipping"], ["sd_unreliable", "sd_flipping"]
+    table = pd.DataFrame(rows, columns=["acquisition", "n", *aucs, *sds])
+    means = table[aucs].mean()
+    chance = np.sqrt((table[sds] ** 2).sum().to_numpy()) / table[aucs].notna().sum().clip(lower=1)
+    leaks = bool(((means - 0.5).abs() > np.maximum(0.1, 3 * chance)).any())
     return Finding(
         "track numbers",
         "Nothing is said about the order of names.",
@@ -328,6 +333,12 @@ def auc(values: pd.Series, positive: pd.Series) -> float:
     if not n or not m:
         return float("nan")
     return float((rankdata(values)[positive.to_numpy()].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def _chance_sd(positive: pd.Series) -> float:
+    """Standard deviation of `auc` under chance (Mann and Whitney, Ann. Math. Stat. 18:50, 1947)."""
+    n, m = int(positive.sum()), int((~positive).sum())
+    return float(np.sqrt((n + m + 1) / (12 * n * m))) if n and m else float("nan")
 
 
 def _digest(pixels: np.ndarray) -> int:

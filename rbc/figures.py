@@ -116,7 +116,8 @@ def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") ->
         reference = {"paper's F1 (validation)": f"{printed.loc[cell, 'f1']:.2f}"}
         lines = [_with_intervals(run) for _, run in chosen.iterrows()] or [{"recall": why_not or "not run"}]
         rows += [dict(zip(("model", "sampling", "K"), cell)) | line | reference for line in lines]
-    return pd.DataFrame(rows).fillna("").set_index(["model", "sampling", "K"])
+    columns = ["seed", *COUNTS, "recall", "specificity", "f1", *reference]
+    return pd.DataFrame(rows).set_index(["model", "sampling", "K"]).reindex(columns=columns).fillna("")
 
 
 def _with_intervals(run: pd.Series) -> dict:

@@ -73,7 +73,7 @@ def run(c: Configuration, profile: Profile, data: Path) -> Path:
     """Execute the train notebook for one configuration into its run folder, whole or not at all; the folder."""
     folder = profile.results_folder / c.path
     with whole_folder(folder) as part:
-        parameters = {"profile": profile.path, "data": str(data), "folder": str(part), **asdict(c)}
+        parameters = {"profile": _inside(profile.path), "data": _inside(data), "folder": _inside(part), **asdict(c)}
         title = f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}"
         words = {"title": title, **kind_words(json.loads((data / "meta.json").read_text()))}
         execute(ROOT / "notebooks" / "train.ipynb", part / "notebook.ipynb", parameters, words)
@@ -100,7 +100,16 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
         failed = out.parent.parent / f"{out.parent.name.strip('.').removesuffix('.part')}-{out.stem}.failed.ipynb"
         filled.rename(failed)
         raise RbcError(f"{notebook.name} failed: {error.ename}: {error.evalue} (see {failed})") from error
-    filled.rename(out)
+    page = json.loads(filled.read_text())
+    page["metadata"].pop("papermill")  # paths of this machine; provenance.json says what matters
+    _write_json(out, page)
+    filled.unlink()
+
+
+def _inside(path: Path | str) -> str:
+    """A path as notebooks are given it: relative to the checkout, in which they run, where it lies inside."""
+    path = Path(path).resolve()
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 def _fill(notebook: Path, out: Path, words: dict[str, str]) -> None:
@@ -114,7 +123,8 @@ def report(name: str, profile: Profile, results: Path, out: Path) -> None:
     """Execute a report notebook of notebooks/ over the runs below `results` into the page `out`."""
     words = {"title": profile.title, **kind_words(json.loads((results / "dataset.json").read_text()))}
     out.parent.mkdir(parents=True, exist_ok=True)
-    parameters = {"profile": profile.path, "results": str(results), "data": str(profile.data_folder)}
+    places = {"profile": profile.path, "results": results, "data": profile.data_folder}
+    parameters = {name: _inside(place) for name, place in places.items()}
     execute(ROOT / "notebooks" / f"{name}.ipynb", out, parameters, words)
 
 
@@ -126,7 +136,7 @@ def describe(sequences: Sequences, results: Path) -> None:
     results.mkdir(parents=True, exist_ok=True)
     sequences.index.to_parquet(results / "index.parquet", index=False)
     _write_json(results / "dataset.json", sequences.meta)
-    _write_json(results / "checks.json", {f.key: f.record() for f in checks.check(sequences)})
+    _write_json(results / "checks.json", [f.record() for f in checks.check(sequences)])
 
 
 def kind_words(meta: dict) -> dict[str, str]:
@@ -210,5 +220,5 @@ def class_names(stage: int) -> tuple[str, str]:
     return NEGATIVE[stage], POSITIVE[stage]
 
 
-def _write_json(path: Path, content: dict) -> None:
+def _write_json(path: Path, content: dict | list) -> None:
     path.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")

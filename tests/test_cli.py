@@ -1,11 +1,15 @@
 """The real command line: help, answers, and one clear line for what is wrong."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 from conftest import one_line_error, rbc
+from strips import LAYOUTS, made
+from zenodo import Zenodo
 
 from rbc import ROOT, sequences
 
@@ -65,6 +69,32 @@ def test_a_profile_that_needs_data_says_so():
 def test_a_configuration_outside_the_grid_is_refused():
     result = rbc("run", "--stage", 2, "--model", "vgg", "--sampling", "uniform", "--k", 10)
     assert "model is 'vgg'" in one_line_error(result) or "no sequences" in one_line_error(result)
+
+
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"one_csv"}))
+def test_fetch_then_prepare_ends_in_the_same_sequences_for_each_layout(layout, tmp_path, checkout):
+    """zenodo-get itself, led to a server on loopback, then the paper profile's data steps."""
+    cells = made(24)
+    (tmp_path / "made").mkdir()
+    LAYOUTS[layout](tmp_path / "made", cells)
+    archive = shutil.make_archive(str(tmp_path / "record"), "zip", tmp_path / "made")
+    server = Zenodo({"record.zip": Path(archive).read_bytes()})
+    there = {"NO_PROXY": "*", "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "loopback"), str(checkout)])}
+    try:
+        fetched = rbc(
+            "data", "fetch", "zenodo", "--out", tmp_path / "raw", "--base", server.base, cwd=checkout, env=there
+        )
+    finally:
+        server.close()
+    assert fetched.returncode == 0, fetched.stderr
+    prepared = rbc("data", "prepare", "--profile", "paper", "--data", tmp_path / "raw", "--simulated", cwd=checkout)
+    assert prepared.returncode == 0, prepared.stderr
+    opened = sequences.load(checkout / "data" / "derived" / "paper")
+    assert opened.meta["sha256"] == sequences.checksum(cells)
+
+
+def test_fetching_what_there_is_none_of_is_an_error():
+    assert "choose one of released, zenodo" in one_line_error(rbc("data", "fetch", "matlab"))
 
 
 @pytest.fixture
