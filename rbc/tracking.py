@@ -33,7 +33,7 @@ SLACK = 4  #: px that a crop is cut larger on each side until the path is final
 WIDE = FRAME_PX + 2 * SLACK
 UNIT = 4096  #: gains are integers in this unit, so that every thread count gives the same bits
 DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no picture
-WINDOW = 5  #: side of the variance window in bins of 2 x 2 px (10 px)
+WINDOW = 7  #: side of the variance window in bins of 2 x 2 px: 14 px, one cell
 AREA = 4 * WINDOW**2  #: px in the window
 REACH = 2  #: px searched around the predicted shift when two crops are registered
 DECIDE = 60  #: frames after which the direction of the flow must be clear
@@ -190,9 +190,9 @@ def gain(frame: np.ndarray, paper: np.ndarray) -> int:
 
 
 def variance_map(frame: np.ndarray, paper: np.ndarray) -> np.ndarray:
-    """Local variance of a frame without its background in windows of 10 x 10 px: (H // 2, W // 2) float64.
+    """Local variance of a frame without its background in windows of 14 x 14 px: (H // 2, W // 2) float64.
 
-    In grey levels squared, one value for every 2 x 2 px, 0 within 4 px of the edge.
+    In grey levels squared, one value for every 2 x 2 px, 0 within 6 px of the edge.
     """
     return _filter(frame, paper, gain(frame, paper))[0] / AREA**2
 
@@ -202,7 +202,7 @@ def noise_variance(frames: np.ndarray, paper: np.ndarray) -> float:
 
     At least 0.5, which rounding to grey levels and compression leave even of a noiseless movie.
     """
-    maps = [_filter(f, paper, gain(f, paper))[0][2:-2, 2:-2] for f in frames]
+    maps = [_filter(f, paper, gain(f, paper))[0][3:-3, 3:-3] for f in frames]
     return max(float(np.median(np.stack(maps))) / AREA**2, 0.5)
 
 
