@@ -34,6 +34,7 @@ WIDE = FRAME_PX + 2 * SLACK
 UNIT = 4096  #: gains are integers in this unit, so that every thread count gives the same bits
 DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no picture
 WINDOW = 7  #: side of the variance window in bins of 2 x 2 px: 14 px, one cell
+CORE = 5  #: side of the window of energy in bins: smaller, so that touching cells keep their own peaks
 AREA = 4 * WINDOW**2  #: px in the window
 REACH = 2  #: px searched around the predicted shift when two crops are registered
 DECIDE = 60  #: frames after which the direction of the flow must be clear
@@ -227,7 +228,7 @@ def _filter(frame: np.ndarray, paper: np.ndarray, light: int) -> tuple[np.ndarra
     height, width = frame.shape[0] // 2, frame.shape[1] // 2
     variance, energy = np.zeros((height, width), np.int32), np.zeros((height, width), np.int32)
     ring1, ring2 = np.zeros((WINDOW, width), np.int32), np.zeros((WINDOW, width), np.int32)
-    column1, column2 = np.zeros(width, np.int32), np.zeros(width, np.int32)
+    column1, column2, core = np.zeros(width, np.int32), np.zeros(width, np.int32), np.zeros(width, np.int32)
     g = np.int32(light)
     for i in range(height):
         new1, new2 = ring1[i % WINDOW], ring2[i % WINDOW]
@@ -242,13 +243,25 @@ def _filter(frame: np.ndarray, paper: np.ndarray, light: int) -> tuple[np.ndarra
             new2[j] = a * a + b * b + c * c + d * d
         column1 += new1
         column2 += new2
+        core += new2 - ring2[(i - CORE) % WINDOW]
         if i >= WINDOW - 1:
-            _slide(column1, column2, variance[i - WINDOW // 2], energy[i - WINDOW // 2])
+            _slide(column1, column2, variance[i - WINDOW // 2])
+        if i >= CORE - 1:
+            _sum(core, energy[i - CORE // 2])
     return variance, energy
 
 
 @njit(cache=True, nogil=True)
-def _slide(column1: np.ndarray, column2: np.ndarray, variance: np.ndarray, energy: np.ndarray) -> None:
+def _sum(column: np.ndarray, out: np.ndarray) -> None:
+    for j in range(CORE // 2, len(column) - CORE // 2):
+        total = np.int32(0)
+        for k in range(-(CORE // 2), CORE // 2 + 1):
+            total += column[j + k]
+        out[j] = total
+
+
+@njit(cache=True, nogil=True)
+def _slide(column1: np.ndarray, column2: np.ndarray, variance: np.ndarray) -> None:
     """One row of the sliding window from the sums of its columns."""
     for j in range(WINDOW // 2, len(column1) - WINDOW // 2):
         one, two = np.int32(0), np.int32(0)
@@ -256,7 +269,6 @@ def _slide(column1: np.ndarray, column2: np.ndarray, variance: np.ndarray, energ
             one += column1[j + k]
             two += column2[j + k]
         variance[j] = AREA * two - one * one
-        energy[j] = two
 
 
 @njit(cache=True, nogil=True)
