@@ -26,6 +26,7 @@ from rbc.sequences import Sequences, whole_folder
 CODECS = {"ffv1": ("ffv1", "gray"), "raw": ("rawvideo", "gray"), "raw24": ("rawvideo", "bgr24")}
 PATCH = {15.0: 47, np.inf: 79}  #: px a cell is drawn on, by the largest defocus (um) it is meant for
 BLOCK = 16  #: frames of one cell drawn at once
+OFF = 7  #: px by which a real crop may be off its cell's centre
 TRUTH = ("cell", "frame", "x_px", "y_px", "speed_px", "depth_um", "defocus_um", "motion", "contrast")
 
 
@@ -215,10 +216,12 @@ def _expose(picture: np.ndarray, bank: np.ndarray, dy: int, dx: int) -> np.ndarr
 def sprites(sequences: Sequences, scene: Scene) -> tuple[Iterator[np.ndarray], pd.DataFrame]:
     """Frames and truth of a movie on which every one of `sequences` is composited once, at whole-pixel positions.
 
-    Each moves left to right on a straight line at its own steady speed, appears and vanishes with its first and last
-    frame; the movie lasts until all have passed with `scene.cells` in a frame on average. A sprite keeps its own noise;
-    2 px of its border fade into the movie's. The truth is that of `physics` (motion: its label; depth, defocus and
-    contrast unknown) with the name of the sequence and the sprite's frame in it.
+    Each cell moves left to right on a straight line at its own steady speed, appears and vanishes with its first and last
+    frame; the movie lasts until all have passed with `scene.cells` in a frame on average. Where the authors' crop is not
+    centred on its cell (it jumps to a joint centre while two cells touch), the sprite is shifted by `off_centre`. A sprite
+    keeps its own noise; 2 px of its border fade into the movie's. The truth is that of `physics` (motion: its label;
+    depth, defocus and contrast unknown) with the name of the sequence, the sprite's frame in it (step) and the pixel its
+    middle is pasted on (sprite_x, sprite_y).
     """
     rng = np.random.default_rng(scene.seed)
     plan = _plan(sequences, scene, rng)
@@ -230,10 +233,11 @@ def _plan(sequences: Sequences, scene: Scene, rng: np.random.Generator) -> pd.Da
     """When, where and how fast each sequence passes."""
     lengths = sequences.index["length"].to_numpy()
     height, width = scene.shape
-    room = width - FRAME_PX - 1
+    edge = FRAME_PX // 2 + OFF  # the cell's own margin
+    room = width - 2 * edge - 1
     speed = np.minimum(rng.uniform(*scene.speed(np.array(scene.depths_um)), len(lengths)), room / lengths)
-    start = FRAME_PX // 2 + rng.random(len(lengths)) * (room - speed * (lengths - 1))
-    y = rng.integers(FRAME_PX // 2 + 1, height - FRAME_PX // 2 - 1, len(lengths))
+    start = edge + rng.random(len(lengths)) * (room - speed * (lengths - 1))
+    y = rng.integers(edge, height - edge, len(lengths))
     duration = max(int(lengths.sum() / scene.cells), int(lengths.max()) + 2)
     first = rng.integers(0, np.maximum(duration - lengths, 1))
     return pd.DataFrame({"x": start, "y": y, "speed": speed, "first": first, "length": lengths})
@@ -243,11 +247,33 @@ def _sprite_truth(sequences: Sequences, plan: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for i, row in enumerate(plan.itertuples()):
         step = np.arange(row.length)
-        x = np.round(row.x + row.speed * step)
-        known = (i, row.first + step, x, float(row.y), row.speed, np.nan, np.nan, sequences.index["label"].iat[i], np.nan)
+        off = off_centre(sequences[i])
+        x = np.clip(np.round(row.x + row.speed * step - off[:, 0]), FRAME_PX // 2, None)
+        y = row.y - off[:, 1]
+        known = (i, row.first + step, x + off[:, 0], float(row.y), row.speed, np.nan, np.nan, sequences.index["label"].iat[i], np.nan)
         table = pd.DataFrame(dict(zip(TRUTH, known, strict=True)))
-        tables.append(table.assign(name=sequences.index["name"].iat[i], step=step))
+        tables.append(table.assign(name=sequences.index["name"].iat[i], step=step, sprite_x=x, sprite_y=y))
     return pd.concat(tables, ignore_index=True).sort_values(["frame", "cell"], ignore_index=True)
+
+
+def off_centre(strip: np.ndarray) -> np.ndarray:
+    """Whole pixels by which the cell is off the middle of each frame of a sequence: (T, 31, 31) to (T, 2) int, x and y.
+
+    The middle 17 x 17 px of the median of 17 neighbouring frames is found again in each frame by its correlation, at most
+    7 px away; far places must correlate better, by 0.03 for each px.
+    """
+    grey = strip.astype(np.float32) - np.median(strip)
+    side = 2 * OFF + 1
+    v, u = np.mgrid[-OFF : OFF + 1, -OFF : OFF + 1]
+    out = np.zeros((len(strip), 2), int)
+    for t, frame in enumerate(grey):
+        model = np.median(grey[max(0, t - 8) : t + 9], axis=0)[OFF:-OFF, OFF:-OFF]
+        places = np.lib.stride_tricks.sliding_window_view(frame, model.shape).reshape(side * side, -1)
+        places = places - places.mean(axis=1, keepdims=True)
+        fit = places @ (model - model.mean()).ravel() / np.maximum(np.linalg.norm(places, axis=1), 1e-6)
+        best = int((fit / max(np.linalg.norm(model - model.mean()), 1e-6) - 0.03 * np.hypot(u, v).ravel()).argmax())
+        out[t] = best % side - OFF, best // side - OFF
+    return out
 
 
 def _paste(sequences: Sequences, scene: Scene, truth: pd.DataFrame, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -261,7 +287,7 @@ def _paste(sequences: Sequences, scene: Scene, truth: pd.DataFrame, rng: np.rand
         picture = paper + bank[dy : dy + paper.shape[0], dx : dx + paper.shape[1]]
         for row in by_frame.get(t, empty).itertuples():
             own = sequences[row.cell][row.step].astype(np.float32)
-            left, top = round(row.x_px) - half, round(row.y_px) - half
+            left, top = round(row.sprite_x) - half, round(row.sprite_y) - half
             here = (slice(top, top + FRAME_PX), slice(left, left + FRAME_PX))
             noise = picture[here] - paper[here]
             shift = own - np.median(sequences[row.cell])

@@ -37,6 +37,7 @@ WINDOW = 7  #: side of the variance window in bins of 2 x 2 px: 14 px, one cell
 CORE = 5  #: side of the window of energy in bins: smaller, so that touching cells keep their own peaks
 AREA = 4 * WINDOW**2  #: px in the window
 REACH = 2  #: px searched around the predicted shift when two crops are registered
+BACK = 9  #: frames kept, so that a new track can be followed back from its birth
 DECIDE = 60  #: frames after which the direction of the flow must be clear
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
 
@@ -218,8 +219,9 @@ def detect(frame: np.ndarray, paper: np.ndarray, noise: float, parameters: Param
     apart = max(2, round(0.55 * parameters.cell_px / 2))
     areas = (parameters.min_area_px2 / 4, parameters.max_area_px2 / 4)
     peaks = _peaks(variance, energy, limit, apart, *areas)
-    found = _centres(frame, paper, light, peaks, 0.65 * parameters.cell_px, noise)
-    return Detections(found[:, 0], found[:, 1], found[:, 2], peaks[:, 2] > 1, light)
+    found = _centres(frame, paper, light, peaks, 0.75 * parameters.cell_px, noise)
+    own = _distinct(found, 0.5 * parameters.cell_px)
+    return Detections(found[own, 0], found[own, 1], found[own, 2], peaks[own, 2] > 1, light)
 
 
 @njit(cache=True, nogil=True)
@@ -339,14 +341,26 @@ def _is_peak(energy: np.ndarray, y: int, x: int, apart: int) -> bool:
 
 
 @njit(cache=True, nogil=True)
+def _distinct(found: np.ndarray, near: float) -> np.ndarray:
+    """Which centres have none of more energy within `near` px: two arcs of one cell lead to the same centre."""
+    own = np.ones(len(found), np.bool_)
+    for i in range(len(found)):
+        for j in range(len(found)):
+            close = (found[i, 0] - found[j, 0]) ** 2 + (found[i, 1] - found[j, 1]) ** 2 < near * near
+            if close and (found[j, 2] > found[i, 2] or (found[j, 2] == found[i, 2] and j < i)):
+                own[i] = False
+    return own
+
+
+@njit(cache=True, nogil=True)
 def _centres(
     frame: np.ndarray, paper: np.ndarray, light: int, peaks: np.ndarray, radius: float, noise: float
 ) -> np.ndarray:
-    """Centres of squared contrast within `radius` px of each peak, three times refined: (n, 3) x, y, energy."""
+    """Centres of squared contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy."""
     out = np.empty((len(peaks), 3))
     for k in range(len(peaks)):
         x, y, total = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
-        for _ in range(3):
+        for _ in range(10):
             sx = sy = total = 0.0
             for v in range(max(int(y - radius), 0), min(int(y + radius) + 2, frame.shape[0])):
                 for u in range(max(int(x - radius), 0), min(int(x + radius) + 2, frame.shape[1])):
@@ -391,7 +405,7 @@ class Linker:
     def __init__(self, parameters: Parameters, shape: tuple[int, int]) -> None:
         self.parameters, self.shape = parameters, shape
         self.active: list[Track] = []
-        self.recent: deque[tuple[np.ndarray | None, Detections]] = deque(maxlen=3)  # frame, unclaimed detections
+        self.recent: deque[tuple[np.ndarray | None, Detections]] = deque(maxlen=BACK)  # frame, unclaimed detections
         self.votes: Counter[str] = Counter()  # steps seen in each direction
         self.number = -1
 
@@ -402,7 +416,7 @@ class Linker:
         if self.active:
             free = self._extend(frame, found)
         self.recent.append((frame, found.part(free)))
-        if frame is not None and len(self.recent) == 3:
+        if frame is not None and len(self.recent) >= 3:
             self._vote()
             self._begin()
         ended = [t for t in self.active if self._over(t)]
@@ -431,30 +445,51 @@ class Linker:
 
     def _vote(self) -> None:
         """Count evenly spaced triples in the three directions in which no cell should move."""
-        a, b, c = (np.stack([d.x, d.y], axis=1) for _, d in self.recent)
+        a, b, c = (np.stack([d.x, d.y], axis=1) for _, d in list(self.recent)[-3:])
         for name, turn in TURNS.items():
             self.votes[name] += len(_triples(a @ turn, b @ turn, c @ turn, self.parameters))
 
     def _begin(self) -> None:
-        """New tracks from evenly spaced triples of free detections."""
+        """New tracks from evenly spaced triples of free detections, then followed back."""
         frames, found = zip(*self.recent, strict=True)
         taken = [np.zeros(len(d.x), bool) for d in found]
-        triples = _triples(*(np.stack([d.x, d.y], axis=1) for d in found), self.parameters)
-        for triple in triples:
-            if any(used[k] for used, k in zip(taken, triple, strict=True)):
+        last = range(len(found) - 3, len(found))
+        for triple in _triples(*(np.stack([found[t].x, found[t].y], axis=1) for t in last), self.parameters):
+            if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
                 continue
-            points = [(float(d.x[k]), float(d.y[k]), bool(d.shared[k])) for d, k in zip(found, triple, strict=True)]
+            points = [(float(found[t].x[k]), float(found[t].y[k]), False) for t, k in zip(last, triple, strict=True)]
             speed = (points[2][0] - points[0][0]) / 2
-            y = sum(p[1] for p in points) / 3
-            track = Track(self.number - 2, points[2][0], y, speed, seen=points)
-            for frame, d, point in zip(frames, found, points, strict=True):
-                _cut(track, frame, d.gain, point[0], point[1])
+            track = Track(self.number - 2, points[2][0], sum(p[1] for p in points) / 3, speed)
+            for t, k, point in zip(last, triple, points, strict=True):
+                taken[t][k] = True
+                track.seen.append(point)
+                _cut(track, frames[t], found[t].gain, point[0], point[1])
+            self._follow_back(track, frames, found, taken)
             self.active.append(track)
             self.votes["left to right"] += 2
-            for used, k in zip(taken, triple, strict=True):
-                used[k] = True
         for (frame, d), used in zip(list(self.recent), taken, strict=True):
             self.recent.append((frame, d.part(~used)))
+
+    def _follow_back(
+        self, track: Track, frames: tuple[np.ndarray | None, ...], found: tuple[Detections, ...], taken: list[np.ndarray]
+    ) -> None:
+        """Add what was seen of a new track in the frames before its first three."""
+        past = Track(track.first, track.seen[0][0], track.y, track.speed)
+        for t in range(len(found) - 4, -1, -1):
+            d = found[t]
+            past.x -= track.speed
+            off = np.where(taken[t], np.inf, np.hypot(d.x - past.x, d.y - track.y))
+            k = int(off.argmin()) if len(off) else -1
+            seen = k >= 0 and off[k] < self.parameters.gate_px
+            if seen:
+                taken[t][k], past.x = True, float(d.x[k])
+            past.seen.append((past.x, float(d.y[k]), False) if seen else (np.nan, np.nan, False))
+            _cut(past, frames[t], d.gain, past.x, past.seen[-1][1] if seen else track.y)
+        known = [i + 1 for i, point in enumerate(past.seen) if np.isfinite(point[0])]
+        n = known[-1] if known else 0
+        track.first -= n
+        track.seen[:0], track.corners[:0] = past.seen[:n][::-1], past.corners[:n][::-1]
+        track.crops[:0], track.gains[:0] = past.crops[:n][::-1], past.gains[:n][::-1]
 
     def _over(self, track: Track) -> bool:
         """Whether a track has left the picture or was unseen for too long."""
