@@ -59,7 +59,7 @@ class Parameters:
     """Slowest cell, px/frame. Lower: cells that stick and creep become tracks; higher: cells at the wall are lost."""
     max_speed_px: float = 46.0
     """Fastest cell, px/frame. Lower: cells far from the wall are lost; higher: more chance neighbours at the start."""
-    gate_px: float = 2.0
+    gate_px: float = 3.5
     """How far from its predicted place a cell is accepted. Larger: jitter is forgiven, neighbours are swapped sooner."""
     max_gap: int = 5
     """Frames a cell may go unseen in the open. Larger: longer blinks are bridged, ended tracks catch strangers sooner."""
@@ -95,7 +95,7 @@ class Parameters:
             "max_area_px2": 9 * cell**2,
             "min_speed_px": 4 * 0.7 * per_um,
             "max_speed_px": 165 * per_um,
-            "gate_px": 0.15 * cell,
+            "gate_px": 0.26 * cell,
         }
         return cls(**{**derived, **chosen})
 
