@@ -216,12 +216,12 @@ def _expose(picture: np.ndarray, bank: np.ndarray, dy: int, dx: int) -> np.ndarr
 def sprites(sequences: Sequences, scene: Scene) -> tuple[Iterator[np.ndarray], pd.DataFrame]:
     """Frames and truth of a movie on which every one of `sequences` is composited once, at whole-pixel positions.
 
-    Each cell moves left to right on a straight line at its own steady speed, appears and vanishes with its first and last
-    frame; the movie lasts until all have passed with `scene.cells` in a frame on average. Where the authors' crop is not
-    centred on its cell (it jumps to a joint centre while two cells touch), the sprite is shifted by `off_centre`. A sprite
-    keeps its own noise; 2 px of its border fade into the movie's. The truth is that of `physics` (motion: its label;
-    depth, defocus and contrast unknown) with the name of the sequence, the sprite's frame in it (step) and the pixel its
-    middle is pasted on (sprite_x, sprite_y).
+    Each cell moves left to right on a straight line at its own steady speed, appears and vanishes with its first and
+    last frame; the movie lasts until all have passed with `scene.cells` in a frame on average. Where the authors' crop
+    is not centred on its cell (it jumps to a joint centre while two cells touch), the sprite is shifted by
+    `off_centre`. A sprite keeps its own noise; 2 px of its border fade into the movie's. The truth is that of
+    `physics` (motion: its label; depth, defocus and contrast unknown) with the name of the sequence, the sprite's
+    frame in it (step) and the pixel its middle is pasted on (sprite_x, sprite_y).
     """
     rng = np.random.default_rng(scene.seed)
     plan = _plan(sequences, scene, rng)
@@ -250,7 +250,17 @@ def _sprite_truth(sequences: Sequences, plan: pd.DataFrame) -> pd.DataFrame:
         off = off_centre(sequences[i])
         x = np.clip(np.round(row.x + row.speed * step - off[:, 0]), FRAME_PX // 2, None)
         y = row.y - off[:, 1]
-        known = (i, row.first + step, x + off[:, 0], float(row.y), row.speed, np.nan, np.nan, sequences.index["label"].iat[i], np.nan)
+        known = (
+            i,
+            row.first + step,
+            x + off[:, 0],
+            float(row.y),
+            row.speed,
+            np.nan,
+            np.nan,
+            sequences.index["label"].iat[i],
+            np.nan,
+        )
         table = pd.DataFrame(dict(zip(TRUTH, known, strict=True)))
         tables.append(table.assign(name=sequences.index["name"].iat[i], step=step, sprite_x=x, sprite_y=y))
     return pd.concat(tables, ignore_index=True).sort_values(["frame", "cell"], ignore_index=True)
@@ -259,8 +269,8 @@ def _sprite_truth(sequences: Sequences, plan: pd.DataFrame) -> pd.DataFrame:
 def off_centre(strip: np.ndarray) -> np.ndarray:
     """Whole pixels by which the cell is off the middle of each frame of a sequence: (T, 31, 31) to (T, 2) int, x and y.
 
-    The middle 17 x 17 px of the median of 17 neighbouring frames is found again in each frame by its correlation, at most
-    7 px away; far places must correlate better, by 0.03 for each px.
+    The middle 17 x 17 px of the median of 17 neighbouring frames is found again in each frame by its correlation, at
+    most 7 px away; far places must correlate better, by 0.03 for each px.
     """
     grey = strip.astype(np.float32) - np.median(strip)
     side = 2 * OFF + 1
@@ -325,8 +335,9 @@ def write(path: Path, frames: Iterable[np.ndarray], frame_rate: float, codec: st
 def _write_tiff(path: Path, frames: Iterable[np.ndarray], frame_rate: float) -> int:
     n = 0
     with tifffile.TiffWriter(path, bigtiff=True) as tif:
-        for n, frame in enumerate(frames, 1):
+        for frame in frames:
             tif.write(frame, contiguous=True, metadata={"fps": frame_rate})
+            n += 1
     return n
 
 
@@ -367,10 +378,10 @@ def score(tracks: pd.DataFrame, truth: pd.DataFrame, shape: tuple[int, int], vis
 
     In every frame tracks and cells are paired one to one at the least total distance, at most 5 px. A link joins two
     successive frames of one cell. Recall: share of the links of moving cells whose crop lies in the picture and whose
-    contrast is at least `visible` (grey levels rms; twice the noise) that one track holds. Precision: share of the links
-    of tracks with both ends on the same cell, faint ones included. Also switches (a track that changes its cell),
-    fragments (tracks beyond the first of a cell) and the position error (px, rms of the distance and along each axis) of
-    cells within 10 um of the focus.
+    contrast is at least `visible` (grey levels rms; twice the noise) that one track holds. Precision: share of the
+    links of tracks with both ends on the same cell, faint ones included. Also switches (a track that changes its
+    cell), fragments (tracks beyond the first of a cell) and the position error (px, rms of the distance and along each
+    axis) of cells within 10 um of the focus.
     """
     truth = truth[truth["motion"] != "stuck"]
     paired = _pair(tracks, truth)

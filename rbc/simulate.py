@@ -38,7 +38,9 @@ class Optics:
     blur: float = 2.1  #: px a cell moves along x in one exposure
 
 
-def jeffery(n_frames: int, ratio: float, constant: float, phase: float = 0.0, period: float | None = None) -> np.ndarray:
+def jeffery(
+    n_frames: int, ratio: float, constant: float, phase: float = 0.0, period: float | None = None
+) -> np.ndarray:
     """Symmetry axis of a spheroid on a Jeffery orbit: (n_frames, 3) float64 unit vectors (x, y, z).
 
     `ratio` is thickness over diameter, `constant` the orbit constant C (0 rolls, infinity flips), `phase` the fraction of

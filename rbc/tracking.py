@@ -8,25 +8,28 @@ frames, speeds in px/frame; positions are pixel centres, x to the right and y do
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 from numba import njit
+from PIL import Image, ImageDraw
 from scipy.linalg import solveh_banded
 from scipy.optimize import linear_sum_assignment
 
 from rbc import RbcError
 from rbc.paper import FRAME_PX, MIN_FRAMES
-from rbc.sequences import COLUMNS, UNLABELLED, Sequences
-from rbc.video import Movie, open_movie
+from rbc.sequences import COLUMNS, UNLABELLED, Sequences, checksum, load, whole_folder
+from rbc.video import Movie, open_movie, write_clip
 
 HALF = FRAME_PX // 2
 SLACK = 4  #: px that a crop is cut larger on each side until the path is final
@@ -39,6 +42,7 @@ AREA = 4 * WINDOW**2  #: px in the window
 REACH = 2  #: px searched around the predicted shift when two crops are registered
 BACK = 9  #: frames kept, so that a new track can be followed back from its birth
 DECIDE = 60  #: frames after which the direction of the flow must be clear
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  #: Okabe and Ito
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
 
 
@@ -49,8 +53,8 @@ class Parameters:
     cell_px: float = 13.3
     """Diameter of a cell. Larger: more of its halo counts for the position, and close neighbours merge sooner."""
     threshold: float = 2.0
-    """Local variance that makes an object, in units of the noise's variance. Lower: fainter, blurred cells are found too,
-    with more false objects and larger outlines; higher: only crisp cells."""
+    """Local variance that makes an object, in units of the noise's variance. Lower: fainter, blurred cells are found
+    too, with more false objects and larger outlines; higher: only crisp cells."""
     min_area_px2: float = 35.0
     """Smallest object. Lower: debris and platelets come in; higher: thin, edge-on cells drop out."""
     max_area_px2: float = 1600.0
@@ -60,9 +64,11 @@ class Parameters:
     max_speed_px: float = 46.0
     """Fastest cell, px/frame. Lower: cells far from the wall are lost; higher: more chance neighbours at the start."""
     gate_px: float = 3.5
-    """How far from its predicted place a cell is accepted. Larger: jitter is forgiven, neighbours are swapped sooner."""
+    """How far from its predicted place a cell is accepted. Larger: jitter is forgiven, neighbours are swapped
+    sooner."""
     max_gap: int = 5
-    """Frames a cell may go unseen in the open. Larger: longer blinks are bridged, ended tracks catch strangers sooner."""
+    """Frames a cell may go unseen in the open. Larger: longer blinks are bridged, ended tracks catch strangers
+    sooner."""
     max_hidden: int = 30
     """Frames a cell may go unseen beside another track, as while it is overtaken."""
     min_frames: int = MIN_FRAMES
@@ -81,8 +87,8 @@ class Parameters:
     def derive(cls, um_per_px: float, frame_rate: float, shear_rate: float, **chosen: float) -> Parameters:
         """Defaults for a pixel size (um), a frame rate (1/s) and a shear rate (1/s); `chosen` values go first.
 
-        A cell is 8 um across. Near the wall its speed is shear rate x height: a cell cannot be lower than its radius, 4 um
-        (we take 0.7 of that speed), and beyond 165 um above the wall it is too blurred to be seen.
+        A cell is 8 um across. Near the wall its speed is shear rate x height: a cell cannot be lower than its radius,
+        4 um (we take 0.7 of that speed), and beyond 165 um above the wall it is too blurred to be seen.
         """
         for name, value in (("um_per_px", um_per_px), ("frame_rate", frame_rate), ("shear_rate", shear_rate)):
             if not value > 0:
@@ -283,7 +289,7 @@ def _peaks(
     stack = np.empty(height * width, np.int64)
     found = np.empty((4096, 3), np.int64)
     n = 0
-    for i in range(1, height - 1):
+    for i in range(1, height - 1, 2):  # an outline of one row of bins is no cell
         for j in range(1, width - 1):
             if variance[i, j] > limit and not seen[i, j]:
                 size = _outline(variance, seen, stack, limit, i * width + j)
@@ -398,8 +404,8 @@ class Track:
 class Linker:
     """Links detections of successive frames, left to right along x, every track at its own steady speed.
 
-    Each track predicts its next place from all it has seen; tracks and detections within the gate are paired at the least
-    total squared distance. Three unclaimed detections on a line, evenly spaced, begin a track.
+    Each track predicts its next place from all it has seen; tracks and detections within the gate are paired at the
+    least total squared distance. Three unclaimed detections on a line, evenly spaced, begin a track.
     """
 
     def __init__(self, parameters: Parameters, shape: tuple[int, int]) -> None:
@@ -471,7 +477,11 @@ class Linker:
             self.recent.append((frame, d.part(~used)))
 
     def _follow_back(
-        self, track: Track, frames: tuple[np.ndarray | None, ...], found: tuple[Detections, ...], taken: list[np.ndarray]
+        self,
+        track: Track,
+        frames: tuple[np.ndarray | None, ...],
+        found: tuple[Detections, ...],
+        taken: list[np.ndarray],
     ) -> None:
         """Add what was seen of a new track in the frames before its first three."""
         past = Track(track.first, track.seen[0][0], track.y, track.speed)
@@ -576,7 +586,8 @@ def _wide(picture: np.ndarray, cx: int, cy: int) -> np.ndarray:
 
 @njit(cache=True)
 def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Shift of each crop against the one before, by cross-correlation: (n, 39, 39) float32 to (n - 1, 2) float64 x, y px.
+    """Shift of each crop against the one before, by cross-correlation: (n, 39, 39) float32 to (n - 1, 2) float64 x, y
+    px.
 
     `shift` (n - 1, 2) is what is expected, within 2 px; the peak is refined by a parabola along x and y. nan where the
     peak lies on the edge of the search.
@@ -623,7 +634,8 @@ def smooth_path(seen: np.ndarray, steps: np.ndarray, near: np.ndarray) -> np.nda
 
     Least squares over three kinds of evidence, each with its standard deviation: the centres `seen` (n, 2; nan where
     unseen; 0.25 px), the registered `steps` (n - 1, 2; nan where unknown; 0.08 px) and a change of speed from frame to
-    frame of 0.02 px. Beside another cell (`near`, (n,) bool) the first two count little. Outliers are weighted down twice.
+    frame of 0.02 px. Beside another cell (`near`, (n,) bool) the first two count little. Outliers are weighted down
+    twice.
     """
     weight = np.where(near, 1.0, 16.0) * np.isfinite(seen[:, 0])
     step_weight = np.where(near[1:] | near[:-1], 1.0, 150.0) * np.isfinite(steps[:, 0])
@@ -741,8 +753,9 @@ def track(
     progress : called with the frames done and the frames announced
     store : binary file the crops are kept in as they come; default a temporary one
 
-    The table has a row for each frame of each sequence: track, frame (from 0), x_px, y_px (centre of the cell), speed_px
-    (px/frame, of the whole track) and name of the sequence. `meta["notes"]` of the sequences says what was left out.
+    The table has a row for each frame of each sequence: track, frame (from 0), x_px, y_px (centre of the cell),
+    speed_px (px/frame, of the whole track) and name of the sequence. `meta["notes"]` of the sequences says what was
+    left out.
 
     Raises `RbcError` where the movie cannot be read, is shorter than a sequence, black, changes size, holds no moving
     cell or flows another way than left to right.
@@ -751,7 +764,8 @@ def track(
     units = (um_per_px or movie.um_per_px or 0.6, frame_rate or movie.frame_rate or 60.0, shear_rate)
     parameters = parameters or Parameters.derive(*units)
     run = _Run(movie, parameters, threads or os.cpu_count() or 1, chunk, progress)
-    spool = _Spool(store or tempfile.TemporaryFile(), movie.path.stem, patient)
+    store = store or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the frames mapped on it
+    spool = _Spool(store, movie.path.stem, patient)
     for ended in run.tracks():
         spool.add(ended)
     if not spool.rows:
@@ -762,10 +776,60 @@ def track(
     return spool.sequences(meta), spool.tracks()
 
 
+def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object) -> Sequences:
+    """Track a movie into a folder, whole or not at all; the sequences, opened from there.
+
+    The folder holds the sequences (frames.npy, index.parquet, meta.json), tracks.parquet (the table of `track`),
+    overlay.png (the middle frame with the paths of its cells) and, if `clip`, clip.avi (MJPEG; the first 300 frames
+    with a box around each cell). `options` are those of `track`, whose errors are raised.
+    """
+    with whole_folder(Path(out)) as part:
+        with open(part / "frames.npy", "w+b") as store:
+            sequences, tracks = track(video, store=store, **options)
+        sequences.index.to_parquet(part / "index.parquet")
+        meta = {**sequences.meta, "sha256": checksum(sequences)}
+        (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+        tracks.to_parquet(part / "tracks.parquet")
+        _overlay(open_movie(Path(video)), tracks, meta["n_frames"]).save(part / "overlay.png")
+        if clip:
+            _clip(part / "clip.avi", open_movie(Path(video)), tracks)
+    return load(Path(out))
+
+
+def _overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
+    """The frame in the middle with the whole path of every cell in it."""
+    middle = int(tracks["frame"].iloc[(tracks["frame"] - n_frames // 2).abs().argmin()])
+    frame = next(f for i, f in movie.frames() if i >= middle and f is not None)
+    here = tracks[tracks["frame"] == middle]
+    picture = _boxed(frame, here)
+    pen = ImageDraw.Draw(picture)
+    for number, path in tracks[tracks["track"].isin(here["track"])].groupby("track"):
+        pen.line([tuple(p) for p in path[["x_px", "y_px"]].to_numpy()], fill=COLOURS[number % len(COLOURS)])
+    return picture
+
+
+def _boxed(frame: np.ndarray, here: pd.DataFrame) -> Image.Image:
+    """A frame in colour with a box of the size of a crop around each cell of a table."""
+    picture = Image.fromarray(frame).convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    for row in here.itertuples():
+        x, y = round(row.x_px), round(row.y_px)
+        pen.rectangle((x - HALF, y - HALF, x + HALF, y + HALF), outline=COLOURS[row.track % len(COLOURS)])
+    return picture
+
+
+def _clip(path: Path, movie: Movie, tracks: pd.DataFrame, n: int = 300) -> None:
+    by_frame, nobody = dict(tuple(tracks[tracks["frame"] < n].groupby("frame"))), tracks.iloc[:0]
+    pictures = (np.asarray(_boxed(f, by_frame.get(i, nobody))) for i, f in islice(movie.frames(), n) if f is not None)
+    write_clip(path, pictures, movie.frame_rate or 60.0)
+
+
 class _Run:
     """One pass over a movie."""
 
-    def __init__(self, movie: Movie, parameters: Parameters, threads: int, chunk: int, progress: Callable | None) -> None:
+    def __init__(
+        self, movie: Movie, parameters: Parameters, threads: int, chunk: int, progress: Callable | None
+    ) -> None:
         if movie.n_frames < parameters.min_frames:
             raise RbcError(f"{movie.path}: {movie.n_frames} frames; a sequence needs {parameters.min_frames}")
         self.movie, self.parameters, self.threads, self.chunk = movie, parameters, threads, max(chunk, 1)

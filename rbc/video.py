@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -143,14 +144,21 @@ def _av_shift(read: Callable[[], Iterator[Numbered]], pick: Callable, n: int) ->
 def _read_av(path: Path) -> Iterator[Numbered]:
     """Decode all frames; a packet that cannot be decoded counts as one damaged frame."""
     with av.open(str(path)) as box, _quiet():
-        yield from enumerate(frame for packet in box.demux(video=0) for _, frame in _decode(packet))
+        alone = _each_alone(box.streams.video[0])
+        yield from enumerate(frame for packet in box.demux(video=0) for _, frame in _decode(packet, alone))
+
+
+def _each_alone(stream: av.video.stream.VideoStream) -> bool:
+    """Whether every packet is one frame, so that seeking is cheap and an empty answer is a damaged frame."""
+    codec = stream.codec_context.codec
+    return codec.intra_only or codec.name in ("ffv1", "png", "huffyuv", "ffvhuff", "utvideo")
 
 
 def _pick_av(path: Path, numbers: list[int]) -> list[np.ndarray | None]:
     """Seek to each number and decode from the key frame before it."""
     with av.open(str(path)) as box, _quiet():
         stream = box.streams.video[0]
-        if not stream.average_rate:
+        if not stream.average_rate or not _each_alone(stream):
             return [None] * len(numbers)
         per_frame, origin = 1 / (stream.average_rate * stream.time_base), stream.start_time or 0
         return [_seek(box, stream, math.floor(i * per_frame + origin)) for i in numbers]
@@ -160,7 +168,7 @@ def _seek(box: av.container.InputContainer, stream: av.video.stream.VideoStream,
     try:
         box.seek(time, stream=stream)
         for packet in box.demux(stream):
-            for at, frame in _decode(packet):
+            for at, frame in _decode(packet, alone=True):
                 if at is not None and at >= time:
                     return frame
     except av.error.FFmpegError:
@@ -168,12 +176,14 @@ def _seek(box: av.container.InputContainer, stream: av.video.stream.VideoStream,
     return None
 
 
-def _decode(packet: av.Packet) -> list[tuple[int | None, np.ndarray | None]]:
+def _decode(packet: av.Packet, alone: bool) -> list[tuple[int | None, np.ndarray | None]]:
     """Times and grey frames in a packet; (time, None) where it is damaged."""
     try:
         frames = packet.decode()
     except av.error.FFmpegError:
         return [(packet.dts, None)] if packet.size else []
+    if alone and packet.size and not frames:
+        return [(packet.dts, None)]
     return [(packet.dts if f.pts is None else f.pts, None if f.is_corrupt else _grey(f)) for f in frames]
 
 
@@ -212,6 +222,18 @@ def _luma(rgb: np.ndarray) -> np.ndarray:
             r, g, b = np.int64(rgb[i, j, 0]), np.int64(rgb[i, j, 1]), np.int64(rgb[i, j, 2])
             out[i, j] = (77 * r + 150 * g + 29 * b + 128) >> 8
     return out
+
+
+def write_clip(path: Path, pictures: Iterable[np.ndarray], frame_rate: float) -> None:
+    """Write colour pictures ((H, W, 3) uint8) as MJPEG."""
+    with av.open(str(path), "w") as box:
+        stream = box.add_stream("mjpeg", rate=Fraction(frame_rate).limit_denominator(1001))
+        stream.pix_fmt = "yuvj420p"
+        for i, picture in enumerate(pictures):
+            if i == 0:
+                stream.height, stream.width = picture.shape[:2]
+            box.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        box.mux(stream.encode(None))
 
 
 @contextmanager
@@ -299,7 +321,7 @@ def _pick_tiff(get: Callable[[int], np.ndarray | None], numbers: list[int]) -> l
 
 def _tiff_units(tif: tifffile.TiffFile) -> tuple[float | None, float | None]:
     """Frame rate (1/s) and pixel size (um) as ImageJ writes them, None where the file does not say."""
-    meta = tif.imagej_metadata or {}
+    meta = tif.imagej_metadata or (tif.shaped_metadata or [{}])[0]
     rate = meta.get("fps") or (1 / meta["finterval"] if meta.get("finterval") else None)
     tags = tif.pages[0].tags
     if "XResolution" not in tags or not tags["XResolution"].value[0]:
