@@ -91,7 +91,7 @@ def test_trackpy_agrees_on_a_sparse_movie(tmp_path: Path) -> None:
     trackpy = pytest.importorskip("trackpy")
     trackpy.quiet()
     depths = (62.0, 64.0)  # all in focus at one speed, so that a plain linker has it easy
-    scene = replace(SCENE, frames=60, cells=2, seed=5, stuck=0, depths_um=depths, flicker=0.0, flipping=0.0)
+    scene = replace(SCENE, frames=60, cells=3, seed=5, stuck=0, depths_um=depths, flicker=0.0, flipping=0.0)
     stack = np.stack(list(movies.physics(scene)[0]))
     _, ours = tracking.track(_write(tmp_path / "m.avi", list(stack)), threads=1)
     contrast = abs(stack.astype(float) - np.median(stack, axis=0)).clip(0, 255).astype(np.uint8)
@@ -303,7 +303,7 @@ def test_damaged_packet_is_left_out_and_said(tmp_path: Path, frames: list[np.nda
         places = [(p.pos, p.size) for p in packets]
     data = bytearray(path.read_bytes())
     start, size = places[30]
-    data[start + 8 : start + 8 + size] = bytes(size)
+    data[start + 16 : start + size - 16] = bytes(size - 32)  # the frame itself, not the container around it
     path.write_bytes(data)
     sequences, tracks = tracking.track(path, threads=1)
     assert sequences.meta["notes"] == ["1 damaged frames left out: 30"]
