@@ -101,7 +101,7 @@ def _trackpy(path: Path, truth: pd.DataFrame, scene: movies.Scene, ours: dict, n
     paper = tracking.background(movie.sample(100), 2).astype(int)
     early = truth[truth["frame"] < n]
     stack = [np.minimum(abs(f.astype(int) - paper), 255).astype(np.uint8) for i, f in movie.frames() if i < n]
-    spots, locating, _ = _timed(lambda: trackpy.batch(stack, 15, minmass=300, separation=12, processes=1))
+    spots, locating, _ = _timed(lambda: trackpy.batch(stack, 21, minmass=300, separation=12, processes=1))
     best: dict[str, object] = {}
     for reach in (6, 10, 14):
         speed = float(np.mean(scene.speed(np.array(scene.depths_um))))

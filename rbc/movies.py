@@ -325,6 +325,7 @@ def write(path: Path, frames: Iterable[np.ndarray], frame_rate: float, codec: st
             if n == 1:
                 stream = box.add_stream(name, rate=Fraction(frame_rate).limit_denominator(1001))
                 stream.height, stream.width, stream.pix_fmt = *frame.shape, pixels
+                stream.codec_context.options = {"level": "3", "slicecrc": "1", "g": "1"} if name == "ffv1" else {}
             picture = np.repeat(frame[..., None], 3, axis=2) if pixels == "bgr24" else frame
             box.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format=pixels)))
         if n:

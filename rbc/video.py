@@ -144,8 +144,10 @@ def _av_shift(read: Callable[[], Iterator[Numbered]], pick: Callable, n: int) ->
 def _read_av(path: Path) -> Iterator[Numbered]:
     """Decode all frames; a packet that cannot be decoded counts as one damaged frame."""
     with av.open(str(path)) as box, _quiet():
-        alone = _each_alone(box.streams.video[0])
-        yield from enumerate(frame for packet in box.demux(video=0) for _, frame in _decode(packet, alone))
+        stream = box.streams.video[0]
+        stream.codec_context.options = STRICT
+        alone = _each_alone(stream)
+        yield from enumerate(frame for packet in box.demux(stream) for _, frame in _decode(packet, alone))
 
 
 def _each_alone(stream: av.video.stream.VideoStream) -> bool:
@@ -209,6 +211,8 @@ def _plane(frame: av.VideoFrame) -> np.ndarray:
     return rows[: frame.height, : frame.width].copy()
 
 
+#: a decoder mends damage silently unless told to check and to refuse
+STRICT = {"err_detect": "crccheck+explode"}
 #: broadcast luma (16 to 235) on the full scale
 LIMITED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 

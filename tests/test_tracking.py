@@ -97,7 +97,7 @@ def test_trackpy_agrees_on_a_sparse_movie(tmp_path: Path) -> None:
     contrast = abs(stack.astype(float) - np.median(stack, axis=0)).clip(0, 255).astype(np.uint8)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        spots = trackpy.batch(contrast, 15, minmass=200, separation=14, processes=1)
+        spots = trackpy.batch(contrast, 21, minmass=300, separation=14, processes=1)
         theirs = trackpy.link(spots, 20)
     theirs = theirs[theirs.groupby("particle")["frame"].transform("size") >= 6]
     both = ours.merge(theirs, on="frame")
