@@ -177,7 +177,7 @@ def _sprites(folder: Path, threads: int) -> dict[str, object]:
 def _recovered(real: Sequences, truth: pd.DataFrame, found: Sequences, tracks: pd.DataFrame) -> pd.DataFrame:
     """For each cell its length, the frames of its longest track on it, and the median correlation of the crops with the
     originals: as cut, and after the crop is shifted by whole pixels onto the pasted frame (`aligned`)."""
-    paired = tracks.assign(cell=movies._pair(tracks, truth), place=tracks.groupby("track").cumcount())
+    paired = tracks.assign(cell=movies.pair(tracks, truth), place=tracks.groupby("track").cumcount())
     paired = paired.merge(truth[["cell", "frame", "step", "sprite_x", "sprite_y"]], on=["cell", "frame"])
     rows = []
     for cell, own in truth.groupby("cell"):

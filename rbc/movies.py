@@ -385,7 +385,7 @@ def score(tracks: pd.DataFrame, truth: pd.DataFrame, shape: tuple[int, int], vis
     axis) of cells within 10 um of the focus.
     """
     truth = truth[truth["motion"] != "stuck"]
-    paired = _pair(tracks, truth)
+    paired = pair(tracks, truth)
     seen = tracks.assign(cell=paired).sort_values(["track", "frame"])
     after = seen.shift(-1)
     linked = (after["track"] == seen["track"]) & (after["frame"] == seen["frame"] + 1)
@@ -419,7 +419,7 @@ def _links(truth: pd.DataFrame, shape: tuple[int, int], visible: float) -> list[
     return list(zip(seen["cell"][linked], seen["frame"][linked], strict=True))
 
 
-def _pair(tracks: pd.DataFrame, truth: pd.DataFrame, reach: float = 5.0) -> np.ndarray:
+def pair(tracks: pd.DataFrame, truth: pd.DataFrame, reach: float = 5.0) -> np.ndarray:
     """Cell of each row of `tracks`, -1 for none: (n,) int64."""
     cells = np.full(len(tracks), -1, np.int64)
     rows, there = tracks.groupby("frame").indices, dict(tuple(truth.groupby("frame")))
