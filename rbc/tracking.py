@@ -570,7 +570,7 @@ def _cut(track: Track, frame: np.ndarray | None, light: int, x: float, y: float)
     track.gains.append(light)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _wide(picture: np.ndarray, cx: int, cy: int) -> np.ndarray:
     """(39, 39) px around a pixel, the edge repeated outside the picture."""
     out = np.empty((WIDE, WIDE), picture.dtype)
@@ -584,7 +584,7 @@ def _wide(picture: np.ndarray, cx: int, cy: int) -> np.ndarray:
 # ----------------------------------------------------------------------------- registration, path, crops
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Shift of each crop against the one before, by cross-correlation: (n, 39, 39) float32 to (n - 1, 2) float64 x, y
     px.
@@ -611,7 +611,7 @@ def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _correlation(one: np.ndarray, two: np.ndarray, dy: int, dx: int, margin: int) -> float:
     """Correlation coefficient of the middle of `one` with `two` moved by (dy, dx)."""
     n, s1, s2, s11, s22, s12 = 0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -623,7 +623,7 @@ def _correlation(one: np.ndarray, two: np.ndarray, dy: int, dx: int, margin: int
     return (s12 - s1 * s2 / n) / np.sqrt(spread) if spread > 0 else 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _parabola(left: float, peak: float, right: float) -> float:
     curve = left - 2 * peak + right
     return 0.5 * (left - right) / curve if curve < 0 else 0.0
@@ -677,24 +677,25 @@ class Finished:
     crops: np.ndarray
 
 
-def finish(track: Track, paper: np.ndarray, parameters: Parameters) -> Finished | None:
-    """Register a track, smooth its path and cut its crops; None where fewer than `min_frames` crops fit the picture."""
+def finish(track: Track, paper: np.ndarray, parameters: Parameters) -> list[Finished]:
+    """Register a track, smooth its path and cut its crops; nothing where fewer than `min_frames` crops fit the
+    picture."""
     seen = np.array([s[:2] for s in track.seen])
     last = int(np.flatnonzero(np.isfinite(seen[:, 0]))[-1]) + 1
     if last < parameters.min_frames:
-        return None
+        return []
     seen, near = seen[:last], np.array([s[2] for s in track.seen[:last]])
     corners = np.array(track.corners[:last])
     path = smooth_path(seen, _steps(track, paper, seen, corners, last), near)
     chosen = _fitting(track, path, corners, paper.shape, last)
     if len(chosen) < parameters.min_frames:
-        return None
+        return []
     speed = float(np.polyfit(chosen, path[chosen, 0], 1)[0])
     if not parameters.min_speed_px <= speed <= parameters.max_speed_px:
-        return None
+        return []
     offsets = np.round(path[chosen]).astype(int) - corners[chosen] + SLACK
     cuts = [track.crops[i][v : v + FRAME_PX, u : u + FRAME_PX] for i, (u, v) in zip(chosen, offsets, strict=True)]
-    return Finished(track.first + chosen, path[chosen], speed, np.stack(cuts))
+    return [Finished(track.first + chosen, path[chosen], speed, np.stack(cuts))]
 
 
 def _steps(track: Track, paper: np.ndarray, seen: np.ndarray, corners: np.ndarray, n: int) -> np.ndarray:
@@ -844,31 +845,34 @@ class _Run:
 
     def tracks(self) -> Iterator[Finished]:
         """Tracks in the order of their ends."""
-        linker = Linker(self.parameters, self.movie.shape)
-        for frame, found in self._detections():
-            yield from self._finish(linker.step(frame, found))
-            self.done += 1
-            if self.done == DECIDE:
-                self._check_direction(linker)
-            if self.progress:
-                self.progress(self.done, self.movie.n_frames)
-        self._check_direction(linker)
-        yield from self._finish(linker.active)
+        linker, ending = Linker(self.parameters, self.movie.shape), deque()
+        with ThreadPoolExecutor(self.threads) as pool:
+            for frame, found in self._detections(pool):
+                ending.extend(self._finish(pool, linker.step(frame, found)))
+                self.done += 1
+                if self.done == DECIDE:
+                    self._check_direction(linker)
+                while ending and ending[0].done():
+                    yield from ending.popleft().result()
+                if self.progress:
+                    self.progress(self.done, self.movie.n_frames)
+            self._check_direction(linker)
+            ending.extend(self._finish(pool, linker.active))
+            for future in ending:
+                yield from future.result()
 
-    def _finish(self, tracks: list[Track]) -> Iterator[Finished]:
-        done = (finish(t, self.paper, self.parameters) for t in tracks)
-        return (t for t in done if t is not None)
+    def _finish(self, pool: ThreadPoolExecutor, tracks: list[Track]) -> list[Future]:
+        return [pool.submit(finish, t, self.paper, self.parameters) for t in tracks]
 
-    def _detections(self) -> Iterator[tuple[np.ndarray | None, Detections]]:
+    def _detections(self, pool: ThreadPoolExecutor) -> Iterator[tuple[np.ndarray | None, Detections]]:
         """Every frame with its detections, in order, found by several threads some frames ahead."""
         ahead: deque[Future] = deque()
-        with ThreadPoolExecutor(self.threads) as pool:
-            for number, frame in self.movie.frames():
-                ahead.append(pool.submit(self._detect, number, frame))
-                if len(ahead) >= self.chunk:
-                    yield ahead.popleft().result()
-            while ahead:
+        for number, frame in self.movie.frames():
+            ahead.append(pool.submit(self._detect, number, frame))
+            if len(ahead) >= self.chunk:
                 yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
     def _detect(self, number: int, frame: np.ndarray | None) -> tuple[np.ndarray | None, Detections]:
         nothing = Detections(*np.zeros((3, 0)), np.zeros(0, bool), UNIT)
