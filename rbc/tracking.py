@@ -337,6 +337,9 @@ def _smooth(energy: np.ndarray, y: int, x: int) -> int:
 def _is_peak(energy: np.ndarray, y: int, x: int, apart: int) -> bool:
     """Whether no bin within `apart` has more smoothed energy; of equal ones the first counts."""
     here = _smooth(energy, y, x)
+    for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):  # most bins have a higher one next to them
+        if 0 <= v < energy.shape[0] and 0 <= u < energy.shape[1] and _smooth(energy, v, u) > here:
+            return False
     for v in range(max(y - apart, 0), min(y + apart + 1, energy.shape[0])):
         for u in range(max(x - apart, 0), min(x + apart + 1, energy.shape[1])):
             if (v - y) ** 2 + (u - x) ** 2 <= apart * apart and (v != y or u != x):
