@@ -311,7 +311,8 @@ def _paste(sequences: Sequences, scene: Scene, truth: pd.DataFrame, rng: np.rand
 def write(path: Path, frames: Iterable[np.ndarray], frame_rate: float, codec: str = "ffv1") -> int:
     """Write grey frames ((H, W) uint8) and return how many: a TIFF stack by its suffix, else a video.
 
-    `codec` is ffv1 (lossless, small), raw (8 bit) or raw24 (the paper's 24 bit); all keep every bit.
+    `codec` is ffv1 (lossless, small), raw (8 bit) or raw24 (the paper's 24 bit); all keep every bit. The file says
+    that it is simulated, and so will the sequences tracked from it.
     """
     path = Path(path)
     if path.suffix.lower() in (".tif", ".tiff"):
@@ -321,6 +322,7 @@ def write(path: Path, frames: Iterable[np.ndarray], frame_rate: float, codec: st
     name, pixels = CODECS[codec]
     n = 0
     with av.open(str(path), "w") as box:
+        box.metadata["comment"] = "simulated"
         for n, frame in enumerate(frames, 1):
             if n == 1:
                 stream = box.add_stream(name, rate=Fraction(frame_rate).limit_denominator(1001))
@@ -337,7 +339,7 @@ def _write_tiff(path: Path, frames: Iterable[np.ndarray], frame_rate: float) -> 
     n = 0
     with tifffile.TiffWriter(path, bigtiff=True) as tif:
         for frame in frames:
-            tif.write(frame, contiguous=True, metadata={"fps": frame_rate})
+            tif.write(frame, contiguous=True, metadata={"fps": frame_rate, "simulated": True})
             n += 1
     return n
 

@@ -774,7 +774,7 @@ def track(
         spool.add(ended)
     if not spool.rows:
         raise RbcError(f"{movie.path}: no moving cell in {run.done} frames; check threshold, speeds and the movie")
-    meta = {"source": str(movie.path.name), "version": 1, "simulated": False, "notes": run.notes()}
+    meta = {"source": str(movie.path.name), "version": 1, "simulated": movie.simulated, "notes": run.notes()}
     meta |= dict(zip(("um_per_px", "frame_rate", "shear_rate"), units, strict=True))
     meta |= {"parameters": asdict(parameters), "n_frames": run.done, "noise_variance": run.noise}
     return spool.sequences(meta), spool.tracks()

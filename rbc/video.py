@@ -42,6 +42,7 @@ class Movie:
     shift : bits dropped to fit 8 bits (0 for 8-bit movies)
     read : all frames in order
     pick : the frames of the given numbers, None where one cannot be had
+    simulated : whether the file says that it was simulated (`rbc.movies` writes it into every movie)
     """
 
     path: Path
@@ -52,6 +53,7 @@ class Movie:
     shift: int
     read: Callable[[], Iterator[Numbered]]
     pick: Callable[[list[int]], list[np.ndarray | None]]
+    simulated: bool = False
 
     def frames(self) -> Iterator[Numbered]:
         """All frames: (number, (H, W) uint8), or (number, None) where one is damaged.
@@ -123,9 +125,9 @@ def _open_av(path: Path) -> Movie:
         stream = box.streams.video[0]
         rate = float(stream.average_rate) if stream.average_rate else None
         n = stream.frames or _estimate(stream, rate)
-        shape = (stream.height, stream.width)
+        shape, said = (stream.height, stream.width), {k.lower(): v for k, v in box.metadata.items()}
     read, pick = partial(_read_av, path), partial(_pick_av, path)
-    return Movie(path, n, shape, rate, None, _av_shift(read, pick, n), read, pick)
+    return Movie(path, n, shape, rate, None, _av_shift(read, pick, n), read, pick, said.get("comment") == "simulated")
 
 
 def _estimate(stream: av.video.stream.VideoStream, rate: float | None) -> int:
@@ -261,6 +263,7 @@ def _open_tiff(path: Path) -> Movie:
         raise RbcError(f"{path}: the folder holds no TIFF frame")
     with tifffile.TiffFile(files[0]) as tif:
         rate, um = _tiff_units(tif)
+        simulated = bool((tif.shaped_metadata or [{}])[0].get("simulated"))
         if len(files) == 1:
             n, get = _stack(path, tif)
         else:
@@ -268,7 +271,7 @@ def _open_tiff(path: Path) -> Movie:
     read, pick = partial(_read_tiff, get, n), partial(_pick_tiff, get)
     first = next((f for _, f in read() if f is not None), np.zeros((0, 0), np.uint8))
     shift = 0 if first.dtype == np.uint8 else _shift([first, *pick(spread(n, 10))])
-    return Movie(path, n, first.shape, rate, um, shift, read, pick)
+    return Movie(path, n, first.shape, rate, um, shift, read, pick, simulated)
 
 
 def _natural(path: Path) -> list[int | str]:

@@ -187,6 +187,7 @@ def test_lossless_files_give_the_same_frames(tmp_path: Path, frames: list[np.nda
     opened = video.open_movie(_write(tmp_path / name, frames[:20], codec))
     assert (opened.n_frames, opened.shape, opened.shift) == (20, SHAPE, 0)
     assert opened.frame_rate == pytest.approx(60)
+    assert opened.simulated  # a simulated movie says so, and so do its sequences
     assert all((a == b).all() for (_, a), b in zip(opened.frames(), frames, strict=False))
     assert (opened.sample(5) == np.stack([frames[i] for i in video.spread(20, 5)])).all()
 
@@ -327,6 +328,7 @@ def test_folder_is_whole_or_not_there(tmp_path: Path, movie: Path, frames: list[
     sequences = tracking.track_movie(movie, tmp_path / "out", clip=True, threads=1, progress=lambda *n: done.append(n))
     assert done[-1] == (120, 120)
     assert checksum(load(tmp_path / "out")) == checksum(tracked[0]) == sequences.meta["sha256"]
+    assert sequences.simulated
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names == {"frames.npy", "index.parquet", "meta.json", "tracks.parquet", "overlay.png", "clip.avi"}
     table = pd.read_parquet(tmp_path / "out" / "tracks.parquet")
