@@ -17,6 +17,7 @@ import pandas as pd
 from rbc import RbcError
 from rbc.paper import FRAME_PX, LABELS, SPLITS
 
+UNLABELLED = "unlabelled"  #: a tracked cell that nobody has judged yet
 COLUMNS = ("name", "label", "acquisition", "patient", "split", "start", "length")
 
 
@@ -163,7 +164,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 def _check_values(index: pd.DataFrame, n_frames: int) -> None:
     if index["name"].duplicated().any():
         raise RbcError(f"sequence {index['name'][index['name'].duplicated()].iat[0]!r} is there twice")
-    for column, allowed in (("label", LABELS), ("split", SPLITS)):
+    for column, allowed in (("label", (*LABELS, UNLABELLED)), ("split", SPLITS)):
         unknown = ~index[column].isin(allowed)
         if unknown.any():
             row = index[unknown].iloc[0]

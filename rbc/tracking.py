@@ -1,0 +1,945 @@
+"""From video to sequences: background, detection, linking, registration and crops.
+
+The steps are those of the paper ("Trajectories extraction"): a median background is removed, objects are found on the
+variance-filtered picture, they move only left to right along x, each at its own steady speed, neighbouring frames are
+registered by cross-correlation, and every cell becomes one sequence of 31 x 31 px crops. Lengths are in px, times in
+frames, speeds in px/frame; positions are pixel centres, x to the right and y down, (0, 0) in the top left corner.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from PIL import Image, ImageDraw
+from scipy.linalg import solveh_banded
+from scipy.optimize import linear_sum_assignment
+
+from rbc import RbcError
+from rbc.paper import FRAME_PX, MIN_FRAMES
+from rbc.sequences import COLUMNS, UNLABELLED, Sequences, checksum, load, whole_folder
+from rbc.video import Movie, open_movie, write_clip
+
+HALF = FRAME_PX // 2
+SLACK = 4  #: px that a crop is cut larger on each side until the path is final
+WIDE = FRAME_PX + 2 * SLACK
+UNIT = 4096  #: gains are integers in this unit, so that every thread count gives the same bits
+DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no picture
+WINDOW = 7  #: side of the variance window in bins of 2 x 2 px: 14 px, one cell
+CORE = 5  #: side of the window of energy in bins: smaller, so that touching cells keep their own peaks
+AREA = 4 * WINDOW**2  #: px in the window
+REACH = 2  #: px searched around the predicted shift when two crops are registered
+BACK = 9  #: frames kept, so that a new track can be followed back from its birth
+DECIDE = 60  #: frames after which the direction of the flow must be clear
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  #: Okabe and Ito
+TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What steers the tracking; `Parameters.derive` gives defaults from pixel size, frame rate and shear rate."""
+
+    cell_px: float = 13.3
+    """Diameter of a cell. Larger: more of its halo counts for the position, and close neighbours merge sooner."""
+    threshold: float = 2.0
+    """Local variance that makes an object, in units of the noise's variance. Lower: fainter, blurred cells are found
+    too, with more false objects and larger outlines; higher: only crisp cells."""
+    min_area_px2: float = 35.0
+    """Smallest object. Lower: debris and platelets come in; higher: thin, edge-on cells drop out."""
+    max_area_px2: float = 1600.0
+    """Largest object, for each cell in it. Lower: blurred cells drop out; higher: smears of the light come in."""
+    min_speed_px: float = 1.1
+    """Slowest cell, px/frame. Lower: cells that stick and creep become tracks; higher: cells at the wall are lost."""
+    max_speed_px: float = 46.0
+    """Fastest cell, px/frame. Lower: cells far from the wall are lost; higher: more chance neighbours at the start."""
+    gate_px: float = 3.5
+    """How far from its predicted place a cell is accepted. Larger: jitter is forgiven, neighbours are swapped
+    sooner."""
+    max_gap: int = 5
+    """Frames a cell may go unseen in the open. Larger: longer blinks are bridged, ended tracks catch strangers
+    sooner."""
+    max_hidden: int = 30
+    """Frames a cell may go unseen beside another track, as while it is overtaken."""
+    min_frames: int = MIN_FRAMES
+    """Shortest sequence kept, frames (paper: 6)."""
+    background_frames: int = 100
+    """Frames in the median background (paper: 100). Fewer: faster, and slow cells leave a shadow."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            if not getattr(self, f.name) > 0:
+                raise RbcError(f"{f.name} is {getattr(self, f.name)!r}: it must be above 0")
+        if self.min_speed_px >= self.max_speed_px:
+            raise RbcError(f"min_speed_px {self.min_speed_px} is not below max_speed_px {self.max_speed_px}")
+
+    @classmethod
+    def derive(cls, um_per_px: float, frame_rate: float, shear_rate: float, **chosen: float) -> Parameters:
+        """Defaults for a pixel size (um), a frame rate (1/s) and a shear rate (1/s); `chosen` values go first.
+
+        A cell is 8 um across. Near the wall its speed is shear rate x height: a cell cannot be lower than its radius,
+        4 um (we take 0.7 of that speed), and beyond 165 um above the wall it is too blurred to be seen.
+        """
+        for name, value in (("um_per_px", um_per_px), ("frame_rate", frame_rate), ("shear_rate", shear_rate)):
+            if not value > 0:
+                raise RbcError(f"{name} is {value!r}: it must be above 0")
+        cell = 8.0 / um_per_px
+        per_um = shear_rate / frame_rate / um_per_px  # px/frame for each um of height
+        derived = {
+            "cell_px": cell,
+            "min_area_px2": 0.2 * cell**2,
+            "max_area_px2": 9 * cell**2,
+            "min_speed_px": 4 * 0.7 * per_um,
+            "max_speed_px": 165 * per_um,
+            "gate_px": 0.26 * cell,
+        }
+        return cls(**{**derived, **chosen})
+
+
+# ------------------------------------------------------------------------------------------- background
+
+
+def background(frames: np.ndarray, threads: int = 1) -> np.ndarray:
+    """Median of (n, H, W) uint8 frames, each first brought to the same mean light: (H, W) uint8.
+
+    The gains keep a flickering lamp from shifting the median. A cell stuck for more than half of the frames belongs to
+    the background; one stuck for less is found, but never moves and so makes no track. Even n: the lower middle value.
+    """
+    if not len(frames):
+        raise RbcError("no frame could be read for the background")
+    lights = np.array([int(_light(f)) for f in frames])
+    used = lights * 2 > np.median(lights)  # black frames are no background
+    if not lights.max():
+        raise RbcError("all frames are black; is the lens cap on?")
+    frames, lights = frames[used], lights[used]
+    gains = (UNIT * int(np.median(lights)) + lights // 2) // lights
+    out = np.empty(frames.shape[1:], np.uint8)
+    edges = np.linspace(0, len(out), 4 * threads + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda a, b: _median_rows(frames, gains, out, a, b), edges[:-1], edges[1:]))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _light(frame: np.ndarray) -> int:
+    total = np.int64(0)
+    for i in range(frame.shape[0]):
+        row = np.int32(0)
+        for j in range(frame.shape[1]):
+            row += np.int32(frame[i, j])
+        total += row
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _median_rows(frames: np.ndarray, gains: np.ndarray, out: np.ndarray, top: int, bottom: int) -> None:
+    """Lower median of rows top to bottom, its bits found from the highest to the lowest."""
+    n, _, width = frames.shape
+    rank = (n + 1) // 2  # so many values are at most the median
+    levels = np.empty((n, width), np.uint8)
+    count = np.empty(width, np.int16)
+    for i in range(top, bottom):
+        for k in range(n):
+            gain = np.int32(gains[k])
+            for j in range(width):
+                levels[k, j] = min((np.int32(frames[k, i, j]) * gain + 2048) >> 12, 255)
+        median = np.zeros(width, np.uint8)
+        for bit in (128, 64, 32, 16, 8, 4, 2, 1):
+            count[:] = 0
+            for k in range(n):
+                for j in range(width):
+                    count[j] += levels[k, j] < median[j] + np.uint8(bit)
+            for j in range(width):
+                if count[j] < rank:
+                    median[j] += np.uint8(bit)
+        out[i] = median
+
+
+# -------------------------------------------------------------------------------------------- detection
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Objects of one frame.
+
+    Attributes
+    ----------
+    x, y : (n,) float64 centre, px
+    energy : (n,) float64 sum of squared contrast, grey levels^2
+    shared : (n,) bool, more than one cell in the same outline
+    gain : light of the frame against the background, 4096 for equal
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    energy: np.ndarray
+    shared: np.ndarray
+    gain: int
+
+    def part(self, mask: np.ndarray) -> Detections:
+        """Those where `mask` is true."""
+        return Detections(self.x[mask], self.y[mask], self.energy[mask], self.shared[mask], self.gain)
+
+
+def gain(frame: np.ndarray, paper: np.ndarray) -> int:
+    """Light of a frame against the background, as an integer: 4096 for equal."""
+    below = max(int(_light(paper)), 1)
+    return (UNIT * int(_light(frame)) + below // 2) // below
+
+
+def variance_map(frame: np.ndarray, paper: np.ndarray) -> np.ndarray:
+    """Local variance of a frame without its background in windows of 14 x 14 px: (H // 2, W // 2) float64.
+
+    In grey levels squared, one value for every 2 x 2 px, 0 within 6 px of the edge.
+    """
+    return _filter(frame, paper, gain(frame, paper))[0] / AREA**2
+
+
+def noise_variance(frames: np.ndarray, paper: np.ndarray) -> float:
+    """Variance of the noise, grey levels^2: the median of the variance maps, since cells cover little of a frame.
+
+    At least 0.5, which rounding to grey levels and compression leave even of a noiseless movie.
+    """
+    maps = [_filter(f, paper, gain(f, paper))[0][3:-3, 3:-3] for f in frames]
+    return max(float(np.median(np.stack(maps))) / AREA**2, 0.5)
+
+
+def detect(frame: np.ndarray, paper: np.ndarray, noise: float, parameters: Parameters) -> Detections:
+    """Objects of a frame: outlines where the local variance exceeds the threshold, parted at peaks of energy.
+
+    frame, paper: (H, W) uint8 and its background; noise: from `noise_variance`. Same input, same bits.
+    """
+    light = gain(frame, paper)
+    variance, energy = _filter(frame, paper, light)
+    limit = int(parameters.threshold * noise * AREA**2)
+    apart = max(2, round(0.55 * parameters.cell_px / 2))
+    areas = (parameters.min_area_px2 / 4, parameters.max_area_px2 / 4)
+    peaks = _peaks(variance, energy, limit, apart, *areas)
+    found = _centres(frame, paper, light, peaks, 0.75 * parameters.cell_px, noise)
+    own = _distinct(found, 0.5 * parameters.cell_px)
+    return Detections(found[own, 0], found[own, 1], found[own, 2], peaks[own, 2] > 1, light)
+
+
+@njit(cache=True, nogil=True)
+def _filter(frame: np.ndarray, paper: np.ndarray, light: int) -> tuple[np.ndarray, np.ndarray]:
+    """AREA^2 x variance, and sum of squares, of the frame without its background in a sliding window of bins; int32."""
+    height, width = frame.shape[0] // 2, frame.shape[1] // 2
+    variance, energy = np.zeros((height, width), np.int32), np.zeros((height, width), np.int32)
+    ring1, ring2 = np.zeros((WINDOW, width), np.int32), np.zeros((WINDOW, width), np.int32)
+    column1, column2, core = np.zeros(width, np.int32), np.zeros(width, np.int32), np.zeros(width, np.int32)
+    g = np.int32(light)
+    for i in range(height):
+        new1, new2 = ring1[i % WINDOW], ring2[i % WINDOW]
+        column1 -= new1
+        column2 -= new2
+        for j in range(width):
+            a = np.int32(frame[2 * i, 2 * j]) - ((np.int32(paper[2 * i, 2 * j]) * g + 2048) >> 12)
+            b = np.int32(frame[2 * i, 2 * j + 1]) - ((np.int32(paper[2 * i, 2 * j + 1]) * g + 2048) >> 12)
+            c = np.int32(frame[2 * i + 1, 2 * j]) - ((np.int32(paper[2 * i + 1, 2 * j]) * g + 2048) >> 12)
+            d = np.int32(frame[2 * i + 1, 2 * j + 1]) - ((np.int32(paper[2 * i + 1, 2 * j + 1]) * g + 2048) >> 12)
+            new1[j] = a + b + c + d
+            new2[j] = a * a + b * b + c * c + d * d
+        column1 += new1
+        column2 += new2
+        core += new2 - ring2[(i - CORE) % WINDOW]
+        if i >= WINDOW - 1:
+            _slide(column1, column2, variance[i - WINDOW // 2])
+        if i >= CORE - 1:
+            _sum(core, energy[i - CORE // 2])
+    return variance, energy
+
+
+@njit(cache=True, nogil=True)
+def _sum(column: np.ndarray, out: np.ndarray) -> None:
+    for j in range(CORE // 2, len(column) - CORE // 2):
+        total = np.int32(0)
+        for k in range(-(CORE // 2), CORE // 2 + 1):
+            total += column[j + k]
+        out[j] = total
+
+
+@njit(cache=True, nogil=True)
+def _slide(column1: np.ndarray, column2: np.ndarray, variance: np.ndarray) -> None:
+    """One row of the sliding window from the sums of its columns."""
+    for j in range(WINDOW // 2, len(column1) - WINDOW // 2):
+        one, two = np.int32(0), np.int32(0)
+        for k in range(-(WINDOW // 2), WINDOW // 2 + 1):
+            one += column1[j + k]
+            two += column2[j + k]
+        variance[j] = AREA * two - one * one
+
+
+@njit(cache=True, nogil=True)
+def _peaks(
+    variance: np.ndarray, energy: np.ndarray, limit: int, apart: int, min_area: float, max_area: float
+) -> np.ndarray:
+    """Peaks of energy in each connected outline within the area limits: (n, 3) int64 of x bin, y bin, peaks in it."""
+    height, width = variance.shape
+    seen = np.zeros((height, width), np.bool_)
+    stack = np.empty(height * width, np.int64)
+    found = np.empty((4096, 3), np.int64)
+    n = 0
+    for i in range(1, height - 1, 2):  # an outline of one row of bins is no cell
+        for j in range(1, width - 1):
+            if variance[i, j] > limit and not seen[i, j]:
+                size = _outline(variance, seen, stack, limit, i * width + j)
+                first = n
+                if size >= min_area:
+                    for k in range(size):
+                        y, x = stack[k] // width, stack[k] % width
+                        if n < len(found) and _is_peak(energy, y, x, apart):
+                            found[n, 0], found[n, 1] = x, y
+                            n += 1
+                if n > first and size > max_area * (n - first):
+                    n = first
+                found[first:n, 2] = n - first
+    return found[:n]
+
+
+@njit(cache=True, nogil=True)
+def _outline(variance: np.ndarray, seen: np.ndarray, stack: np.ndarray, limit: int, start: int) -> int:
+    """Bins connected to `start` (8 neighbours) above the limit, left in `stack`; their number."""
+    height, width = variance.shape
+    stack[0], size, done = start, 1, 0
+    seen[start // width, start % width] = True
+    while done < size:
+        y, x = stack[done] // width, stack[done] % width
+        done += 1
+        for v in range(max(y - 1, 0), min(y + 2, height)):
+            for u in range(max(x - 1, 0), min(x + 2, width)):
+                if variance[v, u] > limit and not seen[v, u]:
+                    seen[v, u] = True
+                    stack[size] = v * width + u
+                    size += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
+def _smooth(energy: np.ndarray, y: int, x: int) -> int:
+    total = np.int64(0)
+    for v in range(max(y - 1, 0), min(y + 2, energy.shape[0])):
+        for u in range(max(x - 1, 0), min(x + 2, energy.shape[1])):
+            total += energy[v, u]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _is_peak(energy: np.ndarray, y: int, x: int, apart: int) -> bool:
+    """Whether no bin within `apart` has more smoothed energy; of equal ones the first counts."""
+    here = _smooth(energy, y, x)
+    for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):  # most bins have a higher one next to them
+        if 0 <= v < energy.shape[0] and 0 <= u < energy.shape[1] and _smooth(energy, v, u) > here:
+            return False
+    for v in range(max(y - apart, 0), min(y + apart + 1, energy.shape[0])):
+        for u in range(max(x - apart, 0), min(x + apart + 1, energy.shape[1])):
+            if (v - y) ** 2 + (u - x) ** 2 <= apart * apart and (v != y or u != x):
+                there = _smooth(energy, v, u)
+                if there > here or (there == here and (v < y or (v == y and u < x))):
+                    return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _distinct(found: np.ndarray, near: float) -> np.ndarray:
+    """Which centres have none of more energy within `near` px: two arcs of one cell lead to the same centre."""
+    own = np.ones(len(found), np.bool_)
+    for i in range(len(found)):
+        for j in range(len(found)):
+            close = (found[i, 0] - found[j, 0]) ** 2 + (found[i, 1] - found[j, 1]) ** 2 < near * near
+            if close and (found[j, 2] > found[i, 2] or (found[j, 2] == found[i, 2] and j < i)):
+                own[i] = False
+    return own
+
+
+@njit(cache=True, nogil=True)
+def _centres(
+    frame: np.ndarray, paper: np.ndarray, light: int, peaks: np.ndarray, radius: float, noise: float
+) -> np.ndarray:
+    """Centres of squared contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy."""
+    out = np.empty((len(peaks), 3))
+    for k in range(len(peaks)):
+        x, y, total = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
+        for _ in range(10):
+            sx = sy = total = 0.0
+            for v in range(max(int(y - radius), 0), min(int(y + radius) + 2, frame.shape[0])):
+                for u in range(max(int(x - radius), 0), min(int(x + radius) + 2, frame.shape[1])):
+                    edge = radius + 0.5 - np.sqrt((v - y) ** 2 + (u - x) ** 2)
+                    if edge > 0:
+                        d = int(frame[v, u]) - ((int(paper[v, u]) * light + 2048) >> 12)
+                        w = (d * d - noise) * min(edge, 1.0)
+                        sx, sy, total = sx + w * (u - x), sy + w * (v - y), total + w
+            if total > 0:
+                x += min(max(sx / total, -3.0), 3.0)
+                y += min(max(sy / total, -3.0), 3.0)
+        out[k, 0], out[k, 1], out[k, 2] = x, y, total
+    return out
+
+
+# ---------------------------------------------------------------------------------------------- linking
+
+
+@dataclass
+class Track:
+    """One cell being followed: its motion as known so far, and what was seen of it in every frame since its birth."""
+
+    first: int
+    x: float
+    y: float
+    speed: float
+    hits: int = 3
+    missed: int = 0
+    seen: list[tuple[float, float, bool]] = field(default_factory=list)  #: x, y (nan where unseen), beside another
+    corners: list[tuple[int, int]] = field(default_factory=list)  #: centre pixel x, y of each wide crop
+    crops: list[np.ndarray | None] = field(default_factory=list)  #: (39, 39) uint8, None in a damaged frame
+    gains: list[int] = field(default_factory=list)
+
+
+class Linker:
+    """Links detections of successive frames, left to right along x, every track at its own steady speed.
+
+    Each track predicts its next place from all it has seen; tracks and detections within the gate are paired at the
+    least total squared distance. Three unclaimed detections on a line, evenly spaced, begin a track.
+    """
+
+    def __init__(self, parameters: Parameters, shape: tuple[int, int]) -> None:
+        self.parameters, self.shape = parameters, shape
+        self.active: list[Track] = []
+        self.recent: deque[tuple[np.ndarray | None, Detections]] = deque(maxlen=BACK)  # frame, unclaimed detections
+        self.votes: Counter[str] = Counter()  # steps seen in each direction
+        self.number = -1
+
+    def step(self, frame: np.ndarray | None, found: Detections) -> list[Track]:
+        """Take in the next frame (None: damaged) and its detections; the tracks that ended."""
+        self.number += 1
+        free = np.ones(len(found.x), bool)
+        if self.active:
+            free = self._extend(frame, found)
+        self.recent.append((frame, found.part(free)))
+        if frame is not None and len(self.recent) >= 3:
+            self._vote()
+            self._begin()
+        ended = [t for t in self.active if self._over(t)]
+        self.active = [t for t in self.active if not self._over(t)]
+        return ended
+
+    def _extend(self, frame: np.ndarray | None, found: Detections) -> np.ndarray:
+        """Give each track its detection or let it coast; which detections stay free."""
+        tracks = self.active
+        x, y = np.array([t.x + t.speed for t in tracks]), np.array([t.y for t in tracks])
+        beside = _crowded(x, y, 1.3 * self.parameters.cell_px)
+        pairs = dict(_assign(tracks, x, y, found, self.parameters.gate_px))
+        self.votes["left to right"] += len(pairs)
+        for i, track in enumerate(tracks):
+            track.x = x[i]
+            j = pairs.get(i)
+            if j is None:
+                track.missed += 1
+                track.seen.append((np.nan, np.nan, bool(beside[i])))
+            else:
+                near = bool(beside[i] or found.shared[j])
+                _update(track, found.x[j], found.y[j], near)
+                track.seen.append((found.x[j], found.y[j], near))
+            _cut(track, frame, found.gain, track.x, track.y)
+        return ~np.isin(np.arange(len(found.x)), list(pairs.values()))
+
+    def _vote(self) -> None:
+        """Count evenly spaced triples in the three directions in which no cell should move."""
+        a, b, c = (np.stack([d.x, d.y], axis=1) for _, d in list(self.recent)[-3:])
+        for name, turn in TURNS.items():
+            self.votes[name] += len(_triples(a @ turn, b @ turn, c @ turn, self.parameters))
+
+    def _begin(self) -> None:
+        """New tracks from evenly spaced triples of free detections, then followed back."""
+        frames, found = zip(*self.recent, strict=True)
+        taken = [np.zeros(len(d.x), bool) for d in found]
+        last = range(len(found) - 3, len(found))
+        for triple in _triples(*(np.stack([found[t].x, found[t].y], axis=1) for t in last), self.parameters):
+            if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
+                continue
+            points = [(float(found[t].x[k]), float(found[t].y[k]), False) for t, k in zip(last, triple, strict=True)]
+            speed = (points[2][0] - points[0][0]) / 2
+            track = Track(self.number - 2, points[2][0], sum(p[1] for p in points) / 3, speed)
+            for t, k, point in zip(last, triple, points, strict=True):
+                taken[t][k] = True
+                track.seen.append(point)
+                _cut(track, frames[t], found[t].gain, point[0], point[1])
+            self._follow_back(track, frames, found, taken)
+            self.active.append(track)
+            self.votes["left to right"] += 2
+        for (frame, d), used in zip(list(self.recent), taken, strict=True):
+            self.recent.append((frame, d.part(~used)))
+
+    def _follow_back(
+        self,
+        track: Track,
+        frames: tuple[np.ndarray | None, ...],
+        found: tuple[Detections, ...],
+        taken: list[np.ndarray],
+    ) -> None:
+        """Add what was seen of a new track in the frames before its first three."""
+        past = Track(track.first, track.seen[0][0], track.y, track.speed)
+        for t in range(len(found) - 4, -1, -1):
+            d = found[t]
+            past.x -= track.speed
+            off = np.where(taken[t], np.inf, np.hypot(d.x - past.x, d.y - track.y))
+            k = int(off.argmin()) if len(off) else -1
+            seen = k >= 0 and off[k] < self.parameters.gate_px
+            if seen:
+                taken[t][k], past.x = True, float(d.x[k])
+            past.seen.append((past.x, float(d.y[k]), False) if seen else (np.nan, np.nan, False))
+            _cut(past, frames[t], d.gain, past.x, past.seen[-1][1] if seen else track.y)
+        known = [i + 1 for i, point in enumerate(past.seen) if np.isfinite(point[0])]
+        n = known[-1] if known else 0
+        track.first -= n
+        track.seen[:0], track.corners[:0] = past.seen[:n][::-1], past.corners[:n][::-1]
+        track.crops[:0], track.gains[:0] = past.crops[:n][::-1], past.gains[:n][::-1]
+
+    def _over(self, track: Track) -> bool:
+        """Whether a track has left the picture or was unseen for too long."""
+        limit = self.parameters.max_hidden if track.seen[-1][2] else self.parameters.max_gap
+        return track.missed > limit or track.x > self.shape[1] - 1 or not 0 <= track.y < self.shape[0]
+
+
+#: what turns a flow in each wrong direction into one left to right
+TURNS = {
+    "right to left": np.array([[-1.0, 0.0], [0.0, 1.0]]),
+    "top to bottom": np.array([[0.0, 1.0], [1.0, 0.0]]),
+    "bottom to top": np.array([[0.0, 1.0], [-1.0, 0.0]]),
+}
+
+
+def _crowded(x: np.ndarray, y: np.ndarray, near: float) -> np.ndarray:
+    """Which of (n,) points have another within `near`."""
+    close = (x[:, None] - x) ** 2 + (y[:, None] - y) ** 2 < near**2
+    return close.sum(axis=1) > 1
+
+
+def _assign(
+    tracks: list[Track], x: np.ndarray, y: np.ndarray, found: Detections, gate: float
+) -> Iterator[tuple[int, int]]:
+    """Pairs of track and detection with the least total squared distance in units of the gate."""
+    unseen = np.array([t.missed for t in tracks])
+    hits = np.array([t.hits for t in tracks], float)
+    wide = gate * np.minimum(1 + (unseen + 1) * 2.5 / hits, 3.0)  # a young speed is less sure
+    dx, dy = (found.x - x[:, None]) / wide[:, None], (found.y - y[:, None]) / gate
+    cost = dx**2 + dy**2
+    rows, columns = np.nonzero((cost < 1).any(axis=1))[0], np.nonzero((cost < 1).any(axis=0))[0]
+    small = np.where(cost < 1, cost, 1e3)[np.ix_(rows, columns)]
+    for i, j in zip(*linear_sum_assignment(small), strict=True):
+        if small[i, j] < 1:
+            yield int(rows[i]), int(columns[j])
+
+
+def _update(track: Track, x: float, y: float, near: bool) -> None:
+    """Growing-memory filter of a steady speed (a straight-line fit to all hits, at most 20); cautious beside others."""
+    track.hits, track.missed, elapsed = track.hits + 1, 0, track.missed + 1
+    n = min(track.hits, 20)
+    trust = 0.3 if near else 1.0
+    error = x - track.x
+    track.x += trust * error * 2 * (2 * n - 1) / (n * (n + 1))
+    track.speed += trust * error * 6 / (n * (n + 1)) / elapsed
+    track.y += trust * (y - track.y) / min(n, 10)
+
+
+def _triples(a: np.ndarray, b: np.ndarray, c: np.ndarray, p: Parameters) -> list[tuple[int, int, int]]:
+    """Evenly spaced triples of points (n, 2) along +x within the speed limits, the straightest first."""
+    if not (len(a) and len(b) and len(c)):
+        return []
+    step = c[None, :, :] - b[:, None, :]
+    fits = (step[..., 0] >= p.min_speed_px) & (step[..., 0] <= p.max_speed_px) & (abs(step[..., 1]) < p.gate_px)
+    j, k = np.nonzero(fits)
+    bend = a[None, :, :] - (2 * b[j] - c[k])[:, None, :]
+    cost = (bend**2).sum(axis=2) / p.gate_px**2
+    pair, i = np.nonzero(cost < 1)
+    order = np.lexsort((k[pair], j[pair], i, cost[pair, i]))
+    return [(int(i[o]), int(j[pair[o]]), int(k[pair[o]])) for o in order]
+
+
+def _cut(track: Track, frame: np.ndarray | None, light: int, x: float, y: float) -> None:
+    """Add the wide crop around a place to the track."""
+    cx, cy = round(x), round(y)
+    track.corners.append((cx, cy))
+    track.crops.append(None if frame is None else _wide(frame, cx, cy))
+    track.gains.append(light)
+
+
+@njit(cache=True, nogil=True)
+def _wide(picture: np.ndarray, cx: int, cy: int) -> np.ndarray:
+    """(39, 39) px around a pixel, the edge repeated outside the picture."""
+    out = np.empty((WIDE, WIDE), picture.dtype)
+    for i in range(WIDE):
+        v = min(max(cy + i - WIDE // 2, 0), picture.shape[0] - 1)
+        for j in range(WIDE):
+            out[i, j] = picture[v, min(max(cx + j - WIDE // 2, 0), picture.shape[1] - 1)]
+    return out
+
+
+# ----------------------------------------------------------------------------- registration, path, crops
+
+
+@njit(cache=True, nogil=True)
+def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Shift of each crop against the one before, by cross-correlation: (n, 39, 39) float32 to (n - 1, 2) float64 x, y
+    px.
+
+    `shift` (n - 1, 2) is what is expected, within 2 px; the peak is refined by a parabola along x and y. nan where the
+    peak lies on the edge of the search.
+    """
+    out = np.full((len(crops) - 1, 2), np.nan)
+    side = 2 * REACH + 1
+    for k in range(len(crops) - 1):
+        sx, sy = int(np.round(shift[k, 0])), int(np.round(shift[k, 1]))
+        margin = REACH + max(abs(sx), abs(sy)) + 6
+        if margin > WIDE // 2 - 6:
+            continue
+        score = np.empty((side, side))
+        for a in range(side):
+            for b in range(side):
+                score[a, b] = _correlation(crops[k], crops[k + 1], sy + a - REACH, sx + b - REACH, margin)
+        best = np.argmax(score)
+        a, b = best // side, best % side
+        if 0 < a < side - 1 and 0 < b < side - 1:
+            out[k, 0] = sx + b - REACH + _parabola(score[a, b - 1], score[a, b], score[a, b + 1])
+            out[k, 1] = sy + a - REACH + _parabola(score[a - 1, b], score[a, b], score[a + 1, b])
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _correlation(one: np.ndarray, two: np.ndarray, dy: int, dx: int, margin: int) -> float:
+    """Correlation coefficient of the middle of `one` with `two` moved by (dy, dx)."""
+    n, s1, s2, s11, s22, s12 = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for v in range(margin, WIDE - margin):
+        for u in range(margin, WIDE - margin):
+            p, q = one[v, u], two[v + dy, u + dx]
+            n, s1, s2, s11, s22, s12 = n + 1, s1 + p, s2 + q, s11 + p * p, s22 + q * q, s12 + p * q
+    spread = (s11 - s1 * s1 / n) * (s22 - s2 * s2 / n)
+    return (s12 - s1 * s2 / n) / np.sqrt(spread) if spread > 0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _parabola(left: float, peak: float, right: float) -> float:
+    curve = left - 2 * peak + right
+    return 0.5 * (left - right) / curve if curve < 0 else 0.0
+
+
+def smooth_path(seen: np.ndarray, steps: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Most likely path of a cell at nearly steady speed: (n, 2) float64 x, y px for every frame.
+
+    Least squares over three kinds of evidence, each with its standard deviation: the centres `seen` (n, 2; nan where
+    unseen; 0.25 px), the registered `steps` (n - 1, 2; nan where unknown; 0.08 px) and a change of speed from frame to
+    frame of 0.02 px. Beside another cell (`near`, (n,) bool) the first two count little. Outliers are weighted down
+    twice.
+    """
+    weight = np.where(near, 1.0, 16.0) * np.isfinite(seen[:, 0])
+    step_weight = np.where(near[1:] | near[:-1], 1.0, 150.0) * np.isfinite(steps[:, 0])
+    seen, steps = np.nan_to_num(seen), np.nan_to_num(steps)
+    w, s = weight, step_weight
+    for _ in range(3):
+        path = _solve(seen, steps, w, s)
+        w = weight / (1 + weight * ((path - seen) ** 2).sum(axis=1) / 9)
+        s = step_weight / (1 + step_weight * ((np.diff(path, axis=0) - steps) ** 2).sum(axis=1) / 9)
+    return path
+
+
+def _solve(seen: np.ndarray, steps: np.ndarray, w: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """The banded normal equations of `smooth_path` with given weights."""
+    n = len(seen)
+    band, right = np.zeros((3, n)), w[:, None] * seen
+    band[2] = w
+    band[2, 1:] += s
+    band[2, :-1] += s
+    band[1, 1:] -= s
+    right[1:] += s[:, None] * steps
+    right[:-1] -= s[:, None] * steps
+    stiff = 1 / 0.02**2
+    for offset, value in ((0, 1.0), (1, 4.0), (2, 1.0)):
+        band[2, offset : n - 2 + offset] += stiff * value
+    band[1, 1 : n - 1] -= 2 * stiff
+    band[1, 2:] -= 2 * stiff
+    band[0, 2:] += stiff
+    return solveh_banded(band, right)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A track whose path is final: frame numbers (n,), path (n, 2) px, speed px/frame, crops (n, 31, 31) uint8."""
+
+    frames: np.ndarray
+    path: np.ndarray
+    speed: float
+    crops: np.ndarray
+
+
+def finish(track: Track, paper: np.ndarray, parameters: Parameters) -> list[Finished]:
+    """Register a track, smooth its path and cut its crops; nothing where fewer than `min_frames` crops fit the
+    picture."""
+    seen = np.array([s[:2] for s in track.seen])
+    last = int(np.flatnonzero(np.isfinite(seen[:, 0]))[-1]) + 1
+    if last < parameters.min_frames:
+        return []
+    seen, near = seen[:last], np.array([s[2] for s in track.seen[:last]])
+    corners = np.array(track.corners[:last])
+    path = smooth_path(seen, _steps(track, paper, seen, corners, last), near)
+    chosen = _fitting(track, path, corners, paper.shape, last)
+    if len(chosen) < parameters.min_frames:
+        return []
+    speed = float(np.polyfit(chosen, path[chosen, 0], 1)[0])
+    if not parameters.min_speed_px <= speed <= parameters.max_speed_px:
+        return []
+    offsets = np.round(path[chosen]).astype(int) - corners[chosen] + SLACK
+    cuts = [track.crops[i][v : v + FRAME_PX, u : u + FRAME_PX] for i, (u, v) in zip(chosen, offsets, strict=True)]
+    return [Finished(track.first + chosen, path[chosen], speed, np.stack(cuts))]
+
+
+def _steps(track: Track, paper: np.ndarray, seen: np.ndarray, corners: np.ndarray, n: int) -> np.ndarray:
+    """Registered displacement from each frame to the next: (n - 1, 2) px, nan where a frame is damaged."""
+    blank = np.zeros((WIDE, WIDE), np.uint8)
+    behind = np.stack([_wide(paper, cx, cy) for cx, cy in corners]).astype(np.float32)
+    crops = np.stack([blank if c is None else c for c in track.crops[:n]]).astype(np.float32)
+    crops -= behind * (np.array(track.gains[:n], np.float32) / UNIT)[:, None, None]
+    moved = np.diff(corners, axis=0)
+    expected = np.nan_to_num(np.diff(seen, axis=0) - moved)
+    steps = register(crops, np.clip(expected, -3, 3)) + moved
+    damaged = np.array([c is None for c in track.crops[:n]])
+    steps[damaged[1:] | damaged[:-1]] = np.nan
+    return steps
+
+
+def _fitting(track: Track, path: np.ndarray, corners: np.ndarray, shape: tuple[int, int], n: int) -> np.ndarray:
+    """Indices of the longest run of frames whose crop lies in the picture; damaged frames are left out of it."""
+    at = np.round(path).astype(int)
+    inside = (at >= HALF).all(axis=1) & (at[:, 0] < shape[1] - HALF) & (at[:, 1] < shape[0] - HALF)
+    inside &= (abs(at - corners) <= SLACK).all(axis=1)
+    run = np.cumsum(~inside)
+    best = np.bincount(run[inside]).argmax() if inside.any() else -1
+    whole = np.array([c is not None for c in track.crops[:n]])
+    return np.flatnonzero(inside & (run == best) & whole)
+
+
+# ------------------------------------------------------------------------------------------- everything
+
+
+def track(
+    video: Path,
+    parameters: Parameters | None = None,
+    *,
+    frame_rate: float | None = None,
+    um_per_px: float | None = None,
+    shear_rate: float = 10.0,
+    patient: str = "unknown",
+    threads: int | None = None,
+    chunk: int = 16,
+    progress: Callable[[int, int], None] | None = None,
+    store: BinaryIO | None = None,
+) -> tuple[Sequences, pd.DataFrame]:
+    """Track a movie: its sequences, and a table of their tracks.
+
+    Parameters
+    ----------
+    video : movie file, TIFF stack or folder of TIFF frames
+    parameters : default derived from the three next
+    frame_rate : 1/s; default the file's, else 60 (paper)
+    um_per_px : um; default the file's, else 0.6 (paper)
+    shear_rate : 1/s (paper: 10)
+    patient : written into the index
+    threads : default all cores; any number gives the same bits
+    chunk : frames in memory at once; any number gives the same bits
+    progress : called with the frames done and the frames announced
+    store : binary file the crops are kept in as they come; default a temporary one
+
+    The table has a row for each frame of each sequence: track, frame (from 0), x_px, y_px (centre of the cell),
+    speed_px (px/frame, of the whole track) and name of the sequence. `meta["notes"]` of the sequences says what was
+    left out.
+
+    Raises `RbcError` where the movie cannot be read, is shorter than a sequence, black, changes size, holds no moving
+    cell or flows another way than left to right.
+    """
+    movie = open_movie(Path(video))
+    units = (um_per_px or movie.um_per_px or 0.6, frame_rate or movie.frame_rate or 60.0, shear_rate)
+    parameters = parameters or Parameters.derive(*units)
+    run = _Run(movie, parameters, threads or os.cpu_count() or 1, chunk, progress)
+    store = store or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the frames mapped on it
+    spool = _Spool(store, movie.path.stem, patient)
+    for ended in run.tracks():
+        spool.add(ended)
+    if not spool.rows:
+        raise RbcError(f"{movie.path}: no moving cell in {run.done} frames; check threshold, speeds and the movie")
+    meta = {"source": str(movie.path.name), "version": 1, "simulated": movie.simulated, "notes": run.notes()}
+    meta |= dict(zip(("um_per_px", "frame_rate", "shear_rate"), units, strict=True))
+    meta |= {"parameters": asdict(parameters), "n_frames": run.done, "noise_variance": run.noise}
+    return spool.sequences(meta), spool.tracks()
+
+
+def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object) -> Sequences:
+    """Track a movie into a folder, whole or not at all; the sequences, opened from there.
+
+    The folder holds the sequences (frames.npy, index.parquet, meta.json), tracks.parquet (the table of `track`),
+    overlay.png (the middle frame with the paths of its cells) and, if `clip`, clip.avi (MJPEG; the first 300 frames
+    with a box around each cell). `options` are those of `track`, whose errors are raised.
+    """
+    with whole_folder(Path(out)) as part:
+        with open(part / "frames.npy", "w+b") as store:
+            sequences, tracks = track(video, store=store, **options)
+        sequences.index.to_parquet(part / "index.parquet")
+        meta = {**sequences.meta, "sha256": checksum(sequences)}
+        (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+        tracks.to_parquet(part / "tracks.parquet")
+        _overlay(open_movie(Path(video)), tracks, meta["n_frames"]).save(part / "overlay.png")
+        if clip:
+            _clip(part / "clip.avi", open_movie(Path(video)), tracks)
+    return load(Path(out))
+
+
+def _overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
+    """The frame in the middle with the whole path of every cell in it."""
+    middle = int(tracks["frame"].iloc[(tracks["frame"] - n_frames // 2).abs().argmin()])
+    frame = next(f for i, f in movie.frames() if i >= middle and f is not None)
+    here = tracks[tracks["frame"] == middle]
+    picture = _boxed(frame, here)
+    pen = ImageDraw.Draw(picture)
+    for number, path in tracks[tracks["track"].isin(here["track"])].groupby("track"):
+        pen.line([tuple(p) for p in path[["x_px", "y_px"]].to_numpy()], fill=COLOURS[number % len(COLOURS)])
+    return picture
+
+
+def _boxed(frame: np.ndarray, here: pd.DataFrame) -> Image.Image:
+    """A frame in colour with a box of the size of a crop around each cell of a table."""
+    picture = Image.fromarray(frame).convert("RGB")
+    pen = ImageDraw.Draw(picture)
+    for row in here.itertuples():
+        x, y = round(row.x_px), round(row.y_px)
+        pen.rectangle((x - HALF, y - HALF, x + HALF, y + HALF), outline=COLOURS[row.track % len(COLOURS)])
+    return picture
+
+
+def _clip(path: Path, movie: Movie, tracks: pd.DataFrame, n: int = 300) -> None:
+    by_frame, nobody = dict(tuple(tracks[tracks["frame"] < n].groupby("frame"))), tracks.iloc[:0]
+    pictures = (np.asarray(_boxed(f, by_frame.get(i, nobody))) for i, f in islice(movie.frames(), n) if f is not None)
+    write_clip(path, pictures, movie.frame_rate or 60.0)
+
+
+class _Run:
+    """One pass over a movie."""
+
+    def __init__(
+        self, movie: Movie, parameters: Parameters, threads: int, chunk: int, progress: Callable | None
+    ) -> None:
+        if movie.n_frames < parameters.min_frames:
+            raise RbcError(f"{movie.path}: {movie.n_frames} frames; a sequence needs {parameters.min_frames}")
+        self.movie, self.parameters, self.threads, self.chunk = movie, parameters, threads, max(chunk, 1)
+        self.progress = progress
+        self.done, self.damaged, self.dark = 0, [], []
+        sample = movie.sample(parameters.background_frames)
+        try:
+            self.paper = background(sample, threads)
+        except RbcError as error:
+            raise RbcError(f"{movie.path}: {error}") from error
+        self.noise = noise_variance(sample[:: max(1, len(sample) // 8)], self.paper)
+
+    def tracks(self) -> Iterator[Finished]:
+        """Tracks in the order of their ends."""
+        linker, ending = Linker(self.parameters, self.movie.shape), deque()
+        with ThreadPoolExecutor(self.threads) as pool:
+            for frame, found in self._detections(pool):
+                ending.extend(self._finish(pool, linker.step(frame, found)))
+                self.done += 1
+                if self.done == DECIDE:
+                    self._check_direction(linker)
+                while ending and ending[0].done():
+                    yield from ending.popleft().result()
+                if self.progress:
+                    self.progress(self.done, self.movie.n_frames)
+            self._check_direction(linker)
+            ending.extend(self._finish(pool, linker.active))
+            for future in ending:
+                yield from future.result()
+
+    def _finish(self, pool: ThreadPoolExecutor, tracks: list[Track]) -> list[Future]:
+        return [pool.submit(finish, t, self.paper, self.parameters) for t in tracks]
+
+    def _detections(self, pool: ThreadPoolExecutor) -> Iterator[tuple[np.ndarray | None, Detections]]:
+        """Every frame with its detections, in order, found by several threads some frames ahead."""
+        ahead: deque[Future] = deque()
+        for number, frame in self.movie.frames():
+            ahead.append(pool.submit(self._detect, number, frame))
+            if len(ahead) >= self.chunk:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+    def _detect(self, number: int, frame: np.ndarray | None) -> tuple[np.ndarray | None, Detections]:
+        nothing = Detections(*np.zeros((3, 0)), np.zeros(0, bool), UNIT)
+        if frame is None:
+            self.damaged.append(number)
+            return None, nothing
+        if gain(frame, self.paper) < DARKEST:
+            self.dark.append(number)
+            return None, nothing
+        return frame, detect(frame, self.paper, self.noise, self.parameters)
+
+    def _check_direction(self, linker: Linker) -> None:
+        name, votes = max(linker.votes.items(), key=lambda item: item[1], default=("left to right", 0))
+        if name != "left to right" and votes >= 10:
+            raise RbcError(f"{self.movie.path}: the cells move {name}; turn the movie so that they move left to right")
+
+    def notes(self) -> list[str]:
+        """What was left out, in words."""
+        notes = []
+        if self.done < self.movie.n_frames:
+            notes.append(f"the movie ends after {self.done} of {self.movie.n_frames} announced frames")
+        for what, numbers in (("damaged", self.damaged), ("dark", self.dark)):
+            if numbers:
+                notes.append(f"{len(numbers)} {what} frames left out: {', '.join(map(str, sorted(numbers)[:10]))}")
+        return notes
+
+
+class _Spool:
+    """Sequences as they come: crops go straight to a .npy file, only the table stays in memory."""
+
+    def __init__(self, file: BinaryIO, acquisition: str, patient: str) -> None:
+        self.file, self.acquisition, self.patient = file, acquisition, patient
+        self.rows: list[tuple] = []
+        self.tables: list[tuple] = []
+        self.n = 0
+        self._header()
+
+    def _header(self) -> None:
+        """numpy leaves room in the header for the first axis to grow."""
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self.n, FRAME_PX, FRAME_PX)}
+        self.file.seek(0)
+        np.lib.format.write_array_header_1_0(self.file, header)
+        self.offset = max(self.file.tell(), getattr(self, "offset", 0))
+
+    def add(self, done: Finished) -> None:
+        """Append one sequence and its track."""
+        number, length = len(self.rows), len(done.crops)
+        name = f"{self.acquisition}_{number}"
+        self.file.write(np.ascontiguousarray(done.crops).data)
+        self.rows.append((name, UNLABELLED, self.acquisition, self.patient, "test", self.n, length))
+        self.tables.append((number, done.frames, done.path, done.speed, name))
+        self.n += length
+
+    def sequences(self, meta: dict) -> Sequences:
+        """All sequences, their frames memory-mapped."""
+        self._header()
+        self.file.flush()
+        frames = np.memmap(self.file, np.uint8, "r", self.offset, (self.n, FRAME_PX, FRAME_PX))
+        return Sequences(frames, pd.DataFrame(self.rows, columns=list(COLUMNS)), meta)
+
+    def tracks(self) -> pd.DataFrame:
+        """The table of tracks."""
+        lengths = [len(frames) for _, frames, _, _, _ in self.tables]
+        numbers, frames, paths, speeds, names = zip(*self.tables, strict=True)
+        path = np.concatenate(paths)
+        columns = (np.repeat(numbers, lengths), np.concatenate(frames), *path.T, np.repeat(speeds, lengths))
+        return pd.DataFrame(dict(zip(TRACKS, (*columns, np.repeat(names, lengths)), strict=True)))

@@ -1,0 +1,120 @@
+"""Simulated movies: the truth is where the cells are, and the same seed gives the same bits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rbc import RbcError, movies, video
+from rbc.sequences import from_list
+
+SCENE = movies.Scene(frames=40, shape=(160, 320), cells=4, seed=2, stuck=1)
+
+
+def _sequences(n: int) -> object:
+    """Discs with a bright middle, one grey apart, each with a mark that tells its frames apart."""
+    v, u = np.mgrid[-15:16, -15:16]
+    cell = 100 - 20 * (abs(np.hypot(u, v) - 6) < 1.5) + 30 * (np.hypot(u, v) < 3)
+    strips = [np.stack([cell + i for _ in range(12)]).astype(np.uint8) for i in range(n)]
+    rows = pd.DataFrame({"name": [f"s{i}" for i in range(n)]}).assign(
+        label="tank-treading", acquisition="a", patient="p", split="test"
+    )
+    return from_list(strips, rows, {"simulated": True})
+
+
+def test_same_seed_same_bits() -> None:
+    one, two = (list(movies.physics(SCENE)[0]) for _ in range(2))
+    assert all((a == b).all() for a, b in zip(one, two, strict=True))
+    other = next(movies.physics(movies.Scene(**{**SCENE.__dict__, "seed": 3}))[0])
+    assert (other != one[0]).any()
+
+
+def test_cells_are_where_the_truth_says() -> None:
+    quiet = movies.Scene(**{**SCENE.__dict__, "noise": 0.0, "flicker": 0.0, "cells": 1.5, "stuck": 0, "flipping": 0.0})
+    frames, truth = movies.physics(quiet)
+    stack = np.stack(list(frames)).astype(float)
+    contrast = (stack - np.median(stack, axis=0)) ** 2
+    tested = 0
+    for row in truth.itertuples():
+        x, y = round(row.x_px), round(row.y_px)
+        alone = (
+            np.hypot(*(truth.loc[truth.frame == row.frame, c] - getattr(row, c) for c in ("x_px", "y_px"))) < 50
+        ).sum()
+        if alone == 1 and 20 <= x < 300 and 20 <= y < 140 and row.contrast > 4:
+            part = contrast[row.frame, y - 15 : y + 16, x - 15 : x + 16]
+            v, u = np.mgrid[-15:16, -15:16]
+            at = np.array([(part * u).sum(), (part * v).sum()]) / part.sum() + (x, y)
+            assert abs(at - (row.x_px, row.y_px)).max() < 1.0
+            tested += 1
+    assert tested > 10
+
+
+def test_speed_follows_the_depth() -> None:
+    truth = movies.physics(SCENE)[1]
+    moving = truth[truth["motion"] != "stuck"]
+    assert np.allclose(moving["speed_px"], SCENE.speed(moving["depth_um"].to_numpy()))
+    assert SCENE.speed(np.array(60.0)) == pytest.approx(15.67, abs=0.05)  # 564 um/s at 0.6 um/px and 60 frames/s
+    for _, path in moving.groupby("cell"):
+        assert np.allclose(np.diff(path["x_px"]), path["speed_px"].iloc[1:])
+
+
+def test_density_is_as_asked() -> None:
+    scene = movies.Scene(frames=60, shape=(400, 700), cells=20, stuck=0, seed=4)
+    moving = movies.physics(scene)[1]
+    assert moving.groupby("frame").size().mean() == pytest.approx(20, rel=0.25)
+
+
+def test_sprites_are_pasted_where_the_truth_says() -> None:
+    sequences = _sequences(5)
+    frames, truth = movies.sprites(sequences, movies.Scene(shape=(200, 400), cells=2, seed=1))
+    stack = list(frames)
+    assert truth.groupby("name").size().tolist() == [12] * 5
+    alike = []
+    for row in truth.itertuples():
+        x, y = round(row.sprite_x), round(row.sprite_y)
+        others = truth[(truth["frame"] == row.frame) & (truth["cell"] != row.cell)]
+        if (np.hypot(others["sprite_x"] - x, others["sprite_y"] - y) < 45).any():
+            continue
+        crop = stack[row.frame][y - 12 : y + 13, x - 12 : x + 13].astype(float)
+        own = sequences[row.cell][row.step][3:-3, 3:-3].astype(float)
+        alike.append(np.corrcoef(crop.ravel(), own.ravel())[0, 1])
+    assert len(alike) > 20
+    assert np.median(alike) > 0.99 and min(alike) > 0.8  # some lie on a speck of dirt
+
+
+def test_off_centre_finds_the_jumps() -> None:
+    strip = _sequences(1)[0].copy()
+    strip[4] = np.roll(strip[4], (3, -5), axis=(0, 1))
+    off = movies.off_centre(strip)
+    assert off[4].tolist() == [-5, 3]
+    assert not np.delete(off, 4, axis=0).any()
+
+
+def test_score_of_the_truth_itself_and_of_a_swap() -> None:
+    truth = movies.physics(SCENE)[1]
+    exact = truth[truth["motion"] != "stuck"].rename(columns={"cell": "track"})[["track", "frame", "x_px", "y_px"]]
+    result = movies.score(exact, truth, SCENE.shape)
+    assert (result["recall"], result["precision"], result["switches"], result["rms_px"]) == (1.0, 1.0, 0, 0.0)
+    two = exact["track"].value_counts().index[:2]
+    swapped = exact.assign(
+        track=exact["track"].where(exact["frame"] < 20, exact["track"].replace(dict(zip(two, two[::-1], strict=True))))
+    )
+    assert movies.score(swapped, truth, SCENE.shape)["precision"] < 1
+    assert movies.score(exact[exact["frame"] % 9 > 0], truth, SCENE.shape)["recall"] < 0.9
+
+
+def test_folder_with_movie_and_truth(tmp_path: Path) -> None:
+    done = []
+    out = movies.simulate_movie(tmp_path / "sim", SCENE, progress=done.append)
+    opened = video.open_movie(out / "movie.avi")
+    assert done == list(range(1, 41))
+    assert (opened.n_frames, opened.shape) == (40, SCENE.shape)
+    assert json.loads((out / "meta.json").read_text())["simulated"] is True
+    assert list(pd.read_parquet(out / "truth.parquet").columns) == list(movies.TRUTH)
+    with pytest.raises(RbcError, match="codec"):
+        movies.simulate_movie(tmp_path / "other", SCENE, codec="divx")
+    assert [p.name for p in tmp_path.iterdir()] == ["sim"]

@@ -1,0 +1,339 @@
+"""Tracking against the truth of simulated movies, against trackpy, and on broken movies."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from rbc import RbcError, movies, tracking, video
+from rbc.sequences import checksum, load
+
+SHAPE = (240, 640)
+SCENE = movies.Scene(frames=120, shape=SHAPE, cells=7, seed=1, stuck=2)
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[np.ndarray]:
+    return list(movies.physics(SCENE)[0])
+
+
+@pytest.fixture(scope="module")
+def truth() -> pd.DataFrame:
+    return movies.physics(SCENE)[1]
+
+
+@pytest.fixture(scope="module")
+def movie(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("movie") / "movie.avi"
+    movies.write(path, frames, 60.0, "raw")
+    return path
+
+
+@pytest.fixture(scope="module")
+def tracked(movie: Path) -> tuple:
+    return tracking.track(movie, threads=1)
+
+
+def _write(path: Path, frames: list[np.ndarray], codec: str = "raw") -> Path:
+    movies.write(path, frames, 60.0, codec)
+    return path
+
+
+# ------------------------------------------------------------------------------------------ the result
+
+
+def test_links_and_positions_agree_with_the_truth(tracked: tuple, truth: pd.DataFrame) -> None:
+    result = movies.score(tracked[1], truth, SHAPE)
+    assert result["links"] > 400
+    assert result["recall"] >= 0.99
+    assert result["precision"] >= 0.99
+    assert result["rms_px"] <= 0.12
+    assert result["switches"] == 0
+
+
+def test_every_crop_is_the_picture_at_its_track(tracked: tuple, frames: list[np.ndarray]) -> None:
+    sequences, tracks = tracked
+    for number in range(len(sequences)):
+        path = tracks[tracks["track"] == number]
+        assert len(path) == len(sequences[number]) >= 6
+        for crop, row in zip(sequences[number], path.itertuples(), strict=True):
+            x, y = round(row.x_px), round(row.y_px)
+            assert (crop == frames[row.frame][y - 15 : y + 16, x - 15 : x + 16]).all()
+
+
+def test_tracks_are_steady_and_go_to_the_right(tracked: tuple) -> None:
+    for _, path in tracked[1].groupby("track"):
+        assert (np.diff(path["x_px"]) > 0).all()
+        assert np.polyfit(path["frame"], path["x_px"], 1)[0] == pytest.approx(path["speed_px"].iat[0])
+
+
+def test_stuck_cells_make_no_track(tracked: tuple, truth: pd.DataFrame) -> None:
+    stuck = truth[truth["motion"] == "stuck"].drop_duplicates("cell")
+    assert len(stuck) == 2
+    assert tracked[1]["speed_px"].min() > 1
+
+
+@pytest.mark.parametrize(("threads", "chunk"), [(1, 1), (2, 7), (3, 64)])
+def test_bits_do_not_depend_on_threads_or_chunk(movie: Path, tracked: tuple, threads: int, chunk: int) -> None:
+    sequences, tracks = tracking.track(movie, threads=threads, chunk=chunk)
+    assert checksum(sequences) == checksum(tracked[0])
+    pd.testing.assert_frame_equal(tracks, tracked[1], check_exact=True)
+
+
+def test_trackpy_agrees_on_a_sparse_movie(tmp_path: Path) -> None:
+    trackpy = pytest.importorskip("trackpy")
+    trackpy.quiet()
+    depths = (62.0, 64.0)  # all in focus at one speed, so that a plain linker has it easy
+    scene = replace(SCENE, frames=60, cells=3, seed=5, stuck=0, depths_um=depths, flicker=0.0, flipping=0.0)
+    stack = np.stack(list(movies.physics(scene)[0]))
+    _, ours = tracking.track(_write(tmp_path / "m.avi", list(stack)), threads=1)
+    contrast = abs(stack.astype(float) - np.median(stack, axis=0)).clip(0, 255).astype(np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spots = trackpy.batch(contrast, 21, minmass=300, separation=14, processes=1)
+        theirs = trackpy.link(spots, 20)
+    theirs = theirs[theirs.groupby("particle")["frame"].transform("size") >= 6]
+    both = ours.merge(theirs, on="frame")
+    both["distance"] = np.hypot(both["x_px"] - both["x"], both["y_px"] - both["y"])
+    near = both[both["distance"] < 3]
+    assert len(ours.drop_duplicates("track")) >= 3
+    assert len(near) >= 0.95 * len(ours)
+    assert near["distance"].median() < 0.5
+    assert near.groupby("track")["particle"].nunique().max() == 1
+
+
+# --------------------------------------------------------------------------------------- the single steps
+
+
+def test_background_is_the_lower_median_and_ignores_the_lamp() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.integers(80, 90, (21, 20, 30)).astype(np.uint8)
+    frames[:, 0, 0] = frames[:, 1, 1]  # keep sums unequal but close
+    same = np.repeat(frames[:1].sum(dtype=int), 21)
+    out = np.empty((20, 30), np.uint8)
+    tracking._median_rows(frames, np.full(len(same), tracking.UNIT), out, 0, 20)
+    assert (out == np.sort(frames, axis=0)[10]).all()
+    paper = np.full((40, 40), 100.0)
+    lamp = np.stack([paper * gain for gain in np.linspace(0.8, 1.2, 41)]).round().astype(np.uint8)
+    assert (tracking.background(lamp, 2) == 100).all()
+
+
+def test_background_keeps_no_cell_that_passes_and_no_black_frame(frames: list[np.ndarray]) -> None:
+    few = np.stack(frames[::5])
+    black = np.concatenate([few, np.zeros_like(few[:5])])
+    assert (tracking.background(few) == tracking.background(black)).all()
+    with pytest.raises(RbcError, match="black"):
+        tracking.background(np.zeros((10, 20, 20), np.uint8))
+
+
+def test_variance_map_is_the_variance_of_each_window() -> None:
+    rng = np.random.default_rng(1)
+    frame, paper = rng.integers(0, 256, (2, 60, 70)).astype(np.uint8)
+    light = tracking.gain(frame, paper)
+    difference = frame.astype(int) - ((paper.astype(int) * light + 2048) >> 12)
+    found = tracking.variance_map(frame, paper)
+    for i, j in ((3, 3), (10, 17), (26, 31)):
+        window = difference[2 * i - 6 : 2 * i + 8, 2 * j - 6 : 2 * j + 8]
+        assert found[i, j] == pytest.approx(window.var(), rel=1e-12)
+
+
+def test_registration_finds_sub_pixel_shifts() -> None:
+    rng = np.random.default_rng(2)
+    v, u = np.mgrid[0:39, 0:39] - 19.0
+    at = np.cumsum(rng.uniform(-0.7, 0.7, (30, 2)), axis=0).clip(-2, 2)
+    crops = []
+    for x, y in at:
+        radius = np.hypot(u - x, v - y)
+        crops.append(25 * np.exp(-(radius**2) / 8) - 12 * np.exp(-((radius - 5.5) ** 2) / 3))
+    noisy = np.array(crops) + rng.normal(0, 2.2, (30, 39, 39))
+    error = tracking.register(noisy.astype(np.float32), np.zeros((29, 2))) - np.diff(at, axis=0)
+    assert np.sqrt((error**2).mean()) < 0.1
+
+
+def test_path_bridges_a_gap_at_steady_speed() -> None:
+    frame = np.arange(40)
+    exact = np.stack([10 + 7.3 * frame, np.full(40, 50.0)], axis=1)
+    seen = exact + np.random.default_rng(3).normal(0, 0.25, exact.shape)
+    seen[15:20] = np.nan
+    path = tracking.smooth_path(seen, np.full((39, 2), np.nan), np.zeros(40, bool))
+    assert abs(path - exact).max() < 0.4
+
+
+def test_parameters_follow_the_units_and_refuse_nonsense() -> None:
+    slow = tracking.Parameters.derive(0.6, 60, 10)
+    fast = tracking.Parameters.derive(0.6, 30, 10)
+    assert fast.max_speed_px == pytest.approx(2 * slow.max_speed_px)
+    assert tracking.Parameters.derive(0.3, 60, 10).cell_px == pytest.approx(2 * slow.cell_px)
+    assert tracking.Parameters.derive(0.6, 60, 10, max_gap=2).max_gap == 2
+    with pytest.raises(RbcError, match="frame_rate"):
+        tracking.Parameters.derive(0.6, 0, 10)
+    with pytest.raises(RbcError, match="threshold"):
+        tracking.Parameters(threshold=-1)
+
+
+# --------------------------------------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize("name", ["m.tif", "ffv1.avi", "raw24.avi", "ffv1.mkv"])
+def test_lossless_files_give_the_same_frames(tmp_path: Path, frames: list[np.ndarray], name: str) -> None:
+    codec = "raw24" if "raw24" in name else "ffv1"
+    opened = video.open_movie(_write(tmp_path / name, frames[:20], codec))
+    assert (opened.n_frames, opened.shape, opened.shift) == (20, SHAPE, 0)
+    assert opened.frame_rate == pytest.approx(60)
+    assert opened.simulated  # a simulated movie says so, and so do its sequences
+    assert all((a == b).all() for (_, a), b in zip(opened.frames(), frames, strict=False))
+    assert (opened.sample(5) == np.stack([frames[i] for i in video.spread(20, 5)])).all()
+
+
+def test_sixteen_bit_stack_and_folder_of_frames(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    tifffile.imwrite(tmp_path / "m16.tif", np.stack(frames[:10]).astype(np.uint16) << 4, compression="zlib")
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i in range(10):
+        tifffile.imwrite(folder / f"f{i}.tif", np.repeat(frames[i][..., None], 3, axis=2), photometric="rgb")
+    deep, rgb = video.open_movie(tmp_path / "m16.tif"), video.open_movie(folder)
+    assert (deep.n_frames, rgb.n_frames) == (10, 10)
+    for opened in (deep, rgb):
+        assert all((f == frames[i]).all() for i, f in opened.frames())
+
+
+@pytest.mark.parametrize(("codec", "pixels"), [("mjpeg", "yuvj420p"), ("libx264", "yuv420p")])
+def test_lossy_movies_are_tracked_too(
+    tmp_path: Path, frames: list[np.ndarray], truth: pd.DataFrame, codec: str, pixels: str
+) -> None:
+    path = tmp_path / "m.avi"
+    with av.open(str(path), "w") as box:
+        stream = box.add_stream(codec, rate=60, options={"crf": "18", "qmin": "1", "qmax": "3"})
+        stream.height, stream.width, stream.pix_fmt = *SHAPE, pixels
+        for frame in frames:
+            box.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        box.mux(stream.encode(None))
+    result = movies.score(tracking.track(path, threads=1)[1], truth, SHAPE)
+    assert result["recall"] > 0.9
+    assert result["precision"] > 0.95
+
+
+# ---------------------------------------------------------------------------------------- broken movies
+
+
+def test_no_movie_no_frame_one_frame(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    with pytest.raises(RbcError, match="no such movie"):
+        tracking.track(tmp_path / "none.avi")
+    (tmp_path / "zero.avi").write_bytes(b"")
+    with pytest.raises(RbcError, match="not a readable movie"):
+        tracking.track(tmp_path / "zero.avi")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RbcError, match="no TIFF frame"):
+        tracking.track(tmp_path / "empty")
+    with pytest.raises(RbcError, match="1 frames; a sequence needs 6"):
+        tracking.track(_write(tmp_path / "one.avi", frames[:1]))
+
+
+def test_still_black_and_empty_scenes(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    with pytest.raises(RbcError, match="no moving cell in 40 frames"):
+        tracking.track(_write(tmp_path / "still.avi", frames[:1] * 40), threads=1)
+    with pytest.raises(RbcError, match="black"):
+        tracking.track(_write(tmp_path / "black.avi", [np.zeros(SHAPE, np.uint8)] * 10), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        (lambda f: f[:, ::-1], "right to left"),
+        (lambda f: f.T, "top to bottom"),
+        (lambda f: f.T[::-1], "bottom to top"),
+    ],
+)
+def test_other_directions_are_named(tmp_path: Path, frames: list[np.ndarray], turn: object, said: str) -> None:
+    path = _write(tmp_path / "m.avi", [np.ascontiguousarray(turn(f)) for f in frames])
+    with pytest.raises(RbcError, match=f"move {said}"):
+        tracking.track(path, threads=1)
+
+
+def test_truncated_movie_is_tracked_as_far_as_it_goes(tmp_path: Path, movie: Path) -> None:
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(movie.read_bytes()[: int(0.6 * movie.stat().st_size)])
+    sequences, tracks = tracking.track(cut, threads=1)
+    assert 65 <= sequences.meta["n_frames"] <= 73
+    assert tracks["frame"].max() <= 72
+    assert any("ends after" in note or "damaged" in note for note in sequences.meta["notes"])
+
+
+def test_truncated_tiff_ends_clearly(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    whole = _write(tmp_path / "m.tif", frames[:40])
+    cut = tmp_path / "cut.tif"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    try:
+        sequences, _ = tracking.track(cut, threads=1)
+        assert sequences.meta["notes"]
+    except RbcError as error:
+        assert "cut.tif" in str(error)
+
+
+def test_dark_frames_are_left_out_and_said(tmp_path: Path, frames: list[np.ndarray], truth: pd.DataFrame) -> None:
+    dark = [f if i not in (40, 41, 90) else np.zeros_like(f) for i, f in enumerate(frames)]
+    sequences, tracks = tracking.track(_write(tmp_path / "m.avi", dark), threads=1)
+    assert sequences.meta["notes"] == ["3 dark frames left out: 40, 41, 90"]
+    assert not tracks["frame"].isin([40, 41, 90]).any()
+    assert movies.score(tracks, truth, SHAPE)["switches"] == 0
+
+
+def test_damaged_frame_in_the_middle_is_left_out_and_said(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i, frame in enumerate(frames[:60]):
+        tifffile.imwrite(folder / f"f{i:03}.tif", frame)
+    (folder / "f030.tif").write_bytes(b"not a picture")
+    sequences, tracks = tracking.track(folder, threads=1)
+    assert sequences.meta["notes"] == ["1 damaged frames left out: 30"]
+    assert not (tracks["frame"] == 30).any()
+    assert ((tracks["frame"] == 29).sum(), (tracks["frame"] == 31).sum()) > (0, 0)
+
+
+def test_damaged_packet_is_left_out_and_said(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    path = _write(tmp_path / "m.avi", frames[:60], "ffv1")
+    with av.open(str(path)) as box:
+        packets = [p for p in box.demux(video=0) if p.size]
+        places = [(p.pos, p.size) for p in packets]
+    data = bytearray(path.read_bytes())
+    start, size = places[30]
+    data[start + 16 : start + size - 16] = bytes(size - 32)  # the frame itself, not the container around it
+    path.write_bytes(data)
+    sequences, tracks = tracking.track(path, threads=1)
+    assert sequences.meta["notes"] == ["1 damaged frames left out: 30"]
+    assert tracks["frame"].max() > 50
+
+
+def test_changing_size_is_named(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for i, frame in enumerate(frames[:30]):
+        tifffile.imwrite(folder / f"f{i:03}.tif", frame if i < 20 else frame[:100])
+    with pytest.raises(RbcError, match="frame 20 is 640 x 100 px, the first 640 x 240"):
+        tracking.track(folder, threads=1)
+
+
+# ------------------------------------------------------------------------------------------- the folder
+
+
+def test_folder_is_whole_or_not_there(tmp_path: Path, movie: Path, frames: list[np.ndarray], tracked: tuple) -> None:
+    done = []
+    sequences = tracking.track_movie(movie, tmp_path / "out", clip=True, threads=1, progress=lambda *n: done.append(n))
+    assert done[-1] == (120, 120)
+    assert checksum(load(tmp_path / "out")) == checksum(tracked[0]) == sequences.meta["sha256"]
+    assert sequences.simulated
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"frames.npy", "index.parquet", "meta.json", "tracks.parquet", "overlay.png", "clip.avi"}
+    table = pd.read_parquet(tmp_path / "out" / "tracks.parquet")
+    assert list(table.columns) == list(tracking.TRACKS)
+    assert (sequences.index["label"] == "unlabelled").all()
+    with pytest.raises(RbcError):
+        tracking.track_movie(_write(tmp_path / "still.avi", frames[:1] * 40), tmp_path / "still", threads=1)
+    assert not list(tmp_path.glob("*still")) and not list(tmp_path.glob(".*part"))
