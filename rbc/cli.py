@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
-from rbc import ROOT, RbcError, checks, download, ingest, profiles, runs, sequences, simulate
+from rbc import ROOT, RbcError, checks, download, ingest, movies, profiles, runs, sequences, simulate, tracking
 from rbc.paper import Configuration
 from rbc.profiles import Profile
 
@@ -116,6 +117,59 @@ def simulate_sequences(
     counts = {"test": {"tank-treading": tank_treading, "flipping": flipping, "unreliable": unreliable}}
     simulate.sequences(counts, seed=seed, progress=sys.stderr.isatty()).save(out)
     typer.echo(f"{tank_treading + flipping + unreliable} simulated sequences in {out}")
+
+
+@simulate_app.command("video")
+def simulate_video(
+    out: Annotated[Path, typer.Option(help="Folder to write: movie.avi, truth.parquet, meta.json.")],
+    frames: Annotated[int, typer.Option(help="Length of the movie.")] = 300,
+    cells: Annotated[float, typer.Option(help="Moving cells in a frame, on average (the paper: about 50).")] = 50,
+    sprites: Annotated[Path | None, typer.Option(help="Sequences to composite instead of drawing cells.")] = None,
+    seed: int = 0,
+) -> None:
+    """Simulate a movie of cells in shear flow with the truth about every cell.
+
+    Example: rbc simulate video --out /tmp/movie --frames 120 --cells 20
+    """
+    given = sequences.load(sprites) if sprites else None
+    with tqdm(total=frames, desc="simulate", unit="frame", disable=not sys.stderr.isatty()) as bar:
+        scene = movies.Scene(frames=frames, cells=cells, seed=seed)
+        movies.simulate_movie(out, scene, given, progress=lambda done: bar.update(done - bar.n))
+    typer.echo(f"a simulated movie of {frames} frames in {out}")
+
+
+@app.command("track")
+def track(
+    video: Annotated[Path, typer.Argument(help="Movie (AVI, MP4, MKV), TIFF stack, or folder of TIFF frames.")],
+    out: Annotated[Path, typer.Option(help="Folder to write: Sequences, tracks.parquet, overlay.png.")],
+    frame_rate: Annotated[float | None, typer.Option(help="Frames/s; by default from the file.")] = None,
+    um_per_px: Annotated[
+        float | None, typer.Option(help="Pixel size in um; by default from the file, else 0.6.")
+    ] = None,
+    shear_rate: Annotated[float, typer.Option(help="Shear rate at the wall, 1/s.")] = 10.0,
+    clip: Annotated[
+        bool, typer.Option(help="Also write clip.avi, the first 300 frames with a box around each cell.")
+    ] = False,
+    threads: Annotated[int, typer.Option(help="Threads; 0: one a core. The result does not depend on it.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Track the cells of a movie into sequences of 31 x 31 px.
+
+    Example: rbc track movie.avi --out /tmp/tracked --um-per-px 0.6
+    """
+    options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
+    with tqdm(desc="track", unit="frame", disable=not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, announced: int | None) -> None:
+            bar.total = announced
+            bar.update(done - bar.n)
+
+        found = tracking.track_movie(
+            video, out, clip=clip, threads=threads or os.cpu_count(), progress=progress, **options
+        )
+    notes = found.meta["notes"]
+    answer = {"sequences": len(found), "folder": str(out), "notes": notes}
+    typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join([f"{len(found)} sequences in {out}", *notes]))
 
 
 @app.command("run")

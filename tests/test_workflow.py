@@ -118,7 +118,7 @@ def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):
 
 def test_pages_of_simulated_cells_say_so_and_pages_of_real_ones_too(html):
     for page in (html / "book/pages").rglob("*.html"):
-        word = "Simulated data" if "/tiny/" in str(page) else "Real cells"
+        word = "Real cells" if "/released/" in str(page) else "Simulated data"
         assert word in page.read_text(), page
 
 
