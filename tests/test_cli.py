@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import one_line_error, rbc
@@ -13,17 +14,8 @@ from zenodo import Zenodo
 
 from rbc import ROOT, sequences
 
-COMMANDS = [
-    "data fetch",
-    "data prepare",
-    "data check",
-    "data summary",
-    "simulate sequences",
-    "run",
-    "grid",
-    "book",
-    "results",
-]
+COMMANDS = ["data fetch", "data prepare", "data check", "data summary", "simulate sequences", "simulate video"]
+COMMANDS += ["track", "run", "grid", "book", "results"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -46,6 +38,23 @@ def test_simulated_sequences_land_in_a_folder(tmp_path):
     cells = sequences.load(tmp_path / "cells")
     assert cells.index["label"].value_counts().to_dict() == {"tank-treading": 3, "flipping": 2, "unreliable": 1}
     assert cells.simulated
+
+
+def test_a_simulated_movie_is_tracked_into_sequences(tmp_path):
+    made = rbc("simulate", "video", "--out", tmp_path / "movie", "--frames", 30, "--cells", 5)
+    assert made.returncode == 0, made.stderr
+    tracked = rbc("track", tmp_path / "movie" / "movie.avi", "--out", tmp_path / "tracked", "--json")
+    assert tracked.returncode == 0, tracked.stderr
+    cells = sequences.load(tmp_path / "tracked")
+    assert json.loads(tracked.stdout)["sequences"] == len(cells) > 0
+    assert cells.simulated and cells.index["length"].min() >= 6
+    frames = pd.read_parquet(tmp_path / "tracked" / "tracks.parquet").groupby("name").size()
+    assert frames.to_dict() == cells.index.set_index("name")["length"].to_dict()
+
+
+def test_a_movie_that_is_not_there_is_named(tmp_path):
+    line = one_line_error(rbc("track", tmp_path / "no.avi", "--out", tmp_path / "out"))
+    assert "no.avi: no such movie" in line and not (tmp_path / "out").exists()
 
 
 def test_a_misspelt_key_of_a_profile_is_named(tmp_path):
