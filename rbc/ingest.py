@@ -1,8 +1,7 @@
 """Folders of film strips into `Sequences`: every file is checked, nothing is guessed.
 
 A strip is one picture 31 px high and 31 x size px wide: the frames of one sequence from left to right. Sequences come
-out in the order of split and name, so the same cells give the same `Sequences` from every layout (`rbc.layouts`); only
-the released sample keeps its own order.
+out in the order of split and name, so the same cells give the same `Sequences` from every layout (`rbc.layouts`).
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ def into(
 
 
 def listing(folder: Path, layout: Layout) -> pd.DataFrame:
-    """The sequences of a folder, unread, in order of split and name (the released sample: list, then folders).
+    """The sequences of a folder, unread, in order of split and name.
 
     Columns: name, label, acquisition, patient, split, file, item (place in a .mat file, else -1), size (frames;
     0 where only the picture tells).
@@ -105,8 +104,6 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
         name = rows["name"][twice].iat[0]
         files = " and ".join(dict.fromkeys(rows["file"][rows["name"] == name]))
         raise RbcError(f"{files}: the sequence {name!r} is listed twice; names must be unique")
-    if layout is RELEASED:
-        return rows  # in its own order, on which results already computed rest
     order = rows["split"].map({split: i for i, split in enumerate(SPLITS)})
     return rows.assign(order=order).sort_values(["order", "name"], ignore_index=True).drop(columns="order")
 
