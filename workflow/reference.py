@@ -1,6 +1,6 @@
 """Copy the released profile's finished runs from results/ into data/reference/, without weights: no pixels are in them.
 
-python data/reference/refresh.py
+python workflow/reference.py
 """
 
 import shutil
