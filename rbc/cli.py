@@ -13,7 +13,7 @@ import typer
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from rbc import ROOT, RbcError, checks, download, ingest, movies, profiles, runs, sequences, simulate, tracking
+from rbc import ROOT, RbcError, checks, download, ingest, profiles, runs, sequences, simulate
 from rbc.paper import Configuration
 from rbc.profiles import Profile
 
@@ -131,6 +131,8 @@ def simulate_video(
 
     Example: rbc simulate video --out /tmp/movie --frames 120 --cells 20
     """
+    from rbc import movies  # here, as numba and PyAV would slow the start of every command
+
     given = sequences.load(sprites) if sprites else None
     with tqdm(total=frames, desc="simulate", unit="frame", disable=not sys.stderr.isatty()) as bar:
         scene = movies.Scene(frames=frames, cells=cells, seed=seed)
@@ -157,6 +159,8 @@ def track(
 
     Example: rbc track movie.avi --out /tmp/tracked --um-per-px 0.6
     """
+    from rbc import tracking  # here, as numba and PyAV would slow the start of every command
+
     options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
     with tqdm(desc="track", unit="frame", disable=not sys.stderr.isatty()) as bar:
 
