@@ -92,15 +92,21 @@ def curves(history: pd.DataFrame) -> Figure:
 def beside(table: pd.DataFrame, stage: int, why_not: str = "") -> pd.DataFrame:
     """Table 3 or 4, reported beside replicated: 16 rows; replicated are means over seeds on the validation split.
 
-    A cell that was not run says `why_not`, or 'not run'.
+    A cell that was not run says `why_not`, or 'not run'; precision is undefined where nothing was called positive.
     """
     printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
     ours = table[(table["stage"] == stage) & (table["split"] == "validation")]
     ours = ours.groupby(["model", "sampling", "k"])[list(PAPER_SCORES)].mean().reindex(printed.index)
-    words = ours.map(lambda x: f"{x:.2f}").where(ours.notna(), why_not or "not run")
+    words = ours.map(lambda x: "undefined" if pd.isna(x) else f"{x:.2f}")
+    words[~printed.index.isin(_cells_run(table, stage))] = why_not or "not run"
     both = pd.concat({"reported": printed.map(lambda x: f"{x:.2f}"), "replicated": words}, axis=1)
     order = [(source, score) for score in PAPER_SCORES for source in ("reported", "replicated")]
     return both[order].swaplevel(axis=1)
+
+
+def _cells_run(table: pd.DataFrame, stage: int) -> set[tuple]:
+    ours = table[table["stage"] == stage]
+    return set(ours[["model", "sampling", "k"]].itertuples(index=False, name=None))
 
 
 def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") -> pd.DataFrame:

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from scipy import fft
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from rbc import RbcError, __version__
 from rbc.paper import FRAME_PX, LABELS, SPLITS
