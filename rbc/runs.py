@@ -162,7 +162,7 @@ def collect(results: Path) -> pd.DataFrame:
     Raises `RbcError` where there is none.
     """
     rows = []
-    for path in sorted(Path(results).glob("stage?/*/metrics.json")):
+    for path in sorted(Path(results).glob("stage?/[!.]*/metrics.json")):
         configuration = json.loads((path.parent / "config.json").read_text())
         configuration.pop("profile")
         for split, scores in json.loads(path.read_text()).items():
@@ -201,7 +201,7 @@ def chosen_answers(results: Path, stage: int) -> pd.DataFrame:
 
 def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]]:
     found = []
-    for path in sorted(Path(results).glob(f"stage{stage}/*/config.json")):
+    for path in sorted(Path(results).glob(f"stage{stage}/[!.]*/config.json")):
         content = json.loads(path.read_text())
         c = Configuration(*(content[field] for field in ("stage", "model", "sampling", "k", "seed")))
         found.append((c, str(path.parent.relative_to(results))))

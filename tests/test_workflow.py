@@ -35,16 +35,16 @@ def grid(checkout) -> Path:
     """The grid of the tiny profile: interrupted after its first run, then killed, then finished."""
     for stop in (signal.SIGINT, signal.SIGKILL):
         process = start_grid(checkout)
-        before = len(list(checkout.glob("results/tiny/stage?/*/metrics.json")))
+        before = len(list(checkout.glob("results/tiny/stage?/[!.]*/metrics.json")))
         deadline = time.time() + 240
-        while len(list(checkout.glob("results/tiny/stage?/*/metrics.json"))) == before and time.time() < deadline:
+        while len(list(checkout.glob("results/tiny/stage?/[!.]*/metrics.json"))) == before and time.time() < deadline:
             time.sleep(0.2)
         time.sleep(3)  # into the next run
         os.killpg(process.pid, stop)
         process.wait(60)
         assert process.returncode != 0
         assert 0 < len(complete(checkout)) < len(RUNS)
-        folders = [f for f in checkout.glob("results/tiny/stage?/*") if not f.name.startswith(".")]
+        folders = checkout.glob("results/tiny/stage?/[!.]*")
         assert sorted(str(f.relative_to(checkout / "results/tiny")) for f in folders) == sorted(complete(checkout))
     result = rbc("grid", "--profile", TINY, cwd=checkout)
     assert result.returncode == 0, result.stderr
