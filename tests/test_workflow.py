@@ -44,7 +44,9 @@ def grid(checkout) -> Path:
         process.wait(60)
         assert process.returncode != 0
         assert 0 < len(complete(checkout)) < len(RUNS)
-        folders = checkout.glob("results/tiny/stage?/[!.]*")
+        folders = [
+            f for f in checkout.glob("results/tiny/stage?/[!.]*") if any(f.iterdir())
+        ]  # Snakemake makes empty ones
         assert sorted(str(f.relative_to(checkout / "results/tiny")) for f in folders) == sorted(complete(checkout))
     result = rbc("grid", "--profile", TINY, cwd=checkout)
     assert result.returncode == 0, result.stderr
@@ -108,7 +110,7 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
 
 
 def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):
-    for page in html.rglob("*.html"):
+    for page in set(html.rglob("*.html")) - set(html.glob("_static/**/*.html")):
         text = page.read_text()
         for picture in re.findall(r"<img[^>]*>", text):
             assert re.search(r'alt="[^"]{3,}"', picture), (page, picture)
