@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rbc import movies, tracking, video
+from rbc import detection, movies, tracking, video
 from rbc.sequences import Sequences, checksum, from_list
 
 LABELS = ("tank-treading", "flipping", "unreliable")
@@ -81,10 +81,11 @@ def _steps(path: Path, threads: int) -> dict[str, float]:
     movie = video.open_movie(path)
     reading = min(_timed(lambda: movie.sample(100))[1] for _ in range(3))
     sample = movie.sample(100)
-    median = min(_timed(lambda: tracking.background(sample, threads))[1] for _ in range(3))
-    paper = tracking.background(sample, threads)
-    noise, parameters = tracking.noise_variance(sample[::12], paper), tracking.Parameters.derive(0.6, 60, 10)
-    one = min(_timed(lambda: tracking.detect(sample[50], paper, noise, parameters))[1] for _ in range(20))
+    median = min(_timed(lambda: detection.background(sample, threads))[1] for _ in range(3))
+    paper = detection.background(sample, threads)
+    noise, p = detection.noise_variance(sample[::12], paper), tracking.Parameters.derive(0.6, 60, 10)
+    chosen = (noise, p.threshold, p.cell_px, (p.min_area_px2, p.max_area_px2))
+    one = min(_timed(lambda: detection.detect(sample[50], paper, *chosen))[1] for _ in range(20))
     figures = {"background_s": median, "background_reading_s": reading, "detect_ms": 1000 * one}
     print("steps:", figures, flush=True)
     return figures
@@ -100,7 +101,7 @@ def _trackpy(
     trackpy.quiet()
     warnings.simplefilter("ignore")
     movie = video.open_movie(path)
-    paper = tracking.background(movie.sample(100), 2).astype(int)
+    paper = detection.background(movie.sample(100), 2).astype(int)
     early = truth[truth["frame"] < n]
     ours = {"fps": fps, **movies.score(tracks[tracks["frame"] < n].reset_index(drop=True), early, scene.shape)}
     stack = [np.minimum(abs(f.astype(int) - paper), 255).astype(np.uint8) for i, f in movie.frames() if i < n]

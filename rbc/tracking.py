@@ -1,9 +1,8 @@
-"""From video to sequences: background, detection, linking, registration and crops.
+"""From video to sequences: the detections of `rbc.detection` are linked, registered and cut out.
 
-The steps are those of the paper ("Trajectories extraction"): a median background is removed, objects are found on the
-variance-filtered picture, they move only left to right along x, each at its own steady speed, neighbouring frames are
-registered by cross-correlation, and every cell becomes one sequence of 31 x 31 px crops. Lengths are in px, times in
-frames, speeds in px/frame; positions are pixel centres, x to the right and y down, (0, 0) in the top left corner.
+The steps are those of the paper ("Trajectories extraction"): objects move only left to right along x, each at its own
+steady speed, neighbouring frames are registered by cross-correlation, and every cell becomes one sequence of
+31 x 31 px crops. Lengths are in px, times in frames, speeds in px/frame; positions are as in `rbc.detection`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ from PIL import Image, ImageDraw
 from scipy.linalg import solveh_banded
 from scipy.optimize import linear_sum_assignment
 
-from rbc import RbcError
+from rbc import RbcError, detection
+from rbc.detection import UNIT, Detections
 from rbc.paper import FRAME_PX, MIN_FRAMES
 from rbc.sequences import COLUMNS, UNLABELLED, Sequences, checksum, load, whole_folder
 from rbc.video import Movie, open_movie, write_clip
@@ -34,11 +34,7 @@ from rbc.video import Movie, open_movie, write_clip
 HALF = FRAME_PX // 2
 SLACK = 4  #: px that a crop is cut larger on each side until the path is final
 WIDE = FRAME_PX + 2 * SLACK
-UNIT = 4096  #: gains are integers in this unit, so that every thread count gives the same bits
 DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no picture
-WINDOW = 7  #: side of the variance window in bins of 2 x 2 px: 14 px, one cell
-CORE = 5  #: side of the window of energy in bins: smaller, so that touching cells keep their own peaks
-AREA = 4 * WINDOW**2  #: px in the window
 REACH = 2  #: px searched around the predicted shift when two crops are registered
 BACK = 9  #: frames kept, so that a new track can be followed back from its birth
 DECIDE = 60  #: frames after which the direction of the flow must be clear
@@ -104,285 +100,6 @@ class Parameters:
             "gate_px": 0.26 * cell,
         }
         return cls(**{**derived, **chosen})
-
-
-# ------------------------------------------------------------------------------------------- background
-
-
-def background(frames: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Median of (n, H, W) uint8 frames, each first brought to the same mean light: (H, W) uint8.
-
-    The gains keep a flickering lamp from shifting the median. A cell stuck for more than half of the frames belongs to
-    the background; one stuck for less is found, but never moves and so makes no track. Even n: the lower middle value.
-    """
-    if not len(frames):
-        raise RbcError("no frame could be read for the background")
-    lights = np.array([int(_light(f)) for f in frames])
-    used = lights * 2 > np.median(lights)  # black frames are no background
-    if not lights.max():
-        raise RbcError("all frames are black; is the lens cap on?")
-    frames, lights = frames[used], lights[used]
-    gains = (UNIT * int(np.median(lights)) + lights // 2) // lights
-    out = np.empty(frames.shape[1:], np.uint8)
-    edges = np.linspace(0, len(out), 4 * threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda a, b: _median_rows(frames, gains, out, a, b), edges[:-1], edges[1:]))
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _light(frame: np.ndarray) -> int:
-    total = np.int64(0)
-    for i in range(frame.shape[0]):
-        row = np.int32(0)
-        for j in range(frame.shape[1]):
-            row += np.int32(frame[i, j])
-        total += row
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _median_rows(frames: np.ndarray, gains: np.ndarray, out: np.ndarray, top: int, bottom: int) -> None:
-    """Lower median of rows top to bottom, its bits found from the highest to the lowest."""
-    n, _, width = frames.shape
-    rank = (n + 1) // 2  # so many values are at most the median
-    levels = np.empty((n, width), np.uint8)
-    count = np.empty(width, np.int16)
-    for i in range(top, bottom):
-        for k in range(n):
-            gain = np.int32(gains[k])
-            for j in range(width):
-                levels[k, j] = min((np.int32(frames[k, i, j]) * gain + 2048) >> 12, 255)
-        median = np.zeros(width, np.uint8)
-        for bit in (128, 64, 32, 16, 8, 4, 2, 1):
-            count[:] = 0
-            for k in range(n):
-                for j in range(width):
-                    count[j] += levels[k, j] < median[j] + np.uint8(bit)
-            for j in range(width):
-                if count[j] < rank:
-                    median[j] += np.uint8(bit)
-        out[i] = median
-
-
-# -------------------------------------------------------------------------------------------- detection
-
-
-@dataclass(frozen=True)
-class Detections:
-    """Objects of one frame.
-
-    Attributes
-    ----------
-    x, y : (n,) float64 centre, px
-    energy : (n,) float64 sum of squared contrast, grey levels^2
-    shared : (n,) bool, more than one cell in the same outline
-    gain : light of the frame against the background, 4096 for equal
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-    energy: np.ndarray
-    shared: np.ndarray
-    gain: int
-
-    def part(self, mask: np.ndarray) -> Detections:
-        """Those where `mask` is true."""
-        return Detections(self.x[mask], self.y[mask], self.energy[mask], self.shared[mask], self.gain)
-
-
-def gain(frame: np.ndarray, paper: np.ndarray) -> int:
-    """Light of a frame against the background, as an integer: 4096 for equal."""
-    below = max(int(_light(paper)), 1)
-    return (UNIT * int(_light(frame)) + below // 2) // below
-
-
-def variance_map(frame: np.ndarray, paper: np.ndarray) -> np.ndarray:
-    """Local variance of a frame without its background in windows of 14 x 14 px: (H // 2, W // 2) float64.
-
-    In grey levels squared, one value for every 2 x 2 px, 0 within 6 px of the edge.
-    """
-    return _filter(frame, paper, gain(frame, paper))[0] / AREA**2
-
-
-def noise_variance(frames: np.ndarray, paper: np.ndarray) -> float:
-    """Variance of the noise, grey levels^2: the median of the variance maps, since cells cover little of a frame.
-
-    At least 0.5, which rounding to grey levels and compression leave even of a noiseless movie.
-    """
-    maps = [_filter(f, paper, gain(f, paper))[0][3:-3, 3:-3] for f in frames]
-    return max(float(np.median(np.stack(maps))) / AREA**2, 0.5)
-
-
-def detect(frame: np.ndarray, paper: np.ndarray, noise: float, parameters: Parameters) -> Detections:
-    """Objects of a frame: outlines where the local variance exceeds the threshold, parted at peaks of energy.
-
-    frame, paper: (H, W) uint8 and its background; noise: from `noise_variance`. Same input, same bits.
-    """
-    light = gain(frame, paper)
-    variance, energy = _filter(frame, paper, light)
-    limit = int(parameters.threshold * noise * AREA**2)
-    apart = max(2, round(0.55 * parameters.cell_px / 2))
-    areas = (parameters.min_area_px2 / 4, parameters.max_area_px2 / 4)
-    peaks = _peaks(variance, energy, limit, apart, *areas)
-    found = _centres(frame, paper, light, peaks, 0.75 * parameters.cell_px, noise)
-    own = _distinct(found, 0.5 * parameters.cell_px)
-    return Detections(found[own, 0], found[own, 1], found[own, 2], peaks[own, 2] > 1, light)
-
-
-@njit(cache=True, nogil=True)
-def _filter(frame: np.ndarray, paper: np.ndarray, light: int) -> tuple[np.ndarray, np.ndarray]:
-    """AREA^2 x variance, and sum of squares, of the frame without its background in a sliding window of bins; int32."""
-    height, width = frame.shape[0] // 2, frame.shape[1] // 2
-    variance, energy = np.zeros((height, width), np.int32), np.zeros((height, width), np.int32)
-    ring1, ring2 = np.zeros((WINDOW, width), np.int32), np.zeros((WINDOW, width), np.int32)
-    column1, column2, core = np.zeros(width, np.int32), np.zeros(width, np.int32), np.zeros(width, np.int32)
-    g = np.int32(light)
-    for i in range(height):
-        new1, new2 = ring1[i % WINDOW], ring2[i % WINDOW]
-        column1 -= new1
-        column2 -= new2
-        for j in range(width):
-            a = np.int32(frame[2 * i, 2 * j]) - ((np.int32(paper[2 * i, 2 * j]) * g + 2048) >> 12)
-            b = np.int32(frame[2 * i, 2 * j + 1]) - ((np.int32(paper[2 * i, 2 * j + 1]) * g + 2048) >> 12)
-            c = np.int32(frame[2 * i + 1, 2 * j]) - ((np.int32(paper[2 * i + 1, 2 * j]) * g + 2048) >> 12)
-            d = np.int32(frame[2 * i + 1, 2 * j + 1]) - ((np.int32(paper[2 * i + 1, 2 * j + 1]) * g + 2048) >> 12)
-            new1[j] = a + b + c + d
-            new2[j] = a * a + b * b + c * c + d * d
-        column1 += new1
-        column2 += new2
-        core += new2 - ring2[(i - CORE) % WINDOW]
-        if i >= WINDOW - 1:
-            _slide(column1, column2, variance[i - WINDOW // 2])
-        if i >= CORE - 1:
-            _sum(core, energy[i - CORE // 2])
-    return variance, energy
-
-
-@njit(cache=True, nogil=True)
-def _sum(column: np.ndarray, out: np.ndarray) -> None:
-    for j in range(CORE // 2, len(column) - CORE // 2):
-        total = np.int32(0)
-        for k in range(-(CORE // 2), CORE // 2 + 1):
-            total += column[j + k]
-        out[j] = total
-
-
-@njit(cache=True, nogil=True)
-def _slide(column1: np.ndarray, column2: np.ndarray, variance: np.ndarray) -> None:
-    """One row of the sliding window from the sums of its columns."""
-    for j in range(WINDOW // 2, len(column1) - WINDOW // 2):
-        one, two = np.int32(0), np.int32(0)
-        for k in range(-(WINDOW // 2), WINDOW // 2 + 1):
-            one += column1[j + k]
-            two += column2[j + k]
-        variance[j] = AREA * two - one * one
-
-
-@njit(cache=True, nogil=True)
-def _peaks(
-    variance: np.ndarray, energy: np.ndarray, limit: int, apart: int, min_area: float, max_area: float
-) -> np.ndarray:
-    """Peaks of energy in each connected outline within the area limits: (n, 3) int64 of x bin, y bin, peaks in it."""
-    height, width = variance.shape
-    seen = np.zeros((height, width), np.bool_)
-    stack = np.empty(height * width, np.int64)
-    found = np.empty((4096, 3), np.int64)
-    n = 0
-    for i in range(1, height - 1, 2):  # an outline of one row of bins is no cell
-        for j in range(1, width - 1):
-            if variance[i, j] > limit and not seen[i, j]:
-                size = _outline(variance, seen, stack, limit, i * width + j)
-                first = n
-                if size >= min_area:
-                    for k in range(size):
-                        y, x = stack[k] // width, stack[k] % width
-                        if n < len(found) and _is_peak(energy, y, x, apart):
-                            found[n, 0], found[n, 1] = x, y
-                            n += 1
-                if n > first and size > max_area * (n - first):
-                    n = first
-                found[first:n, 2] = n - first
-    return found[:n]
-
-
-@njit(cache=True, nogil=True)
-def _outline(variance: np.ndarray, seen: np.ndarray, stack: np.ndarray, limit: int, start: int) -> int:
-    """Bins connected to `start` (8 neighbours) above the limit, left in `stack`; their number."""
-    height, width = variance.shape
-    stack[0], size, done = start, 1, 0
-    seen[start // width, start % width] = True
-    while done < size:
-        y, x = stack[done] // width, stack[done] % width
-        done += 1
-        for v in range(max(y - 1, 0), min(y + 2, height)):
-            for u in range(max(x - 1, 0), min(x + 2, width)):
-                if variance[v, u] > limit and not seen[v, u]:
-                    seen[v, u] = True
-                    stack[size] = v * width + u
-                    size += 1
-    return size
-
-
-@njit(cache=True, nogil=True)
-def _smooth(energy: np.ndarray, y: int, x: int) -> int:
-    total = np.int64(0)
-    for v in range(max(y - 1, 0), min(y + 2, energy.shape[0])):
-        for u in range(max(x - 1, 0), min(x + 2, energy.shape[1])):
-            total += energy[v, u]
-    return total
-
-
-@njit(cache=True, nogil=True)
-def _is_peak(energy: np.ndarray, y: int, x: int, apart: int) -> bool:
-    """Whether no bin within `apart` has more smoothed energy; of equal ones the first counts."""
-    here = _smooth(energy, y, x)
-    for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):  # most bins have a higher one next to them
-        if 0 <= v < energy.shape[0] and 0 <= u < energy.shape[1] and _smooth(energy, v, u) > here:
-            return False
-    for v in range(max(y - apart, 0), min(y + apart + 1, energy.shape[0])):
-        for u in range(max(x - apart, 0), min(x + apart + 1, energy.shape[1])):
-            if (v - y) ** 2 + (u - x) ** 2 <= apart * apart and (v != y or u != x):
-                there = _smooth(energy, v, u)
-                if there > here or (there == here and (v < y or (v == y and u < x))):
-                    return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _distinct(found: np.ndarray, near: float) -> np.ndarray:
-    """Which centres have none of more energy within `near` px: two arcs of one cell lead to the same centre."""
-    own = np.ones(len(found), np.bool_)
-    for i in range(len(found)):
-        for j in range(len(found)):
-            close = (found[i, 0] - found[j, 0]) ** 2 + (found[i, 1] - found[j, 1]) ** 2 < near * near
-            if close and (found[j, 2] > found[i, 2] or (found[j, 2] == found[i, 2] and j < i)):
-                own[i] = False
-    return own
-
-
-@njit(cache=True, nogil=True)
-def _centres(
-    frame: np.ndarray, paper: np.ndarray, light: int, peaks: np.ndarray, radius: float, noise: float
-) -> np.ndarray:
-    """Centres of squared contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy."""
-    out = np.empty((len(peaks), 3))
-    for k in range(len(peaks)):
-        x, y, total = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
-        for _ in range(10):
-            sx = sy = total = 0.0
-            for v in range(max(int(y - radius), 0), min(int(y + radius) + 2, frame.shape[0])):
-                for u in range(max(int(x - radius), 0), min(int(x + radius) + 2, frame.shape[1])):
-                    edge = radius + 0.5 - np.sqrt((v - y) ** 2 + (u - x) ** 2)
-                    if edge > 0:
-                        d = int(frame[v, u]) - ((int(paper[v, u]) * light + 2048) >> 12)
-                        w = (d * d - noise) * min(edge, 1.0)
-                        sx, sy, total = sx + w * (u - x), sy + w * (v - y), total + w
-            if total > 0:
-                x += min(max(sx / total, -3.0), 3.0)
-                y += min(max(sy / total, -3.0), 3.0)
-        out[k, 0], out[k, 1], out[k, 2] = x, y, total
-    return out
 
 
 # ---------------------------------------------------------------------------------------------- linking
@@ -454,7 +171,7 @@ class Linker:
 
     def _vote(self) -> None:
         """Count evenly spaced triples in the three directions in which no cell should move."""
-        a, b, c = (np.stack([d.x, d.y], axis=1) for _, d in list(self.recent)[-3:])
+        a, b, c = (d.centres for _, d in list(self.recent)[-3:])
         for name, turn in TURNS.items():
             self.votes[name] += len(_triples(a @ turn, b @ turn, c @ turn, self.parameters))
 
@@ -463,7 +180,7 @@ class Linker:
         frames, found = zip(*self.recent, strict=True)
         taken = [np.zeros(len(d.x), bool) for d in found]
         last = range(len(found) - 3, len(found))
-        for triple in _triples(*(np.stack([found[t].x, found[t].y], axis=1) for t in last), self.parameters):
+        for triple in _triples(*(d.centres for d in found[-3:]), self.parameters):
             if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
                 continue
             points = [(float(found[t].x[k]), float(found[t].y[k]), False) for t, k in zip(last, triple, strict=True)]
@@ -689,8 +406,8 @@ def finish(track: Track, paper: np.ndarray, parameters: Parameters) -> list[Fini
         return []
     seen, near = seen[:last], np.array([s[2] for s in track.seen[:last]])
     corners = np.array(track.corners[:last])
-    path = smooth_path(seen, _steps(track, paper, seen, corners, last), near)
-    chosen = _fitting(track, path, corners, paper.shape, last)
+    path = smooth_path(seen, _steps(track, paper, seen, corners), near)
+    chosen = _fitting(track, path, corners, paper.shape)
     if len(chosen) < parameters.min_frames:
         return []
     speed = float(np.polyfit(chosen, path[chosen, 0], 1)[0])
@@ -701,28 +418,29 @@ def finish(track: Track, paper: np.ndarray, parameters: Parameters) -> list[Fini
     return [Finished(track.first + chosen, path[chosen], speed, np.stack(cuts))]
 
 
-def _steps(track: Track, paper: np.ndarray, seen: np.ndarray, corners: np.ndarray, n: int) -> np.ndarray:
+def _steps(track: Track, paper: np.ndarray, seen: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Registered displacement from each frame to the next: (n - 1, 2) px, nan where a frame is damaged."""
     blank = np.zeros((WIDE, WIDE), np.uint8)
     behind = np.stack([_wide(paper, cx, cy) for cx, cy in corners]).astype(np.float32)
+    n = len(seen)
+    damaged = np.array([c is None for c in track.crops[:n]])
     crops = np.stack([blank if c is None else c for c in track.crops[:n]]).astype(np.float32)
     crops -= behind * (np.array(track.gains[:n], np.float32) / UNIT)[:, None, None]
     moved = np.diff(corners, axis=0)
     expected = np.nan_to_num(np.diff(seen, axis=0) - moved)
     steps = register(crops, np.clip(expected, -3, 3)) + moved
-    damaged = np.array([c is None for c in track.crops[:n]])
     steps[damaged[1:] | damaged[:-1]] = np.nan
     return steps
 
 
-def _fitting(track: Track, path: np.ndarray, corners: np.ndarray, shape: tuple[int, int], n: int) -> np.ndarray:
+def _fitting(track: Track, path: np.ndarray, corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Indices of the longest run of frames whose crop lies in the picture; damaged frames are left out of it."""
     at = np.round(path).astype(int)
     inside = (at >= HALF).all(axis=1) & (at[:, 0] < shape[1] - HALF) & (at[:, 1] < shape[0] - HALF)
     inside &= (abs(at - corners) <= SLACK).all(axis=1)
     run = np.cumsum(~inside)
     best = np.bincount(run[inside]).argmax() if inside.any() else -1
-    whole = np.array([c is not None for c in track.crops[:n]])
+    whole = np.array([c is not None for c in track.crops[: len(path)]])
     return np.flatnonzero(inside & (run == best) & whole)
 
 
@@ -841,10 +559,10 @@ class _Run:
         self.done, self.damaged, self.dark = 0, [], []
         sample = movie.sample(parameters.background_frames)
         try:
-            self.paper = background(sample, threads)
+            self.paper = detection.background(sample, threads)
         except RbcError as error:
             raise RbcError(f"{movie.path}: {error}") from error
-        self.noise = noise_variance(sample[:: max(1, len(sample) // 8)], self.paper)
+        self.noise = detection.noise_variance(sample[:: max(1, len(sample) // 8)], self.paper)
 
     def tracks(self) -> Iterator[Finished]:
         """Tracks in the order of their ends."""
@@ -882,10 +600,13 @@ class _Run:
         if frame is None:
             self.damaged.append(number)
             return None, nothing
-        if gain(frame, self.paper) < DARKEST:
+        p = self.parameters
+        areas = (p.min_area_px2, p.max_area_px2)
+        found = detection.detect(frame, self.paper, self.noise, p.threshold, p.cell_px, areas)
+        if found.gain < DARKEST:
             self.dark.append(number)
             return None, nothing
-        return frame, detect(frame, self.paper, self.noise, self.parameters)
+        return frame, found
 
     def _check_direction(self, linker: Linker) -> None:
         name, votes = max(linker.votes.items(), key=lambda item: item[1], default=("left to right", 0))
@@ -918,7 +639,7 @@ class _Spool:
         header = {"descr": "|u1", "fortran_order": False, "shape": (self.n, FRAME_PX, FRAME_PX)}
         self.file.seek(0)
         np.lib.format.write_array_header_1_0(self.file, header)
-        self.offset = max(self.file.tell(), getattr(self, "offset", 0))
+        self.offset = self.file.tell()
 
     def add(self, done: Finished) -> None:
         """Append one sequence and its track."""

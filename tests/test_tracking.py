@@ -112,38 +112,6 @@ def test_trackpy_agrees_on_a_sparse_movie(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------------- the single steps
 
 
-def test_background_is_the_lower_median_and_ignores_the_lamp() -> None:
-    rng = np.random.default_rng(0)
-    frames = rng.integers(80, 90, (21, 20, 30)).astype(np.uint8)
-    frames[:, 0, 0] = frames[:, 1, 1]  # keep sums unequal but close
-    same = np.repeat(frames[:1].sum(dtype=int), 21)
-    out = np.empty((20, 30), np.uint8)
-    tracking._median_rows(frames, np.full(len(same), tracking.UNIT), out, 0, 20)
-    assert (out == np.sort(frames, axis=0)[10]).all()
-    paper = np.full((40, 40), 100.0)
-    lamp = np.stack([paper * gain for gain in np.linspace(0.8, 1.2, 41)]).round().astype(np.uint8)
-    assert (tracking.background(lamp, 2) == 100).all()
-
-
-def test_background_keeps_no_cell_that_passes_and_no_black_frame(frames: list[np.ndarray]) -> None:
-    few = np.stack(frames[::5])
-    black = np.concatenate([few, np.zeros_like(few[:5])])
-    assert (tracking.background(few) == tracking.background(black)).all()
-    with pytest.raises(RbcError, match="black"):
-        tracking.background(np.zeros((10, 20, 20), np.uint8))
-
-
-def test_variance_map_is_the_variance_of_each_window() -> None:
-    rng = np.random.default_rng(1)
-    frame, paper = rng.integers(0, 256, (2, 60, 70)).astype(np.uint8)
-    light = tracking.gain(frame, paper)
-    difference = frame.astype(int) - ((paper.astype(int) * light + 2048) >> 12)
-    found = tracking.variance_map(frame, paper)
-    for i, j in ((3, 3), (10, 17), (26, 31)):
-        window = difference[2 * i - 6 : 2 * i + 8, 2 * j - 6 : 2 * j + 8]
-        assert found[i, j] == pytest.approx(window.var(), rel=1e-12)
-
-
 def test_registration_finds_sub_pixel_shifts() -> None:
     rng = np.random.default_rng(2)
     v, u = np.mgrid[0:39, 0:39] - 19.0
