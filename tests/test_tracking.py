@@ -49,13 +49,20 @@ def _write(path: Path, frames: list[np.ndarray], codec: str = "raw") -> Path:
 # ------------------------------------------------------------------------------------------ the result
 
 
-def test_links_and_positions_agree_with_the_truth(tracked: tuple, truth: pd.DataFrame) -> None:
-    result = movies.score(tracked[1], truth, SHAPE)
-    assert result["links"] > 400
-    assert result["recall"] >= 0.99
-    assert result["precision"] >= 0.99
-    assert result["rms_px"] <= 0.12
-    assert result["switches"] == 0
+def test_links_and_positions_agree_with_the_truth(tmp_path: Path) -> None:
+    """Four movies together: in one alone, a single cell missed for a few frames is a percent of the links."""
+    results = []
+    for seed in range(1, 5):
+        shown, known = movies.physics(replace(SCENE, seed=seed))
+        found = tracking.track(_write(tmp_path / f"{seed}.avi", list(shown)), threads=1)[1]
+        results.append(movies.score(found, known, SHAPE))
+    table = pd.DataFrame(results)
+    links = table["links"]
+    assert links.min() > 400
+    assert (table["recall"] * links).sum() / links.sum() >= 0.99
+    assert (table["precision"] * links).sum() / links.sum() >= 0.99
+    assert np.sqrt((table["rms_px"] ** 2).mean()) <= 0.12
+    assert table["switches"].sum() == 0
 
 
 def test_every_crop_is_the_picture_at_its_track(tracked: tuple, frames: list[np.ndarray]) -> None:
