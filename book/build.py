@@ -36,9 +36,10 @@ def main(profile: str) -> None:
     check_notebooks(profile)
     BUILD.mkdir(exist_ok=True)
     (BUILD / "toc.yml").write_text(yaml.safe_dump(contents(profile), sort_keys=False))
-    command = ["jupyter-book", "build", ".", "--toc", "_build/toc.yml", "-W", "-n", "--keep-going", "-q"]
-    environment = Path(sys.executable).with_name("jupyter-book")
-    if subprocess.run([str(environment), *command[1:]], cwd=ROOT).returncode:
+    shutil.rmtree(BUILD / "html", ignore_errors=True)  # pages of another profile must not stay
+    program = str(Path(sys.executable).with_name("jupyter-book"))
+    command = [program, "build", ".", "--toc", "_build/toc.yml", "--all", "-W", "-n", "--keep-going", "-q"]
+    if subprocess.run(command, cwd=ROOT).returncode:
         shutil.rmtree(BUILD / "html", ignore_errors=True)
         sys.exit("the book was not built: see the warnings above")
     print(f"the book is {BUILD / 'html' / 'index.html'}")
