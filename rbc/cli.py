@@ -56,7 +56,10 @@ def data_prepare(profile: ProfileOption = "demo", data: DataOption = None, simul
 
     Example: rbc data prepare --profile released --data ../shared/data/released-sample
     """
-    p = profiles.load(profile)
+    _prepare(profiles.load(profile), data, simulated)
+
+
+def _prepare(p: Profile, data: Path | None, simulated: bool = False) -> None:
     if p.data.source == "simulated":
         simulate.sequences(p.data.counts, seed=p.data.seed, progress=sys.stderr.isatty()).save(p.data_folder)
     elif p.data.source == "released":
@@ -232,6 +235,8 @@ def book(profile: ProfileOption = "demo", data: DataOption = None, jobs: JobsOpt
 
 def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
     source = "" if p.data.source == "simulated" else _data_folder(data)
+    if not (p.data_folder / "meta.json").exists():
+        _prepare(p, data)  # before the workflow, so that bad data ends in one line
     command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "workflow" / "Snakefile")]
     command += ["--directory", str(ROOT), "--cores", str(jobs or os.cpu_count()), "--keep-going", "--nolock"]
     command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--quiet", "rules", "host", "reason"]
@@ -239,13 +244,23 @@ def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
     (ROOT / "results").mkdir(exist_ok=True)
     try:
         with FileLock(ROOT / "results" / ".lock", timeout=0):
-            code = subprocess.run(command).returncode
+            code = _watched(command)
     except Timeout as error:
         raise RbcError(f"another grid or book is being made in {ROOT}; wait for it") from error
     if code:
         raise RbcError(
             f"profile {p.name}: not all of it was made (see above); the same command goes on where it stopped"
         )
+
+
+def _watched(command: list[str]) -> int:
+    """Exit code of a program; an interrupt is left to it, so that it can stop what it started."""
+    process = subprocess.Popen(command)
+    try:
+        return process.wait()
+    except KeyboardInterrupt as error:
+        process.wait()
+        raise RbcError("interrupted; the same command goes on where it stopped") from error
 
 
 @app.command("report", hidden=True)

@@ -138,3 +138,4 @@ def test_a_damaged_sample_ends_in_one_line_and_leaves_nothing(sample, damage, ch
     line = one_line_error(rbc("data", "prepare", "--profile", "released", "--data", sample, cwd=checkout))
     assert str(sample) in line
     assert not list((checkout / "data").glob("derived/*released*"))
+    assert one_line_error(rbc("grid", "--profile", "released", "--data", sample, cwd=checkout)) == line

@@ -41,8 +41,10 @@ def grid(checkout) -> Path:
             time.sleep(0.2)
         time.sleep(3)  # into the next run
         os.killpg(process.pid, stop)
-        process.wait(60)
+        _, said = process.communicate(timeout=60)
         assert process.returncode != 0
+        if stop == signal.SIGINT:
+            assert said.strip().splitlines()[-1] == "rbc: interrupted; the same command goes on where it stopped"
         assert 0 < len(complete(checkout)) < len(RUNS)
         folders = [
             f for f in checkout.glob("results/tiny/stage?/[!.]*") if any(f.iterdir())
