@@ -19,21 +19,25 @@ BUILD = ROOT / "_build"
 def contents(profile: str) -> dict:
     """_toc.yml with the demo's part made the profile's (or gone, where that is the released sample's own)."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    about = json.loads((ROOT / "results" / profile / "dataset.json").read_text())
+    for part in toc["parts"]:
+        if "pages/demo/" in json.dumps(part) and not about["simulated"]:
+            part["caption"] = "Results on real cells"
     if profile == "released":
         toc["parts"] = [part for part in toc["parts"] if "pages/demo/" not in json.dumps(part)]
     return json.loads(json.dumps(toc).replace("pages/demo/", f"pages/{profile}/"))
 
 
-def check_notebooks(profile: str) -> None:
+def check_notebooks() -> None:
     """Stop where an executed notebook holds an error: the build itself would pass over it."""
-    for path in sorted((ROOT / "book" / "pages" / profile).rglob("*.ipynb")):
+    for path in [*sorted((ROOT / "book" / "pages").rglob("*.ipynb")), ROOT / "notebooks" / "paper.ipynb"]:
         outputs = [o for cell in json.loads(path.read_text())["cells"] for o in cell.get("outputs", [])]
         if any(o["output_type"] == "error" for o in outputs):
             sys.exit(f"{path}: this notebook ended with an error; remove it and build again")
 
 
 def main(profile: str) -> None:
-    check_notebooks(profile)
+    check_notebooks()
     BUILD.mkdir(exist_ok=True)
     (BUILD / "toc.yml").write_text(yaml.safe_dump(contents(profile), sort_keys=False))
     shutil.rmtree(BUILD / "html", ignore_errors=True)  # pages of another profile must not stay

@@ -63,11 +63,12 @@ def _prepare(p: Profile, data: Path | None, simulated: bool = False) -> None:
     if p.data.source == "simulated":
         simulate.sequences(p.data.counts, seed=p.data.seed, progress=sys.stderr.isatty()).save(p.data_folder)
     elif p.data.source == "released":
-        ingest.released(_data_folder(data)).save(p.data_folder)
+        ingest.released(_data_folder(p, data)).save(p.data_folder)
     else:
-        ingest.into(_data_folder(data), p.data_folder, simulated=simulated)
+        ingest.into(_data_folder(p, data), p.data_folder, simulated=simulated)
     made = sequences.load(p.data_folder)
     runs.describe(made, p.results_folder)
+    _source_note(p).write_text(_source(p, data))
     typer.echo(f"{len(made)} sequences in {p.data_folder}")
 
 
@@ -85,10 +86,26 @@ def data_check(profile: ProfileOption = "demo", as_json: JsonOption = False) -> 
         typer.echo(f"{f.key}{grave}\n  paper: {f.paper}\n  data: {f.data}\n  matters: {f.matters}\n")
 
 
-def _data_folder(data: Path | None) -> Path:
-    folder = data or os.environ.get("RBC_SAMPLE")
+def _source(p: Profile, data: Path | None) -> str:
+    return "" if p.data.source == "simulated" else str(_data_folder(p, data))
+
+
+def _source_note(p: Profile) -> Path:
+    """Where it is kept, out of git, which folder a profile's sequences were made from."""
+    return p.data_folder.with_name(f"{p.name}.source")
+
+
+def _is_prepared(p: Profile, data: Path | None) -> bool:
+    note = _source_note(p)
+    there = (p.data_folder / "meta.json").exists() and (p.results_folder / "dataset.json").exists()
+    return there and note.exists() and note.read_text() == _source(p, data)
+
+
+def _data_folder(p: Profile, data: Path | None) -> Path:
+    usual = {"released": os.environ.get("RBC_SAMPLE"), "zenodo": ROOT / "data" / "raw" / "zenodo"}
+    folder = data or usual[p.data.source]
     if not folder:
-        raise RbcError("this profile needs a data folder: give --data PATH (make book: DATA=PATH)")
+        raise RbcError(f"profile {p.name} needs a data folder: give --data PATH (make book: DATA=PATH)")
     if not Path(folder).is_dir():
         raise RbcError(f"{folder}: no such data folder; give one that exists by --data PATH (make book: DATA=PATH)")
     return Path(folder).resolve()
@@ -192,9 +209,11 @@ def run(
 
     Example: rbc run --profile demo --stage 2 --model cnn --sampling similarity --k 20
     """
-    p = profiles.load(profile)
+    p, c = profiles.load(profile), Configuration(stage, model, sampling, k, seed)
+    if c not in p.configurations():
+        raise RbcError(f"{c.path} is not a run of profile {p.name}; rbc grid --profile {p.name} --dry-run lists them")
     sequences.load(p.data_folder)
-    typer.echo(runs.run(Configuration(stage, model, sampling, k, seed), p, p.data_folder))
+    typer.echo(runs.run(c, p, p.data_folder))
 
 
 @app.command("grid")
@@ -234,16 +253,16 @@ def book(profile: ProfileOption = "demo", data: DataOption = None, jobs: JobsOpt
 
 
 def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
-    source = "" if p.data.source == "simulated" else _data_folder(data)
-    if not (p.data_folder / "meta.json").exists():
-        _prepare(p, data)  # before the workflow, so that bad data ends in one line
+    source = _source(p, data)
     command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "workflow" / "Snakefile")]
     command += ["--directory", str(ROOT), "--cores", str(jobs or os.cpu_count()), "--keep-going", "--nolock"]
-    command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "--quiet", "rules", "host", "reason"]
+    command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "params", "--quiet", "rules", "host", "reason"]
     command += ["--config", f"profile={p.path}", f"data={source}"]
     (ROOT / "results").mkdir(exist_ok=True)
     try:
         with FileLock(ROOT / "results" / ".lock", timeout=0):
+            if not _is_prepared(p, data):
+                _prepare(p, data)  # before the workflow, so that bad data ends in one line
             code = _watched(command)
     except Timeout as error:
         raise RbcError(f"another grid or book is being made in {ROOT}; wait for it") from error

@@ -18,7 +18,7 @@ NO_PICTURES = "Pictures of real cells are made only where the data lies: make bo
 COUNTS = ["n", "tp", "fp", "fn", "tn"]
 
 
-def confusion_matrix(c: Confusion, names: tuple[str, str], title: str = "") -> Figure:
+def confusion_matrix(c: Confusion, names: tuple[str, str]) -> Figure:
     """Normalised confusion matrix as Figure 3: rows are the truth and sum to 100 %; counts stand below.
 
     `names` are the negative and the positive class.
@@ -29,7 +29,7 @@ def confusion_matrix(c: Confusion, names: tuple[str, str], title: str = "") -> F
     figure, axis = plt.subplots(figsize=(4, 3.2), layout="constrained")
     sns.heatmap(shares, annot=notes, fmt="", vmin=0, vmax=1, cmap="Blues", cbar=False, square=True, ax=axis,
                 xticklabels=names, yticklabels=names)  # fmt: skip
-    axis.set(xlabel="called", ylabel="true", title=title)
+    axis.set(xlabel="called", ylabel="true")
     plt.close(figure)
     return figure
 
@@ -39,7 +39,7 @@ def strip(frames: np.ndarray) -> np.ndarray:
     return np.hstack(list(frames))
 
 
-def strips(named: dict[str, np.ndarray], title: str = "") -> Figure:
+def strips(named: dict[str, np.ndarray]) -> Figure:
     """One strip of frames a row, each with its name; grey levels stretched alike within a row."""
     figure, axes = plt.subplots(len(named), 1, figsize=(9, 0.5 * len(named) + 0.4), squeeze=False, layout="constrained")
     for axis, (name, frames) in zip(axes[:, 0], named.items()):
@@ -47,7 +47,6 @@ def strips(named: dict[str, np.ndarray], title: str = "") -> Figure:
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
         axis.set(xticks=[], yticks=[], anchor="W")
         axis.spines[:].set_visible(False)
-    figure.suptitle(title, fontsize=9)
     plt.close(figure)
     return figure
 

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from string import Formatter
 from typing import Literal
 
 import yaml
@@ -80,6 +81,14 @@ class Layout(BaseModel):
     @classmethod
     def _as_text(cls, labels: object) -> object:
         return {str(key).lower(): value for key, value in labels.items()} if isinstance(labels, dict) else labels
+
+    @field_validator("image")
+    @classmethod
+    def _is_inside(cls, image: str) -> str:
+        fields = [field for _, field, _, _ in Formatter().parse(image) if field is not None]
+        if fields != ["name"] or not inside(image):
+            raise ValueError("needs {name} once, and a path that stays in the folder")
+        return image
 
     @field_validator("name")
     @classmethod

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rbc import ROOT, RbcError
 from rbc.paper import KS, LABELS, MODELS, SAMPLINGS, SPLITS, STAGES, Configuration
@@ -33,6 +33,13 @@ class Fold(Strict):
     train: list[str]
     validation: list[str]
     test: list[str]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Fold:
+        everything = [*self.train, *self.validation, *self.test]
+        if twice := sorted({a for a in everything if everything.count(a) > 1}):
+            raise ValueError(f"a fold names {', '.join(twice)} twice")
+        return self
 
 
 class Stage(Strict):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import papermill
+from nbclient.exceptions import DeadKernelError
 from safetensors.numpy import save_file
 
 from rbc import ROOT, RbcError, checks, metrics
@@ -50,7 +51,7 @@ def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
     """Where a run came from: commit, packages, device, data, seconds, seed."""
     return {
         "commit": git("rev-parse", "HEAD"),
-        "dirty": bool(git("status", "--porcelain")),
+        "dirty": git("status", "--porcelain") != "",  # also where there is no git to tell
         "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "device": outcome.device,
         "processor": platform.machine(),
@@ -86,7 +87,7 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
     """Run a parameterised notebook by papermill; `words` fill its ``{{...}}`` (in Markdown and captions) first.
 
     Raises `RbcError` for a parameter that the notebook does not have (papermill would only warn) and for a cell that
-    fails; a failed notebook is left beside `out` as ``<name>.failed.ipynb``.
+    fails; the failed notebook is left one folder above `out`, as ``<folder>-<name>.failed.ipynb``.
     """
     known = set(papermill.inspect_notebook(str(notebook)))
     if unknown := sorted(set(parameters) - known):
@@ -96,10 +97,11 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
     os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
     try:
         papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
-    except papermill.PapermillExecutionError as error:
+    except (papermill.PapermillExecutionError, DeadKernelError) as error:
         failed = out.parent.parent / f"{out.parent.name.strip('.').removesuffix('.part')}-{out.stem}.failed.ipynb"
         filled.rename(failed)
-        raise RbcError(f"{notebook.name} failed: {error.ename}: {error.evalue} (see {failed})") from error
+        what = " ".join(f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}".split())
+        raise RbcError(f"{notebook.name} failed: {what} (see {failed})") from error
     page = json.loads(filled.read_text())
     page["metadata"].pop("papermill")  # paths of this machine; provenance.json says what matters
     _write_json(out, page)
@@ -184,8 +186,10 @@ def select(results: Path, stage: int) -> pd.DataFrame:
         answers = predictions(results, path).query("split == 'validation'")
         scores += [(fold, c, path, metrics.confusion(part, stage).f1) for fold, part in answers.groupby("fold")]
     table = pd.DataFrame(scores, columns=["fold", "configuration", "run", "f1"])
+    table["seed"] = [c.seed for c in table["configuration"]]
     table["cell"] = [(MODELS.index(c.model), SAMPLINGS.index(c.sampling), c.k) for c in table["configuration"]]
-    means = table.groupby(["fold", "cell"]).agg(f1=("f1", "mean"), run=("run", "min")).reset_index()
+    groups = table.sort_values("seed").groupby(["fold", "cell"])
+    means = groups.agg(f1=("f1", "mean"), run=("run", "first")).reset_index()
     best = means.sort_values("f1", ascending=False, kind="stable").groupby("fold", as_index=False).first()
     return best[["fold", "run", "f1"]]
 
@@ -201,8 +205,8 @@ def chosen_answers(results: Path, stage: int) -> pd.DataFrame:
 
 def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]]:
     found = []
-    for path in sorted(Path(results).glob(f"stage{stage}/[!.]*/config.json")):
-        content = json.loads(path.read_text())
+    for path in sorted(Path(results).glob(f"stage{stage}/[!.]*/metrics.json")):
+        content = json.loads((path.parent / "config.json").read_text())
         c = Configuration(*(content[field] for field in ("stage", "model", "sampling", "k", "seed")))
         found.append((c, str(path.parent.relative_to(results))))
     if not found:

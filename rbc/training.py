@@ -44,8 +44,8 @@ class Rows:
     def batch(self, rows: Tensor, noise_sd: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
         """Network input of some rows: frames (B, K, 31, 31) float32, lengths (B,), classes (B,).
 
-        Open in the text: how grey levels enter. Here each sequence minus its background, over `GREY_SCALE`; divided by
-        255 alone, the C-RNN does not learn from few data. The paper's black padding images are zeros here as well,
+        Open in the text: how grey levels enter. Here each sequence minus its background, over `GREY_SCALE`, so that a
+        cell's contrast is of order one. The paper's black padding images are zeros here as well,
         which after the subtraction means empty background.
         """
         x = (self.frames[rows].float() - self.background[rows][:, None, None, None]) / GREY_SCALE

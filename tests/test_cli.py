@@ -77,7 +77,13 @@ def test_a_profile_that_needs_data_says_so():
 
 def test_a_configuration_outside_the_grid_is_refused():
     result = rbc("run", "--stage", 2, "--model", "vgg", "--sampling", "uniform", "--k", 10)
-    assert "model is 'vgg'" in one_line_error(result) or "no sequences" in one_line_error(result)
+    assert "model is 'vgg'" in one_line_error(result)
+
+
+def test_a_configuration_outside_the_profile_is_refused():
+    """It would stand in Table 4 where the profile says that it is not possible."""
+    result = rbc("run", "--profile", "released", "--stage", 2, "--model", "cnn", "--sampling", "uniform", "--k", 50)
+    assert "not a run of profile released" in one_line_error(result)
 
 
 @pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"one_csv"}))
