@@ -60,6 +60,7 @@ def data_prepare(profile: ProfileOption = "demo", data: DataOption = None, simul
 
 
 def _prepare(p: Profile, data: Path | None, simulated: bool = False) -> None:
+    simulated = simulated or (_is_prepared(p, data) and sequences.load(p.data_folder).simulated)  # once said, it stays
     if p.data.source == "simulated":
         simulate.sequences(p.data.counts, seed=p.data.seed, progress=sys.stderr.isatty()).save(p.data_folder)
     elif p.data.source == "released":

@@ -27,11 +27,11 @@ from tqdm import tqdm
 
 from rbc import ROOT, RbcError
 from rbc.archives import is_archive, unpack
-from rbc.ingest import UNFINISHED, read_sums, sha256, verify
+from rbc.ingest import RELEASED_META, UNFINISHED, read_sums, sha256, verify
 from rbc.layouts import inside, printable
 
 ZENODO_RECORD = "5723606"  #: "Data availability": doi 10.5281/zenodo.5723606
-RELEASED_COMMIT = "470fa075405b1271919f1b4550797166b1d6fbe2"
+RELEASED_COMMIT = RELEASED_META["version"]
 RELEASED_SUMS = ROOT / "data" / "registry" / "released.sha256"
 RETRIED = (429, 500, 502, 503, 504)  #: HTTP answers worth asking again
 TIMEOUT_S = 30
@@ -118,8 +118,7 @@ def fetch_released(
         for part in ("Stage_1/test", "Stage_2/data"):
             _copy_tree(root / part, scratch / "new" / part)
         meta = {
-            "source": "released sample, github.com/icannos/redbloodcells_disease_classification",
-            "version": RELEASED_COMMIT,
+            **RELEASED_META,
             **_compare(scratch / "new"),
         }
         _write_json(scratch / "new" / "meta.json", meta)

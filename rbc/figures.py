@@ -8,8 +8,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from rbc.metrics import SCORES, THRESHOLD, Confusion
-from rbc.paper import KS, MODELS, SAMPLINGS, positive, reported
+from rbc.metrics import SCORES, THRESHOLD, Confusion, truth_and_call
+from rbc.paper import KS, MODELS, SAMPLINGS, reported
 from rbc.sampling import sample
 from rbc.sequences import Sequences
 
@@ -53,7 +53,7 @@ def strips(named: dict[str, np.ndarray]) -> Figure:
 
 def outcomes(predictions: pd.DataFrame, stage: int) -> pd.Series:
     """TP, TN, FN or FP for each row of a table of predictions."""
-    truth, called = positive(predictions["label"], stage), predictions["probability"].to_numpy() >= THRESHOLD
+    truth, called = truth_and_call(predictions, stage)
     words = np.where(called, np.where(truth, "TP", "FP"), np.where(truth, "FN", "TN"))
     return pd.Series(words, index=predictions.index)
 

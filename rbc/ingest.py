@@ -33,6 +33,10 @@ from rbc.paper import FRAME_PX, SPLITS
 from rbc.sequences import Sequences, create_frames, finish, from_list, whole_folder
 
 UNFINISHED = ".fetching"  #: folder in which a fetch keeps its files until all are whole
+RELEASED_META = {
+    "source": "released sample, github.com/icannos/redbloodcells_disease_classification",
+    "version": "470fa075405b1271919f1b4550797166b1d6fbe2",
+}
 CHUNK = 256  #: sequences that one process reads at a time: about 8 MB of frames
 
 
@@ -46,11 +50,7 @@ def released(folder: Path) -> Sequences:
     Raises `RbcError`, one line, for a missing folder or file, a picture that is no strip and labels that make no sense.
     """
     folder = _existing(folder, "make it with: rbc data fetch released")
-    meta = {
-        "source": "released sample, github.com/icannos/redbloodcells_disease_classification",
-        "version": "470fa075405b1271919f1b4550797166b1d6fbe2",
-    }
-    return _in_memory(folder, RELEASED, meta, simulated=False)
+    return _in_memory(folder, RELEASED, RELEASED_META, simulated=False)
 
 
 def read(folder: Path, layout: Path | None = None, *, simulated: bool = False) -> Sequences:

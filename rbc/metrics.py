@@ -58,9 +58,14 @@ def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else float("nan")
 
 
+def truth_and_call(predictions: pd.DataFrame, stage: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows of a table of predictions are, and are called, positive: (N,) bool each."""
+    return positive(predictions["label"], stage), predictions["probability"].to_numpy() >= THRESHOLD
+
+
 def confusion(predictions: pd.DataFrame, stage: int) -> Confusion:
-    """Counts of a table of predictions (columns label, probability)."""
-    truth, called = positive(predictions["label"], stage), predictions["probability"].to_numpy() >= THRESHOLD
+    """Counts of a table of predictions."""
+    truth, called = truth_and_call(predictions, stage)
     counts = (truth & called, ~truth & called, truth & ~called, ~truth & ~called)
     return Confusion(*(int(c.sum()) for c in counts))
 

@@ -106,6 +106,11 @@ def test_fetch_then_prepare_ends_in_the_same_sequences_for_each_layout(layout, t
     assert prepared.returncode == 0, prepared.stderr
     opened = sequences.load(checkout / "data" / "derived" / "paper")
     assert opened.meta["sha256"] == sequences.checksum(cells)
+    again = rbc("data", "prepare", "--profile", "paper", "--data", tmp_path / "raw", cwd=checkout)
+    assert again.returncode == 0, again.stderr
+    assert sequences.load(
+        checkout / "data" / "derived" / "paper"
+    ).simulated  # the workflow may prepare anew: it stays said
 
 
 def test_fetching_what_there_is_none_of_is_an_error():
