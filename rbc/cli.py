@@ -205,12 +205,13 @@ def run(
     k: Annotated[int, typer.Option(help="Frames at most: 10, 20, 30 or 50.")],
     profile: ProfileOption = "demo",
     seed: int = 0,
+    variant: Annotated[str, typer.Option(help="An open detail switched, by name (see the book's register).")] = "text",
 ) -> None:
     """Train one configuration: executes the train notebook into results/<profile>/stage<S>/<run>.
 
     Example: rbc run --profile demo --stage 2 --model cnn --sampling similarity --k 20
     """
-    p, c = profiles.load(profile), Configuration(stage, model, sampling, k, seed)
+    p, c = profiles.load(profile), Configuration(stage, model, sampling, k, seed, variant)
     if c not in p.configurations():
         raise RbcError(f"{c.path} is not a run of profile {p.name}; rbc grid --profile {p.name} --dry-run lists them")
     sequences.load(p.data_folder)

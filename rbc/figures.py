@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from rbc.metrics import SCORES, THRESHOLD, Confusion, truth_and_call
 from rbc.paper import KS, MODELS, SAMPLINGS, reported
+from rbc.profiles import Training
 from rbc.sampling import sample
 from rbc.sequences import Sequences
 
@@ -84,6 +85,18 @@ def curves(history: pd.DataFrame) -> Figure:
         axis.plot(kept["epoch"] + 1, kept["valid_loss"], "o", color=f"C{fold}")
     axis.set(xlabel="epoch", ylabel="cross-entropy")
     axis.legend(fontsize=7)
+    plt.close(figure)
+    return figure
+
+
+def finder(rates: pd.DataFrame, training: Training) -> Figure | None:
+    """The learning-rate finder's curve, the rates that were used shaded; None where the finder was switched off."""
+    if rates.empty:
+        return None
+    figure, axis = plt.subplots(figsize=(6, 2.6), layout="constrained")
+    axis.plot(rates["rate"], rates["loss"])
+    axis.axvspan(training.lr_low, max(training.lr_high, 1.05 * training.lr_low), alpha=0.2)
+    axis.set(xscale="log", xlabel="learning rate", ylabel="cross-entropy")
     plt.close(figure)
     return figure
 

@@ -29,13 +29,17 @@ MIN_FRAMES = 6  #: shorter sequences were discarded ("Trajectories extraction")
 
 @dataclass(frozen=True, order=True)
 class Configuration:
-    """One cell of Table 3 (stage 1) or Table 4 (stage 2), trained with one seed."""
+    """One cell of Table 3 (stage 1) or Table 4 (stage 2), trained with one seed.
+
+    `variant` names the one open detail that is switched (`rbc.variants`); ``text`` is none.
+    """
 
     stage: int
     model: str
     sampling: str
     k: int
     seed: int = 0
+    variant: str = "text"
 
     def __post_init__(self) -> None:
         allowed = {"stage": STAGES, "model": MODELS, "sampling": SAMPLINGS, "k": KS}
@@ -45,8 +49,9 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """Folder name of its run, e.g. ``cnn-uniform-k10-s0``."""
-        return f"{self.model}-{self.sampling}-k{self.k}-s{self.seed}"
+        """Folder name of its run, e.g. ``cnn-uniform-k10-s0``, and ``-raw-grey`` after it for that variant."""
+        switched = "" if self.variant == "text" else f"-{self.variant}"
+        return f"{self.model}-{self.sampling}-k{self.k}-s{self.seed}{switched}"
 
     @property
     def path(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rbc import ROOT, RbcError
 from rbc.paper import KS, LABELS, MODELS, SAMPLINGS, SPLITS, STAGES, Configuration
+from rbc.variants import TEXT, VARIANTS, applies
 
 
 class Strict(BaseModel):
@@ -42,24 +43,61 @@ class Fold(Strict):
         return self
 
 
+class Cell(Strict):
+    """One cell of a table, once for each of some variants (`rbc.variants`)."""
+
+    model: Literal[MODELS]
+    sampling: Literal[SAMPLINGS]
+    k: Literal[KS]
+    variants: Annotated[list[Literal[tuple(VARIANTS)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _apply(self) -> Cell:
+        for name in self.variants:
+            if not applies(name, self.model, self.sampling):
+                raise ValueError(f"variant {name} changes nothing for {self.model} with {self.sampling} sampling")
+        return self
+
+
 class Stage(Strict):
-    """The part of Table 3 or 4 that is run; without folds the data's own split is taken."""
+    """The part of Table 3 or 4 that is run; without folds the data's own split is taken.
+
+    Every combination of `models`, `samplings` and `ks`; or, where `cells` are given, these instead.
+    """
 
     models: list[Literal[MODELS]] = list(MODELS)
     samplings: list[Literal[SAMPLINGS]] = list(SAMPLINGS)
     ks: list[Literal[KS]] = list(KS)
+    cells: list[Cell] = []
     why_not_all: str = ""
     folds: list[Fold] = []
 
+    def combinations(self) -> list[tuple[str, str, int, str]]:
+        """Model, sampling, K and variant of everything that is run, in the order of the tables."""
+        if self.cells:
+            return [(c.model, c.sampling, c.k, variant) for c in self.cells for variant in c.variants]
+        return list(product(self.models, self.samplings, self.ks, [TEXT]))
+
 
 class Training(Strict):
-    """How one configuration is trained (paper: "Model hyperparameters"; batch 64, 20 to 40 epochs)."""
+    """How one configuration is trained (paper: "Model hyperparameters"; batch 64, 20 to 40 epochs).
+
+    grey : each sequence minus its background, or the raw grey levels / 255
+    padding : what stands after a short sequence's end: empty background, or black
+    lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0: none
+    checkpoint_seconds : how often a run's state is put on disk, at the end of an epoch
+    """
 
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)] = 64
     lr_low: float = 1e-4
     lr_high: float = 1e-3
     noise_sd: float = 0.0
+    grey: Literal["background", "raw"] = "background"
+    padding: Literal["empty", "black"] = "empty"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    lr_finder_batches: Annotated[int, Field(ge=0)] = 100
+    checkpoint_seconds: float = 60.0
     threads: Annotated[int, Field(ge=1)] = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -78,9 +116,9 @@ class Profile(Strict):
     def configurations(self) -> list[Configuration]:
         """Every run of this profile, in the order of Tables 3 and 4."""
         return [
-            Configuration(stage, *cell)
+            Configuration(stage, model, sampling, k, seed, variant)
             for stage, part in self.stages.items()
-            for cell in product(part.models, part.samplings, part.ks, self.seeds)
+            for (model, sampling, k, variant), seed in product(part.combinations(), self.seeds)
         ]
 
     @property
@@ -101,10 +139,25 @@ def load(profile: str) -> Profile:
         known = ", ".join(sorted(p.stem for p in (ROOT / "config").glob("*.yaml")))
         raise RbcError(f"{path}: no such profile; there are {known}")
     try:
-        return Profile(name=path.stem, path=str(path.resolve()), **yaml.safe_load(path.read_text()))
+        return Profile(name=path.stem, path=str(path.resolve()), **_read(path))
     except (TypeError, yaml.YAMLError) as error:
         raise RbcError(f"{path}: not a profile in YAML ({' '.join(str(error).split())})") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise RbcError(f"{path}: key {key}: {first['msg']}; compare it with config/demo.yaml") from error
+
+
+def _read(path: Path) -> dict:
+    """A profile's file; where it `extends` another of config/, that one's keys hold where it says nothing."""
+    own = yaml.safe_load(path.read_text())
+    base = own.pop("extends", None)
+    return _over(_read(ROOT / "config" / f"{base}.yaml"), own) if base else own
+
+
+def _over(base: dict, own: dict) -> dict:
+    both = {key: base[key] for key in base if key not in own}
+    return both | {
+        key: _over(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+        for key, value in own.items()
+    }

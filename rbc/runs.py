@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import time
 from dataclasses import asdict
@@ -21,14 +22,15 @@ from rbc import ROOT, RbcError, checks, metrics
 from rbc.paper import MODELS, NEGATIVE, POSITIVE, SAMPLINGS, Configuration
 from rbc.profiles import Profile
 from rbc.sequences import Sequences, whole_folder
+from rbc.variants import TEXT
 
 if TYPE_CHECKING:  # training is the only module that needs PyTorch; tables and pages do without
     from rbc.training import Outcome
 
 #: What the train notebook writes; the executed notebook itself is the last file.
 FILES = (
-    "config.json", "history.csv", "predictions.parquet", "metrics.json", "weights.safetensors", "provenance.json",
-    "notebook.ipynb",
+    "config.json", "history.csv", "rates.csv", "predictions.parquet", "metrics.json", "weights.safetensors",
+    "provenance.json", "notebook.ipynb",
 )  # fmt: skip
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
 #: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
@@ -39,6 +41,7 @@ REFERENCE = ROOT / "data" / "reference"
 def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile) -> None:
     """Write all artefacts of a run but the notebook into an existing folder; `data` is the sequences' meta."""
     outcome.history.to_csv(folder / "history.csv", index=False)
+    outcome.rates.to_csv(folder / "rates.csv", index=False)
     outcome.predictions.to_parquet(folder / "predictions.parquet", index=False)
     save_file(outcome.weights, folder / "weights.safetensors")
     parts = outcome.predictions.groupby("split")
@@ -71,16 +74,27 @@ def git(*arguments: str) -> str:
 
 
 def run(c: Configuration, profile: Profile, data: Path) -> Path:
-    """Execute the train notebook for one configuration into its run folder, whole or not at all; the folder."""
+    """Execute the train notebook for one configuration into its run folder, whole or not at all; the folder.
+
+    What an interrupted run had reached lies in a hidden folder beside it and is gone on from.
+    """
     folder = profile.results_folder / c.path
+    checkpoints = folder.with_name(f".{folder.name}.checkpoints")
     with whole_folder(folder) as part:
-        parameters = {"profile": _inside(profile.path), "data": _inside(data), "folder": _inside(part), **asdict(c)}
-        title = f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}"
-        words = {"title": title, **kind_words(json.loads((data / "meta.json").read_text()))}
+        places = {"profile": profile.path, "data": data, "folder": part, "checkpoints": checkpoints}
+        parameters = {name: _inside(place) for name, place in places.items()} | asdict(c)
+        words = {"title": title(c), **kind_words(json.loads((data / "meta.json").read_text()))}
         execute(ROOT / "notebooks" / "train.ipynb", part / "notebook.ipynb", parameters, words)
         if missing := [f for f in FILES if not (part / f).exists()]:
             raise RbcError(f"{folder}: the train notebook did not write {', '.join(missing)}")
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return folder
+
+
+def title(c: Configuration) -> str:
+    """A configuration in words."""
+    switched = "" if c.variant == TEXT else f", variant {c.variant}"
+    return f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}{switched}"
 
 
 def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) -> None:
@@ -159,19 +173,20 @@ def complete(folder: Path) -> bool:
 
 
 def collect(results: Path) -> pd.DataFrame:
-    """One row a run and split below a results folder: stage, model, sampling, k, seed, split, counts, scores, path.
+    """One row a run and split below a results folder: stage, model, sampling, k, seed, variant, split, scores, run.
 
     Raises `RbcError` where there is none.
     """
     rows = []
     for path in sorted(Path(results).glob("stage?/[!.]*/metrics.json")):
-        configuration = json.loads((path.parent / "config.json").read_text())
+        configuration = {"variant": TEXT, **json.loads((path.parent / "config.json").read_text())}
         configuration.pop("profile")
         for split, scores in json.loads(path.read_text()).items():
             rows.append({**configuration, "split": split, **scores, "run": str(path.parent.relative_to(results))})
     if not rows:
         raise RbcError(f"{results}: no runs there; make them with rbc grid")
-    return pd.DataFrame(rows).sort_values(["stage", "model", "sampling", "k", "seed", "split"], ignore_index=True)
+    order = ["stage", "model", "sampling", "k", "variant", "seed", "split"]
+    return pd.DataFrame(rows).sort_values(order, ignore_index=True)
 
 
 def select(results: Path, stage: int) -> pd.DataFrame:
@@ -207,6 +222,8 @@ def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]
     found = []
     for path in sorted(Path(results).glob(f"stage{stage}/[!.]*/metrics.json")):
         content = json.loads((path.parent / "config.json").read_text())
+        if content.get("variant", TEXT) != TEXT:  # a switched detail is never chosen
+            continue
         c = Configuration(*(content[field] for field in ("stage", "model", "sampling", "k", "seed")))
         found.append((c, str(path.parent.relative_to(results))))
     if not found:

@@ -6,25 +6,32 @@ Paper: "Implementation details" and "Model hyperparameters".
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import fastai
 import numpy as np
 import pandas as pd
 import torch
 from fastai.basics import CrossEntropyLossFlat, DataLoaders, Learner, params, set_seed
 from fastai.callback.progress import ProgressCallback
-from fastai.callback.schedule import fit_one_cycle  # noqa: F401  (becomes a method of Learner)
-from fastai.callback.tracker import TrackerCallback
+from fastai.callback.schedule import fit_one_cycle, lr_find  # noqa: F401  (become methods of Learner)
 from fastai.data.load import DataLoader
 from torch import Tensor, nn
 
-from rbc import RbcError
+from rbc import ROOT, RbcError
+from rbc.checkpoints import BestEpoch, key_of
 from rbc.models import build
 from rbc.paper import SPLITS, Configuration, in_stage, positive
 from rbc.profiles import Fold, Profile, Training
 from rbc.sampling import balance, sample
-from rbc.sequences import Sequences
+from rbc.sequences import Sequences, checksum
+from rbc.variants import variant
 
+CODE = ("paper", "sequences", "sampling", "models", "variants", "checkpoints", "training")  #: what numbers depend on
 GREY_SCALE = 20.0  #: grey levels that count as 1 at the networks' input: about the contrast of a cell
 
 
@@ -41,27 +48,32 @@ class Rows:
     background: Tensor
     classes: Tensor
 
-    def batch(self, rows: Tensor, noise_sd: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, rows: Tensor, training: Training, noise_sd: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
         """Network input of some rows: frames (B, K, 31, 31) float32, lengths (B,), classes (B,).
 
         Open in the text: how grey levels enter. Here each sequence minus its background, over `GREY_SCALE`, so that a
         cell's contrast is of order one. The paper's black padding images are zeros here as well,
-        which after the subtraction means empty background.
+        which after the subtraction means empty background (unless the profile's `padding` is black).
         """
-        x = (self.frames[rows].float() - self.background[rows][:, None, None, None]) / GREY_SCALE
+        x, background = self.frames[rows].float(), self.background[rows][:, None, None, None]
+        raw = training.grey == "raw"
+        x = x / 255 if raw else (x - background) / GREY_SCALE
         if noise_sd:  # departure: the paper names no augmentation
-            x = x + torch.randn_like(x) * (noise_sd / GREY_SCALE)
-        real = torch.arange(x.shape[1], device=x.device) < self.lengths[rows][:, None]
-        return x * real[:, :, None, None], self.lengths[rows], self.classes[rows]
+            x = x + torch.randn_like(x) * (noise_sd / (255 if raw else GREY_SCALE))
+        real = (torch.arange(x.shape[1], device=x.device) < self.lengths[rows][:, None])[:, :, None, None]
+        black = training.padding == "black" and not raw
+        x = torch.where(real, x, -background / GREY_SCALE) if black else x * real
+        return x, self.lengths[rows], self.classes[rows]
 
 
 def rows(sequences: Sequences, configuration: Configuration, device: torch.device) -> Rows:
     """Sample every sequence to at most K frames and lay the result on the device."""
     n, k = len(sequences), configuration.k
+    sampling = variant(configuration.variant).samplings.get(configuration.sampling, configuration.sampling)
     frames = np.zeros((n, k, *sequences.frames.shape[1:]), np.uint8)
     lengths, background = np.zeros(n, np.int64), np.zeros(n, np.float32)
     for i, strip in enumerate(sequences):
-        kept = sample(strip, configuration.sampling, k)
+        kept = sample(strip, sampling, k)
         frames[i, : len(kept)], lengths[i], background[i] = kept, len(kept), np.median(kept)
     classes = positive(sequences.index["label"], configuration.stage).astype(np.int64)
     return Rows(*(torch.from_numpy(a).to(device) for a in (frames, lengths, background, classes)))
@@ -79,7 +91,7 @@ def loader(data: Rows, chosen: np.ndarray, training: Training, shuffle: bool) ->
     noise = training.noise_sd if shuffle else 0.0
 
     def create_batch(numbers: list) -> tuple[Tensor, Tensor, Tensor]:
-        return data.batch(torch.tensor(numbers, device=data.frames.device), noise)
+        return data.batch(torch.tensor(numbers, device=data.frames.device), training, noise)
 
     alone = len(chosen) % training.batch_size == 1  # batch norm cannot train on a batch of one
     return DataLoader(
@@ -88,55 +100,69 @@ def loader(data: Rows, chosen: np.ndarray, training: Training, shuffle: bool) ->
     )  # fmt: skip
 
 
-class KeepBest(TrackerCallback):
-    """The epoch with the lowest validation loss, kept in memory and put back at the end (no file, so no pickle)."""
-
-    def before_fit(self) -> None:
-        super().before_fit()
-        self.state: dict[str, Tensor] = {}
-
-    def after_epoch(self) -> None:
-        super().after_epoch()
-        if self.new_best:
-            self.state = {name: tensor.clone() for name, tensor in self.learn.model.state_dict().items()}
-
-    def after_fit(self) -> None:
-        if not self.state:
-            raise RbcError("the validation loss was never a number; lower lr_high in the profile")
-        self.learn.model.load_state_dict(self.state)
-        super().after_fit()
-
-
 def groups(model: nn.Module) -> list[list[nn.Parameter]]:
     """Parameter groups for discriminative learning rates: one a top-level layer, input to output."""
     return [params(layer) for layer in model.children()]
 
 
-def fit(data: Rows, train: np.ndarray, validation: np.ndarray, c: Configuration, training: Training) -> Learner:
-    """Train on row numbers `train`, keep the epoch of lowest loss on `validation` (paper: "Training loss").
-
-    Cross-entropy, Adam, one cycle (Smith and Topin 2018) whose peak rates go from
-    `lr_low` at the input to `lr_high` at the output (paper: 1e-4 to 1e-3).
-    """
+def network(c: Configuration, training: Training, device: torch.device) -> nn.Module:
+    """A configuration's network with fresh weights from its seed, on the device, in the arithmetic of the profile."""
     set_seed(c.seed, reproducible=True)
-    model = build(c.model, c.k).to(data.frames.device)
+    name = variant(c.variant).networks.get(c.model, c.model)
+    model = build(name, c.k).to(device)
     if c.model == "crnn":
         model = model.to(memory_format=torch.channels_last)
+    if training.precision == "bfloat16":  # departure: half the memory traffic; weights and loss stay float32
+        full = model.forward
+
+        def forward(*x: Tensor) -> Tensor:
+            with torch.autocast(device.type, torch.bfloat16):
+                return full(*x).float()
+
+        model.forward = forward
+    return model
+
+
+def learner(data: Rows, train: np.ndarray, validation: np.ndarray, c: Configuration, training: Training) -> Learner:
+    """fastai's Learner of one configuration over row numbers: cross-entropy, Adam, groups of layers."""
+    model = network(c, training, data.frames.device)
     loaders = DataLoaders(loader(data, train, training, True), loader(data, validation, training, False))
-    learner = Learner(loaders, model, loss_func=CrossEntropyLossFlat(), splitter=groups, cbs=KeepBest())
-    learner.remove_cb(ProgressCallback)
-    with learner.no_logging():
-        learner.fit_one_cycle(training.epochs, slice(training.lr_low, training.lr_high))
-    return learner
+    made = Learner(loaders, model, loss_func=CrossEntropyLossFlat(), splitter=groups)
+    made.remove_cb(ProgressCallback)
+    return made
+
+
+def fit(made: Learner, best: BestEpoch, training: Training) -> None:
+    """Train, keeping the epoch of lowest validation loss (paper: "Training loss"); goes on from a checkpoint.
+
+    One cycle (Smith and Topin 2018) whose peak rates go from
+    `lr_low` at the input to `lr_high` at the output (paper: 1e-4 to 1e-3).
+    """
+    rates = slice(training.lr_low, training.lr_high)
+    with made.no_logging():
+        made.fit_one_cycle(training.epochs, rates, cbs=best, start_epoch=best.start)
+
+
+def find_rates(made: Learner, batches: int) -> pd.DataFrame:
+    """fastai's learning-rate finder: smoothed training loss while the rate grows from 1e-7 to 10 (rate, loss).
+
+    The network and the optimizer are as before afterwards. Nothing is chosen from the curve; the run page shows it.
+    """
+    if not batches:
+        return pd.DataFrame({"rate": [], "loss": []})
+    with TemporaryDirectory() as folder:
+        made.path = Path(folder)
+        made.lr_find(num_it=batches, show_plot=False, suggest_funcs=None)
+    return pd.DataFrame({"rate": made.recorder.lrs, "loss": [float(x) for x in made.recorder.losses]})
 
 
 @torch.no_grad()
-def predict(model: nn.Module, data: Rows, chosen: np.ndarray, batch_size: int) -> np.ndarray:
+def predict(model: nn.Module, data: Rows, chosen: np.ndarray, training: Training) -> np.ndarray:
     """Probability of the positive class for some rows: (len(chosen),) float32."""
     model.eval()
     parts = []
-    for numbers in torch.from_numpy(chosen).to(data.frames.device).split(batch_size):
-        x, lengths, _ = data.batch(numbers)
+    for numbers in torch.from_numpy(chosen).to(data.frames.device).split(training.batch_size):
+        x, lengths, _ = data.batch(numbers, training)
         parts.append(model(x, lengths).float().softmax(1)[:, 1].cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
@@ -146,6 +172,7 @@ class Outcome:
     """What training one configuration gives.
 
     history : one row a fold and epoch: fold, epoch, train_loss, valid_loss
+    rates : the learning-rate finder's curve on the first fold: rate, loss
     predictions : one row a fold and sequence of validation and test: name, acquisition, label, fold, split,
         probability (of the positive class)
     weights : array by name, ``fold0.`` and so on before the network's own names
@@ -154,35 +181,83 @@ class Outcome:
     """
 
     history: pd.DataFrame
+    rates: pd.DataFrame
     predictions: pd.DataFrame
     weights: dict[str, np.ndarray]
     device: str
     seconds: float
 
 
-def train(sequences: Sequences, c: Configuration, profile: Profile) -> Outcome:
-    """Train and apply one configuration, fold by fold."""
-    started, training = time.perf_counter(), profile.training
+def train(sequences: Sequences, c: Configuration, profile: Profile, checkpoints: Path | None = None) -> Outcome:
+    """Train and apply one configuration, fold by fold; with a folder of checkpoints, going on from there.
+
+    Raises `RbcError` where memory runs out, naming a smaller batch; it is never taken silently.
+    """
+    started, training = time.perf_counter(), settings(profile.training, c)
     torch.set_num_threads(training.threads)  # more threads give other last bits: part of the profile
     torch.use_deterministic_algorithms(True, warn_only=True)
+    key = run_key(sequences, c, profile)
     sequences = sequences.select(in_stage(sequences.index["label"], c.stage))
-    data = rows(sequences, c, device(training.device))
-    histories, predictions, weights = [], [], {}
-    for number, split in enumerate(folds(sequences.index, profile.stages[c.stage].folds)):
-        where = {part: np.flatnonzero(split == part) for part in SPLITS}
-        classes = positive(sequences.index["label"], c.stage)
-        chosen = where["train"][balance(classes[where["train"]], c.model, c.stage, c.seed)]
-        learner = fit(data, chosen, where["validation"], c, training)
-        histories.append(history(learner, number))
-        for part in SPLITS[1:]:
-            probability = predict(learner.model, data, where[part], training.batch_size)
-            table = sequences.index.iloc[where[part]][["name", "acquisition", "label"]]
-            predictions.append(table.assign(fold=number, split=part, probability=probability))
-        weights |= {f"fold{number}.{k}": v.cpu().contiguous().numpy() for k, v in learner.model.state_dict().items()}
+    splits = folds(sequences.index, profile.stages[c.stage].folds)
+    with _memory(c, profile):
+        data = rows(sequences, c, device(training.device))
+        trained = []
+        for number, split in enumerate(splits):
+            file = checkpoints / f"fold{number}.safetensors" if checkpoints else None
+            best = BestEpoch(c.seed, file, key, training.checkpoint_seconds)
+            trained.append(train_fold(sequences.index, data, split, c, training, best, number))
+    histories, rates, predictions, weights = zip(*trained)
     return Outcome(
-        pd.concat(histories), pd.concat(predictions, ignore_index=True), weights,
+        pd.concat(histories), rates[0], pd.concat(predictions, ignore_index=True),
+        {name: w for fold in weights for name, w in fold.items()},
         str(data.frames.device), round(time.perf_counter() - started, 1),
     )  # fmt: skip
+
+
+def train_fold(
+    index: pd.DataFrame, data: Rows, split: np.ndarray, c: Configuration, training: Training, best: BestEpoch, fold: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
+    """History, finder's curve, predictions and weights of one fold, as `Outcome` has them."""
+    where = {part: np.flatnonzero(split == part) for part in SPLITS}
+    classes = positive(index["label"], c.stage)
+    chosen = where["train"][balance(classes[where["train"]], c.model, c.stage, c.seed)]
+    made = learner(data, chosen, where["validation"], c, training)
+    rates = find_rates(made, training.lr_finder_batches if fold == 0 else 0)
+    fit(made, best, training)
+    tables = []
+    for part in SPLITS[1:]:
+        probability = predict(made.model, data, where[part], training)
+        table = index.iloc[where[part]][["name", "acquisition", "label"]]
+        tables.append(table.assign(fold=fold, split=part, probability=probability))
+    weights = {f"fold{fold}.{k}": v.cpu().contiguous().numpy() for k, v in made.model.state_dict().items()}
+    return history(made, fold), rates, pd.concat(tables), weights
+
+
+@contextmanager
+def _memory(c: Configuration, profile: Profile) -> Iterator[None]:
+    """Turn what PyTorch raises where memory runs out, on a GPU or not, into one line."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "out of memory" not in str(error) and "allocate" not in str(error):
+            raise
+        batch = profile.training.batch_size
+        raise RbcError(
+            f"{c.path}: out of memory at batch_size {batch}; set batch_size: {max(batch // 2, 2)} in {profile.path}"
+            " (a smaller batch is another training: say so beside its scores)"
+        ) from error
+
+
+def settings(training: Training, c: Configuration) -> Training:
+    """The profile's training with what the configuration's variant sets otherwise."""
+    return training.model_copy(update=variant(c.variant).training)
+
+
+def run_key(sequences: Sequences, c: Configuration, profile: Profile) -> str:
+    """What must be equal for a run to go on from another's checkpoint: configuration, profile, data, code, packages."""
+    code = sorted((ROOT / "rbc" / f"{m}.py" for m in CODE), key=str)
+    versions = [torch.__version__, fastai.__version__, np.__version__]
+    return key_of(asdict(c), profile.model_dump(), sequences.meta.get("sha256") or checksum(sequences), versions, *code)
 
 
 def history(learner: Learner, fold: int) -> pd.DataFrame:

@@ -1,0 +1,63 @@
+"""The open details that can be switched, by name: the text leaves room, or the authors' released code went elsewhere.
+
+Each variant changes one detail of the book's register and nothing else; ``text`` changes none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rbc import RbcError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One switched detail.
+
+    detail : its row in the register, e.g. ``D9``
+    what : what is done instead, in one line
+    networks, samplings : the network (`rbc.models.NETWORKS`) or sampler (`rbc.sampling.SAMPLERS`) taken for a table's
+    training : keys of the profile's training that are set otherwise
+    """
+
+    detail: str
+    what: str
+    networks: dict[str, str] = field(default_factory=dict)
+    samplings: dict[str, str] = field(default_factory=dict)
+    training: dict[str, object] = field(default_factory=dict)
+
+
+TEXT = "text"
+VARIANTS = {
+    TEXT: Variant("", "as the text says, and as this book reads it where it is open"),
+    "raw-grey": Variant("D1", "grey levels / 255, background left in", training={"grey": "raw"}),
+    "black-padding": Variant("D2", "padding is black beside the subtracted background", training={"padding": "black"}),
+    "uniform-random": Variant("D4", "a random subset of the frames, in order", samplings={"uniform": "uniform-random"}),
+    "similarity-released": Variant(
+        "D5", "frames 0 to K - 2 and the last, as the released code", samplings={"similarity": "similarity-released"}
+    ),
+    "cnn-torchvision": Variant("D9", "first stage at stride 1, as He et al.", networks={"cnn": "cnn-torchvision"}),
+    "cnn-strip": Variant("D33", "the frames side by side as one picture", networks={"cnn": "cnn-strip"}),
+    "crnn-released-padded": Variant(
+        "D34", "wider, batch norm, two GRUs, running over the padding", networks={"crnn": "crnn-released-padded"}
+    ),
+    "crnn-released-masked": Variant(
+        "D34", "the same network, the padding masked", networks={"crnn": "crnn-released-masked"}
+    ),
+    "one-rate": Variant("D21", "1e-3 as peak for all layers", training={"lr_low": 1e-3, "lr_high": 1e-3}),
+    "no-noise": Variant("D22", "no noise in training", training={"noise_sd": 0.0}),
+    "bfloat16": Variant("D32", "forward pass in bfloat16", training={"precision": "bfloat16"}),
+}
+
+
+def variant(name: str) -> Variant:
+    """The variant of that name. Raises `RbcError` for one that is not known."""
+    if name not in VARIANTS:
+        raise RbcError(f"variant is {name!r}: choose one of {', '.join(VARIANTS)}")
+    return VARIANTS[name]
+
+
+def applies(name: str, model: str, sampling: str) -> bool:
+    """Whether a variant changes anything for a cell of the tables."""
+    v = variant(name)
+    return bool(v.training) or model in v.networks or sampling in v.samplings or name == TEXT
