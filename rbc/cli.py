@@ -13,7 +13,7 @@ import typer
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from rbc import ROOT, RbcError, checks, download, ingest, profiles, runs, sequences, simulate
+from rbc import ROOT, RbcError, checks, compare, download, ingest, profiles, runs, sequences, simulate
 from rbc.paper import Configuration
 from rbc.profiles import Profile
 
@@ -304,6 +304,29 @@ def results(profile: ProfileOption = "demo", as_json: JsonOption = False) -> Non
     table = runs.collect(profiles.load(profile).results_folder)
     columns = ["run", "split", "n", "tp", "fp", "fn", "tn", "f1", "recall", "specificity"]
     typer.echo(table.to_json(orient="records", indent=1) if as_json else table[columns].round(3).to_string(index=False))
+
+
+@app.command("compare")
+def compare_run(
+    run: Annotated[Path, typer.Argument(help="A run's folder below results/.")],
+    reference: Annotated[Path, typer.Option(help="Folder of kept runs.")] = runs.REFERENCE,
+    as_json: JsonOption = False,
+) -> None:
+    """Is my run normal? Its scores and losses in the distribution of kept seeds, and what differs.
+
+    Example: rbc compare results/released/stage2/cnn-similarity-k20-s0
+    """
+    found = compare.compare(run, reference)
+    if as_json:
+        typer.echo(json.dumps(found.record(), indent=1))
+        return
+    inside = f"validation loss inside at {int(found.epochs['inside'].sum())} of {len(found.epochs)} epochs"
+    seeds = ", ".join(map(str, found.seeds))
+    typer.echo(f"{found.verdict}: beside {len(found.seeds)} kept seeds ({seeds}), 95 % interval of one more seed")
+    typer.echo(f"{found.scores.round(3).to_string(index=False)}\n{inside}\n")
+    typer.echo(
+        "what differs:\n" + found.differences.to_string(index=False) if len(found.differences) else "no difference"
+    )
 
 
 def main() -> None:

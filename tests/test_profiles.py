@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from rbc import ROOT, RbcError, profiles
+from rbc.variants import VARIANTS
 
 NAMES = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
 
@@ -43,7 +44,7 @@ def test_an_unknown_or_wrong_key_is_an_error_that_names_it(tmp_path, key, change
 
 
 def test_a_missing_profile_names_those_there_are():
-    with pytest.raises(RbcError, match="demo, paper, released"):
+    with pytest.raises(RbcError, match="demo, paper, register, released"):
         profiles.load("dmeo")
 
 
@@ -61,3 +62,18 @@ def test_released_stage_1_tests_every_acquisition_once_and_stage_2_splits_as_the
     (fold,) = stages[2].folds
     assert (len(fold.train), len(fold.validation)) == (19, 4)
     assert sorted(a[:2] for a in fold.validation) == ["BG", "BK", "BK", "BK"]
+
+
+def test_a_profile_that_extends_another_says_only_what_differs():
+    register, released = profiles.load("register"), profiles.load("released")
+    assert register.stages[1].folds == released.stages[1].folds
+    assert register.training.epochs == released.training.epochs
+    assert register.training.lr_finder_batches != released.training.lr_finder_batches
+    variants = {c.variant for c in register.configurations()}
+    assert variants == set(VARIANTS)  # every switch that there is, is measured
+
+
+def test_a_variant_that_changes_nothing_is_an_error(tmp_path):
+    cell = {"model": "cnn", "sampling": "uniform", "k": 10, "variants": ["crnn-released-masked"]}
+    with pytest.raises(RbcError, match="crnn-released-masked changes nothing for cnn"):
+        profiles.load(changed(tmp_path, lambda p: p["stages"][1].update(cells=[cell])))
