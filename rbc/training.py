@@ -27,7 +27,7 @@ from rbc.checkpoints import BestEpoch, key_of
 from rbc.models import build
 from rbc.paper import SPLITS, Configuration, in_stage, positive
 from rbc.profiles import Fold, Profile, Training
-from rbc.sampling import balance, sample
+from rbc.sampling import balance, medians, sample_all
 from rbc.sequences import Sequences, checksum
 from rbc.variants import variant
 
@@ -68,15 +68,11 @@ class Rows:
 
 def rows(sequences: Sequences, configuration: Configuration, device: torch.device) -> Rows:
     """Sample every sequence to at most K frames and lay the result on the device."""
-    n, k = len(sequences), configuration.k
     sampling = variant(configuration.variant).samplings.get(configuration.sampling, configuration.sampling)
-    frames = np.zeros((n, k, *sequences.frames.shape[1:]), np.uint8)
-    lengths, background = np.zeros(n, np.int64), np.zeros(n, np.float32)
-    for i, strip in enumerate(sequences):
-        kept = sample(strip, sampling, k)
-        frames[i, : len(kept)], lengths[i], background[i] = kept, len(kept), np.median(kept)
+    frames, lengths = sample_all(sequences, sampling, configuration.k, configuration.seed)
     classes = positive(sequences.index["label"], configuration.stage).astype(np.int64)
-    return Rows(*(torch.from_numpy(a).to(device) for a in (frames, lengths, background, classes)))
+    parts = frames, lengths, medians(frames, lengths), classes
+    return Rows(*(torch.from_numpy(a).to(device) for a in parts))
 
 
 def device(wanted: str) -> torch.device:
