@@ -6,6 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +16,7 @@ import typer
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from rbc import ROOT, RbcError, checks, compare, download, ingest, profiles, runs, sequences, simulate
+from rbc import ROOT, RbcError, attempts, checks, compare, download, ingest, profiles, runs, sequences, simulate
 from rbc.paper import Configuration
 from rbc.profiles import Profile
 
@@ -210,6 +213,7 @@ def run(
     profile: ProfileOption = "demo",
     seed: int = 0,
     variant: Annotated[str, typer.Option(help="An open detail switched, by name (see the book's register).")] = "text",
+    gpus: Annotated[str, typer.Option(help="Take the first free one of these GPUs, e.g. 0,1; else PyTorch's.")] = "",
 ) -> None:
     """Train one configuration: executes the train notebook into results/<profile>/stage<S>/<run>.
 
@@ -218,8 +222,10 @@ def run(
     p, c = profiles.load(profile), Configuration(stage, model, sampling, k, seed, variant)
     if c not in p.configurations():
         raise RbcError(f"{c.path} is not a run of profile {p.name}; rbc grid --profile {p.name} --dry-run lists them")
-    sequences.load(p.data_folder)
-    typer.echo(runs.run(c, p, p.data_folder))
+    gpu = attempts.one_gpu(gpus.split(","), ROOT / "results") if gpus else nullcontext()
+    with attempts.attempt(p.results_folder / c.path), gpu:
+        sequences.load(p.data_folder)
+        typer.echo(runs.run(c, p, p.data_folder))
 
 
 @app.command("grid")
@@ -227,18 +233,29 @@ def grid(
     profile: ProfileOption = "demo",
     data: DataOption = None,
     jobs: JobsOption = 0,
+    workflow_profile: Annotated[
+        Path | None, typer.Option(help="Folder of a Snakemake profile that leads to a cluster, e.g. workflow/slurm.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="List the runs and whether each is there; run nothing.")] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="List which runs are done, running, failed; run nothing.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train every configuration of a profile, several at a time; goes on where it was interrupted.
+
+    Takes every GPU of this machine, one a run, or with --workflow-profile a cluster. A run that fails is tried once
+    more and does not stop the others.
 
     Example: rbc grid --profile demo --dry-run
     """
     p = profiles.load(profile)
     if dry_run:
         _list_runs(p, as_json)
+    elif status:
+        _show(attempts.status(p), as_json)
     else:
-        _snakemake("runs", p, data, jobs)
+        _snakemake("runs", p, data, jobs, workflow_profile)
 
 
 def _list_runs(p: Profile, as_json: bool) -> None:
@@ -247,6 +264,15 @@ def _list_runs(p: Profile, as_json: bool) -> None:
         typer.echo(json.dumps(rows, indent=1))
     else:
         typer.echo("\n".join(f"{'complete' if r['complete'] else 'to do   '}  {r['run']}" for r in rows))
+
+
+def _show(standings: list[attempts.Standing], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(s) for s in standings], indent=1))
+        return
+    numbers = Counter(s.state for s in standings)
+    total = ", ".join(f"{numbers[state]} {state}" for state in attempts.STATES)
+    typer.echo("\n".join([*map(str, standings), f"{len(standings)} runs: {total}"]))
 
 
 @app.command("book")
@@ -258,12 +284,13 @@ def book(profile: ProfileOption = "demo", data: DataOption = None, jobs: JobsOpt
     _snakemake("book", profiles.load(profile), data, jobs)
 
 
-def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
+def _snakemake(target: str, p: Profile, data: Path | None, jobs: int, cluster: Path | None = None) -> None:
     source = _source(p, data)
     command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "workflow" / "Snakefile")]
-    command += ["--directory", str(ROOT), "--cores", str(jobs or os.cpu_count()), "--keep-going", "--nolock"]
-    command += ["--rerun-incomplete", "--rerun-triggers", "mtime", "params", "--quiet", "rules", "host", "reason"]
-    command += ["--config", f"profile={p.path}", f"data={source}"]
+    command += ["--directory", str(ROOT), "--keep-going", "--nolock", "--rerun-incomplete"]
+    command += ["--rerun-triggers", "mtime", "params"]
+    command += _on_cluster(cluster, jobs) if cluster else _on_this_machine(p, jobs)
+    command += [f"profile={p.path}", f"data={source}"]
     (ROOT / "results").mkdir(exist_ok=True)
     try:
         with FileLock(ROOT / "results" / ".lock", timeout=0):
@@ -273,9 +300,29 @@ def _snakemake(target: str, p: Profile, data: Path | None, jobs: int) -> None:
     except Timeout as error:
         raise RbcError(f"another grid or book is being made in {ROOT}; wait for it") from error
     if code:
+        for missed in [s for s in attempts.status(p) if s.state in ("failed", "interrupted")]:
+            typer.echo(missed, err=True)
         raise RbcError(
             f"profile {p.name}: not all of it was made (see above); the same command goes on where it stopped"
         )
+
+
+def _on_this_machine(p: Profile, jobs: int) -> list[str]:
+    """Snakemake's options here, the last one --config: a GPU for each run that may use one, if there are any."""
+    gpus = [] if p.training.device == "cpu" else attempts.gpus()
+    if p.training.device == "cuda" and not gpus:
+        raise RbcError(f"profile {p.name} has device: cuda, but there is no GPU here; set device: auto or cpu")
+    options = ["--cores", str(jobs or os.cpu_count()), "--resources", f"gpu={len(gpus)}", "--retries", "1"]
+    options += ["--quiet", "rules", "host", "reason"]  # a run that fails shows its log
+    return [*options, "--config", f"gpus=[{','.join(gpus)}]"]
+
+
+def _on_cluster(folder: Path, jobs: int) -> list[str]:
+    """Snakemake's options for a cluster, the last one --config; all others are in the folder's config.yaml."""
+    if not (folder / "config.yaml").exists():
+        raise RbcError(f"{folder}: no Snakemake profile there (config.yaml is missing); workflow/slurm is one")
+    at_once = ["--jobs", str(jobs)] if jobs else []
+    return ["--workflow-profile", str(folder.resolve()), *at_once, "--config"]
 
 
 def _watched(command: list[str]) -> int:
