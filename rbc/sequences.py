@@ -31,11 +31,14 @@ class Sequences:
     index : one row a sequence: name (unique), label, acquisition, patient, split,
         start (first row in `frames`) and length (number of frames)
     meta : source, version, ``simulated`` (bool) and, once saved, ``sha256`` of frames and index
+    similarity : (n_frames_total,) uint16, `rbc.sampling.ranks` of the frames, or None where nobody computed them;
+        follows from the frames, so it is no part of the checksum
     """
 
     frames: np.ndarray
     index: pd.DataFrame
     meta: dict = field(default_factory=dict)
+    similarity: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.frames.dtype != np.uint8 or self.frames.shape[1:] != (FRAME_PX, FRAME_PX):
@@ -43,6 +46,12 @@ class Sequences:
         if missing := [c for c in COLUMNS if c not in self.index]:
             raise RbcError(f"the index of the sequences lacks the columns {', '.join(missing)}")
         _check_values(self.index, len(self.frames))
+        ranks = self.similarity
+        if ranks is not None and (ranks.dtype != np.uint16 or ranks.shape != (len(self.frames),)):
+            raise RbcError(
+                f"similarity is {ranks.dtype} {ranks.shape}: expected uint16 ({len(self.frames)},), one number a frame;"
+                " make the data again with rbc data prepare"
+            )
 
     def __len__(self) -> int:
         return len(self.index)
@@ -62,10 +71,12 @@ class Sequences:
 
     def select(self, mask: np.ndarray) -> Sequences:
         """The sequences where `mask` ((N,) bool) is true; frames are shared, not copied."""
-        return Sequences(self.frames, self.index[np.asarray(mask)].reset_index(drop=True), self.meta)
+        index = self.index[np.asarray(mask)].reset_index(drop=True)
+        return Sequences(self.frames, index, self.meta, self.similarity)
 
     def save(self, folder: Path) -> None:
-        """Write frames.npy, index.parquet and meta.json, whole or not at all; only the frames in use are kept."""
+        """Write frames.npy, index.parquet, meta.json and, where it is known, similarity.npy, whole or not at all; only
+        the frames in use are kept."""
         lengths = self.index["length"].to_numpy()
         with whole_folder(Path(folder)) as part:
             start = create_frames(part / "frames.npy", int(lengths.sum()))
@@ -73,7 +84,11 @@ class Sequences:
                 file.seek(start)
                 for frames in self:  # one sequence at a time: the block may be larger than memory
                     file.write(np.ascontiguousarray(frames).data)
-            finish(part, self.index.assign(start=np.cumsum(lengths) - lengths), self.meta)
+            first = np.cumsum(lengths) - lengths
+            if self.similarity is not None:
+                rows = np.repeat(self.index["start"].to_numpy() - first, lengths) + np.arange(lengths.sum())
+                np.save(part / "similarity.npy", self.similarity[rows])
+            finish(part, self.index.assign(start=first), self.meta)
 
 
 def from_list(strips: list[np.ndarray], rows: pd.DataFrame, meta: dict) -> Sequences:
@@ -85,9 +100,9 @@ def from_list(strips: list[np.ndarray], rows: pd.DataFrame, meta: dict) -> Seque
 
 
 def load(folder: Path) -> Sequences:
-    """Open a folder written by `Sequences.save`, frames memory-mapped.
+    """Open a folder written by `Sequences.save`, frames and similarity memory-mapped.
 
-    Raises `RbcError` where the folder or one of its three files is missing or unreadable.
+    Raises `RbcError` where the folder or one of its files is missing (but for similarity.npy) or unreadable.
     """
     folder = Path(folder)
     if not (folder / "meta.json").exists():
@@ -96,9 +111,20 @@ def load(folder: Path) -> Sequences:
         frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
         index = pd.read_parquet(folder / "index.parquet")
         meta = json.loads((folder / "meta.json").read_text())
+        ranks = folder / "similarity.npy"
+        similarity = np.load(ranks, mmap_mode="r", allow_pickle=False) if ranks.exists() else None
     except (OSError, ValueError) as error:
         raise RbcError(f"{folder}: damaged sequences ({error}); remove the folder and make them again") from error
-    return Sequences(frames, index, meta)
+    return Sequences(frames, index, meta, similarity)
+
+
+def add_similarity(folder: Path, ranks: np.ndarray) -> None:
+    """Lay `rbc.sampling.ranks` of a saved folder beside its frames, as similarity.npy, whole or not at all."""
+    part = Path(folder) / "similarity.part"
+    with _told_if_full(Path(folder)):
+        with part.open("wb") as file:
+            np.save(file, ranks)
+        part.replace(part.with_suffix(".npy"))
 
 
 def checksum(sequences: Sequences) -> str:
@@ -148,17 +174,24 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(left, ignore_errors=True)
     part.mkdir()
     try:
-        yield part
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with _told_if_full(folder):
+            yield part
+            if folder.exists():
+                folder.rename(old)
+            part.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def _told_if_full(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise RbcError(f"{folder}: the disk is full; nothing was kept, free some space and run it again") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _check_values(index: pd.DataFrame, n_frames: int) -> None:

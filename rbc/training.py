@@ -22,7 +22,7 @@ from rbc import RbcError
 from rbc.models import build
 from rbc.paper import SPLITS, Configuration, in_stage, positive
 from rbc.profiles import Fold, Profile, Training
-from rbc.sampling import balance, sample
+from rbc.sampling import balance, medians, sample_all
 from rbc.sequences import Sequences
 
 GREY_SCALE = 20.0  #: grey levels that count as 1 at the networks' input: about the contrast of a cell
@@ -57,14 +57,10 @@ class Rows:
 
 def rows(sequences: Sequences, configuration: Configuration, device: torch.device) -> Rows:
     """Sample every sequence to at most K frames and lay the result on the device."""
-    n, k = len(sequences), configuration.k
-    frames = np.zeros((n, k, *sequences.frames.shape[1:]), np.uint8)
-    lengths, background = np.zeros(n, np.int64), np.zeros(n, np.float32)
-    for i, strip in enumerate(sequences):
-        kept = sample(strip, configuration.sampling, k)
-        frames[i, : len(kept)], lengths[i], background[i] = kept, len(kept), np.median(kept)
+    frames, lengths = sample_all(sequences, configuration.sampling, configuration.k, configuration.seed)
     classes = positive(sequences.index["label"], configuration.stage).astype(np.int64)
-    return Rows(*(torch.from_numpy(a).to(device) for a in (frames, lengths, background, classes)))
+    parts = frames, lengths, medians(frames, lengths), classes
+    return Rows(*(torch.from_numpy(a).to(device) for a in parts))
 
 
 def device(wanted: str) -> torch.device:

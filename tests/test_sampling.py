@@ -4,8 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
+from strips import made
 
-from rbc import RbcError, sampling
+from rbc import RbcError, ingest, paper, sampling
+from rbc.sequences import Sequences, from_list
+
+ROUNDING = 1e-12  #: scikit-image's window sums are rounded, ours are exact
 
 
 def film(n: int, seed: int, smooth: float = 2) -> np.ndarray:
@@ -13,58 +17,182 @@ def film(n: int, seed: int, smooth: float = 2) -> np.ndarray:
     return np.clip(120 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
 
 
-def plain_similarity(frames: np.ndarray, k: int) -> list[int]:
-    """The rule of `rbc.sampling.similarity` as a plain loop over scikit-image: the oracle."""
-    kept = list(range(len(frames)))
-    while len(kept) > k:
-        pairs = [structural_similarity(frames[a], frames[b], data_range=255) for a, b in zip(kept, kept[1:])]
-        del kept[int(np.argmax(pairs)) + 1]
-    return kept
+def one(frames: np.ndarray) -> Sequences:
+    return from_list([frames], made().index.iloc[:1], {"simulated": True})
+
+
+def skimage_ssim(a: np.ndarray, b: np.ndarray) -> float:
+    return structural_similarity(a, b, data_range=255)
+
+
+def plain_ranks(frames: np.ndarray) -> list[int]:
+    """The rule of `rbc.sampling.similarity` as a plain loop over scikit-image, noting who goes when: the oracle."""
+    ranks, kept = [0] * len(frames), list(range(len(frames)))
+    pairs = [skimage_ssim(a, b) for a, b in zip(frames, frames[1:])]
+    while len(kept) > 1:
+        i = int(np.argmax(pairs))
+        gone = kept.pop(i + 1)
+        ranks[gone] = len(kept)
+        del pairs[i]
+        if i < len(pairs):
+            pairs[i] = skimage_ssim(frames[kept[i]], frames[kept[i + 1]])
+    return ranks
 
 
 @given(seed=st.integers(0, 10_000), smooth=st.sampled_from([0.0, 1.0, 3.0]))
 @settings(max_examples=30, deadline=None)
 def test_ssim_equals_scikit_image(seed, smooth):
     a, b = film(2, seed, smooth)
-    assert sampling.ssim(a, b) == pytest.approx(structural_similarity(a, b, data_range=255), abs=1e-5)
+    assert sampling.ssim(a, b) == pytest.approx(skimage_ssim(a, b), abs=ROUNDING)
+    assert sampling.ssim(a, b) == sampling.ssim(b, a)
 
 
 def test_ssim_equals_scikit_image_on_flat_and_extreme_frames():
     flat, full = np.full((31, 31), 100, np.uint8), np.full((31, 31), 255, np.uint8)
-    for a, b in [(flat, flat), (flat, full), (full, 0 * full), (0 * full, 0 * full)]:
-        assert sampling.ssim(a, b) == pytest.approx(structural_similarity(a, b, data_range=255), abs=1e-5)
+    board = np.where(np.indices((31, 31)).sum(axis=0) % 2, full, 0).astype(np.uint8)  # the largest variance there is
+    for a, b in [(flat, flat), (flat, full), (full, 0 * full), (0 * full, 0 * full), (board, 255 - board)]:
+        assert sampling.ssim(a, b) == pytest.approx(skimage_ssim(a, b), abs=ROUNDING)
 
 
-@pytest.mark.parametrize("k", [1, 2, 10, 20, 30])
-def test_similarity_keeps_what_the_plain_loop_keeps(cells, k):
-    for i in range(0, len(cells), 7):
-        assert sampling.similarity(cells[i], k).tolist() == plain_similarity(cells[i], k)
+def test_similarity_drops_what_the_plain_loop_drops(cells):
+    ranks = sampling.ranks(cells)
+    for number, row in enumerate(cells.index.itertuples()):
+        assert ranks[row.start : row.start + row.length].tolist() == plain_ranks(cells[number])
+
+
+def test_similarity_drops_what_the_plain_loop_drops_in_every_real_sequence(released_sample):
+    real = ingest.released(released_sample)
+    ranks = sampling.ranks(real)
+    for row, frames in zip(real.index.itertuples(), real, strict=True):
+        assert ranks[row.start : row.start + row.length].tolist() == plain_ranks(frames), row.name
+
+
+@given(order=st.lists(st.integers(0, 7), min_size=1, max_size=14), seed=st.integers(0, 1000))
+@settings(max_examples=40, deadline=None)
+def test_ties_of_repeated_and_flat_frames_go_as_in_the_plain_loop(order, seed):
+    flat = [np.full((31, 31), grey, np.uint8) for grey in (0, 90, 91, 255)]
+    frames = np.stack([*flat, *film(3, seed, 1.0), np.full((31, 31), 90, np.uint8)])[order]
+    assert sampling.ranks(one(frames)).tolist() == plain_ranks(frames)
+
+
+@given(places=st.lists(st.integers(0, 960), min_size=2, max_size=9))
+@settings(max_examples=30, deadline=None)
+def test_pairs_equal_but_for_rounding_are_the_only_ones_the_plain_loop_may_order_otherwise(places):
+    """One bright pixel on a flat frame: its place does not change the SSIM, but the last bits of scikit-image's."""
+    frames = np.full((len(places), 961), 100, np.uint8)
+    frames[np.arange(len(places)), places] = 140
+    frames = frames.reshape(-1, 31, 31)
+    ranks = sampling.ranks(one(frames))
+    for left in range(len(frames), 1, -1):
+        kept = np.flatnonzero(ranks < left)
+        pairs = [skimage_ssim(frames[a], frames[b]) for a, b in zip(kept, kept[1:])]
+        gone = int(np.flatnonzero(ranks[kept] == left - 1)[0])
+        assert pairs[gone - 1] >= max(pairs) - ROUNDING
 
 
 def test_of_equally_similar_pairs_the_earliest_loses_its_later_frame():
     a, b = film(2, 1)
-    assert sampling.similarity(np.stack([a, a, b, b]), 3).tolist() == [0, 2, 3]
+    assert sampling.indices(np.stack([a, a, b, b]), "similarity", 3).tolist() == [0, 2, 3]
+
+
+@pytest.mark.parametrize("k", [1, 2, 10, 30])
+def test_a_frame_is_kept_for_k_if_its_rank_is_below_k(cells, k):
+    ranks = sampling.ranks(cells)
+    for number, row in enumerate(cells.index.itertuples()):
+        below = np.flatnonzero(ranks[row.start : row.start + row.length] < k)
+        assert sampling.indices(cells[number], "similarity", k).tolist() == below.tolist()
+
+
+def test_ranks_do_not_depend_on_the_number_of_threads():
+    many = made(1200)
+    assert len(many) > 4 * sampling.CHUNK
+    one_thread, three = (sampling.ranks(many, threads) for threads in (1, 3))
+    assert np.array_equal(one_thread, three) and one_thread.dtype == np.uint16
+    assert one_thread.max() == many.index["length"].max() - 1
+
+
+def test_a_sequence_too_long_for_a_rank_is_named():
+    with pytest.raises(RbcError, match="BG1000_10s01_0"):
+        sampling.ranks(one(np.zeros((65_537, 31, 31), np.uint8)))
+
+
+@pytest.mark.parametrize("sampler", sampling.SAMPLERS)
+@pytest.mark.parametrize("ranked", [False, True])
+def test_all_at_once_is_each_by_itself(cells, sampler, ranked):
+    given = Sequences(cells.frames, cells.index, cells.meta, sampling.ranks(cells) if ranked else None)
+    given = given.select(np.arange(len(cells)) % 3 > 0)
+    for k in (10, 40, 200):
+        frames, lengths = sampling.sample_all(given, sampler, k, seed=4)
+        assert frames.shape == (len(given), k, 31, 31) and lengths.max() <= k
+        for number, strip in enumerate(given):
+            alone = sampling.sample(strip, sampler, k, seed=4)
+            assert np.array_equal(frames[number, : lengths[number]], alone)
+            assert not frames[number, lengths[number] :].any()
+
+
+def test_ranks_of_other_sequences_are_an_error(cells):
+    wrong = Sequences(cells.frames, cells.index, cells.meta, np.zeros(len(cells.frames), np.uint16))
+    with pytest.raises(RbcError, match="rbc data prepare"):
+        sampling.sample_all(wrong, "similarity", 10)
 
 
 @given(n=st.integers(1, 120), k=st.integers(2, 60))
 def test_uniform_keeps_both_ends_and_even_gaps(n, k):
-    kept = sampling.uniform(np.zeros((n, 31, 31), np.uint8), k)
+    kept = sampling.indices(np.zeros((n, 31, 31), np.uint8), "uniform", k)
     assert len(kept) == min(n, k)
     assert kept[0] == 0 and kept[-1] == n - 1
     if n > 1:
         gaps = np.diff(kept)
         assert gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
+    if n > k:
+        assert kept.tolist() == np.round(np.linspace(0, n - 1, k)).tolist()
 
 
-@pytest.mark.parametrize("how", ["uniform", "similarity"])
+def test_a_random_subset_depends_on_seed_and_frames_and_not_on_the_place(cells):
+    first, again, other = (sampling.sample_all(cells, "uniform-random", 10, seed)[0] for seed in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    late = np.arange(len(cells)) >= 40
+    assert np.array_equal(sampling.sample_all(cells.select(late), "uniform-random", 10)[0], first[late])
+
+
+def test_a_random_subset_takes_every_frame_equally_often():
+    frames = film(20, 5)
+    kept = np.array([sampling.indices(frames, "uniform-random", 5, seed) for seed in range(400)])
+    assert (np.diff(kept, axis=1) > 0).all()
+    counts = np.bincount(kept.ravel(), minlength=20)  # 100 each, standard deviation 8.7
+    assert counts.min() > 60 and counts.max() < 140
+
+
+def test_similarity_as_released_keeps_the_start_and_the_last_frame():
+    assert sampling.indices(film(9, 2), "similarity-released", 4).tolist() == [0, 1, 2, 8]
+
+
+def test_the_tables_know_two_samplings_and_the_library_four():
+    assert paper.SAMPLINGS == ("uniform", "similarity")
+    assert set(sampling.SAMPLERS) == {*paper.SAMPLINGS, "uniform-random", "similarity-released"}
+
+
+@pytest.mark.parametrize("how", sampling.SAMPLERS)
 def test_short_sequences_stay_as_they_are(how):
     frames = film(7, 3)
     assert np.array_equal(sampling.sample(frames, how, 10), frames)
+    assert np.array_equal(sampling.sample(frames, how, 7), frames)
 
 
 def test_an_unknown_sampling_is_an_error():
-    with pytest.raises(RbcError, match="uniform, similarity"):
+    with pytest.raises(RbcError, match="uniform, uniform-random, similarity"):
         sampling.sample(film(3, 0), "random", 2)
+
+
+@given(seed=st.integers(0, 10_000), levels=st.integers(1, 256))
+@settings(max_examples=40, deadline=None)
+def test_medians_are_numpys(seed, levels):
+    rng = np.random.default_rng(seed)
+    frames = rng.integers(0, levels, (5, 6, 31, 31)).astype(np.uint8)
+    frames[0, :2] = [[[10]], [[201]]]  # as many dark as bright pixels: the median lies between
+    lengths = np.array([2, 6, 1, 4, 3])
+    expected = [np.float32(np.median(f[:n])) for f, n in zip(frames, lengths, strict=True)]
+    assert sampling.medians(frames, lengths).tolist() == expected and expected[0] == 105.5
 
 
 @pytest.mark.parametrize(

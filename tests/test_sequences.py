@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from strips import made
 
-from rbc import RbcError, sequences
+from rbc import RbcError, sampling, sequences
 
 
 def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
@@ -37,6 +37,23 @@ def test_saving_over_the_folder_it_came_from(tmp_path: Path) -> None:
     assert len(sequences.load(tmp_path / "out")) == 3
 
 
+def test_similarity_goes_along_and_is_no_part_of_the_checksum(tmp_path: Path) -> None:
+    cells = made()
+    cells.save(tmp_path / "all")
+    assert sequences.load(tmp_path / "all").similarity is None
+    before = (tmp_path / "all" / "meta.json").read_text()
+    sequences.add_similarity(tmp_path / "all", sampling.ranks(cells))
+    opened = sequences.load(tmp_path / "all")
+    assert isinstance(opened.similarity, np.memmap)
+    assert opened.meta["sha256"] == sequences.checksum(opened) == json.loads(before)["sha256"]
+    opened.select(cells.index["label"] == "flipping").save(tmp_path / "part")
+    part = sequences.load(tmp_path / "part")
+    np.testing.assert_array_equal(part.similarity, sampling.ranks(part))
+    assert {p.name for p in (tmp_path / "part").iterdir()} == {
+        "frames.npy", "index.parquet", "meta.json", "similarity.npy"
+    }  # fmt: skip
+
+
 def test_no_sequences_at_all(tmp_path: Path) -> None:
     cells = made()
     cells.select(np.zeros(len(cells), bool)).save(tmp_path / "out")
@@ -61,7 +78,8 @@ def test_killed_between_the_two_renames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["no meta.json", "no frames", "cut frames", "pickled frames", "no json", "other index"]
+    "damage",
+    ["no meta.json", "no frames", "cut frames", "pickled frames", "no json", "other index", "short ranks", "no ranks"],
 )
 def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "out"
@@ -73,6 +91,8 @@ def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
         "cut frames": lambda: frames.write_bytes(frames.read_bytes()[:-1]),
         "pickled frames": lambda: np.save(frames, np.array([object()]), allow_pickle=True),
         "no json": lambda: (folder / "meta.json").write_text("{"),
+        "short ranks": lambda: np.save(folder / "similarity.npy", np.zeros(3, np.uint16)),
+        "no ranks": lambda: (folder / "similarity.npy").write_bytes(b"none"),
         "other index": lambda: made().index.assign(start=10**6).to_parquet(folder / "index.parquet"),
     }
     harm[damage]()
