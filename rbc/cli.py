@@ -60,6 +60,8 @@ def data_prepare(profile: ProfileOption = "demo", data: DataOption = None, simul
 
 
 def _prepare(p: Profile, data: Path | None, simulated: bool = False) -> None:
+    from rbc import sampling  # here, as numba would slow the start of every command
+
     simulated = simulated or (_is_prepared(p, data) and sequences.load(p.data_folder).simulated)  # once said, it stays
     if p.data.source == "simulated":
         simulate.sequences(p.data.counts, seed=p.data.seed, progress=sys.stderr.isatty()).save(p.data_folder)
@@ -68,6 +70,8 @@ def _prepare(p: Profile, data: Path | None, simulated: bool = False) -> None:
     else:
         ingest.into(_data_folder(p, data), p.data_folder, simulated=simulated)
     made = sequences.load(p.data_folder)
+    ranks = sampling.ranks(made, threads=os.cpu_count(), progress=sys.stderr.isatty())
+    sequences.add_similarity(p.data_folder, ranks)
     runs.describe(made, p.results_folder)
     _source_note(p).write_text(_source(p, data))
     typer.echo(f"{len(made)} sequences in {p.data_folder}")

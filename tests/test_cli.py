@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -12,7 +13,7 @@ from conftest import one_line_error, rbc
 from strips import LAYOUTS, made
 from zenodo import Zenodo
 
-from rbc import ROOT, sequences
+from rbc import ROOT, sampling, sequences
 
 COMMANDS = ["data fetch", "data prepare", "data check", "data summary", "simulate sequences", "simulate video"]
 COMMANDS += ["track", "run", "grid", "book", "results"]
@@ -106,6 +107,7 @@ def test_fetch_then_prepare_ends_in_the_same_sequences_for_each_layout(layout, t
     assert prepared.returncode == 0, prepared.stderr
     opened = sequences.load(checkout / "data" / "derived" / "paper")
     assert opened.meta["sha256"] == sequences.checksum(cells)
+    assert np.array_equal(opened.similarity, sampling.ranks(opened))
     again = rbc("data", "prepare", "--profile", "paper", "--data", tmp_path / "raw", cwd=checkout)
     assert again.returncode == 0, again.stderr
     assert sequences.load(
