@@ -66,7 +66,7 @@ def _beside(cells: Sequences, k: int, rounds: int, closest: list[float]) -> dict
         ours.append(times)
     if not all(np.array_equal(a, b[:n]) for a, b, n in zip(plain, kept, lengths, strict=True)):
         raise SystemExit(f"K = {k}: other frames than the plain loop")
-    (plain_s, plain_cpu), (ours_s, ours_cpu) = np.min(theirs, axis=0), np.min(ours, axis=0)
+    (plain_s, plain_cpu), (ours_s, ours_cpu) = np.min(theirs, axis=0).tolist(), np.min(ours, axis=0).tolist()
     each = {"plain_ms": 1000 * plain_s / len(cells), "ours_ms": 1000 * ours_s / len(cells)}
     shortened = int((cells.index["length"] > k).sum())
     return each | {"shortened": shortened, "ratio": plain_s / ours_s, "ratio_of_cpu_time": plain_cpu / ours_cpu}
