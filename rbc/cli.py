@@ -16,7 +16,9 @@ import typer
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from rbc import ROOT, RbcError, attempts, checks, compare, download, ingest, profiles, runs, sequences, simulate
+from rbc import (
+    ROOT, RbcError, attempts, audit, checks, compare, crosschecks, download, ingest, profiles, runs, sequences, simulate,
+)  # fmt: skip
 from rbc.paper import Configuration
 from rbc.profiles import Profile
 
@@ -378,6 +380,32 @@ def compare_run(
     typer.echo(
         "what differs:\n" + found.differences.to_string(index=False) if len(found.differences) else "no difference"
     )
+
+
+@app.command("audit")
+def audit_numbers(as_json: JsonOption = False) -> None:
+    """Say whether the paper's printed numbers can be true together; needs no data.
+
+    Example: rbc audit --json
+    """
+    rows = audit.rows()
+    found = [*crosschecks.statements(), *crosschecks.explanations(rows)]
+    if as_json:
+        typer.echo(json.dumps({"rows": [r.record() for r in rows], "checks": [c.record() for c in found]}, indent=1))
+        return
+    for row in rows:
+        typer.echo(f"{row.table:12}  {row.model:4}  {row.sampling:10}  K = {row.k}  {_possible(row)}")
+    for c in found:
+        note = f"\n  note: {c.note}" if c.note else ""
+        typer.echo(f"\n{c.key}: {c.verdict}\n  paper ({c.place}): {c.statement}\n  found: {c.found}{note}")
+
+
+def _possible(row: audit.Row) -> str:
+    if row.possible:
+        return f"possible, {row.matrices} confusion matri{'x' if row.matrices == 1 else 'ces'}"
+    if len(row.fails[0]) > 1:
+        return f"impossible, even were any {len(row.fails[0]) - 1} of its scores wrong"
+    return f"impossible, but for {' or '.join(score for (score,) in row.fails)}"
 
 
 def main() -> None:

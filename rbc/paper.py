@@ -75,8 +75,8 @@ def positive(labels: pd.Series, stage: int) -> np.ndarray:
 
 
 def reported(table: str) -> pd.DataFrame:
-    """Numbers as printed: ``table2`` to ``table5``, or ``test_results`` (the text and Figure 3)."""
+    """Numbers as printed: ``table2`` to ``table5``, ``test_results`` (the text and Figure 3), ``statements`` (text)."""
     path = ROOT / "data" / "paper" / f"{table}.csv"
     if not path.exists():
-        raise RbcError(f"{path}: no such table; there are table2 to table5 and test_results")
+        raise RbcError(f"{path}: no such table; there are table2 to table5, test_results and statements")
     return pd.read_csv(path)

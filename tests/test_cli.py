@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from zenodo import Zenodo
 from rbc import ROOT, sampling, sequences
 
 COMMANDS = ["data fetch", "data prepare", "data check", "data summary", "simulate sequences", "simulate video"]
-COMMANDS += ["track", "run", "grid", "book", "results"]
+COMMANDS += ["track", "run", "grid", "book", "results", "audit"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -51,6 +52,17 @@ def test_a_simulated_movie_is_tracked_into_sequences(tmp_path):
     assert cells.simulated and cells.index["length"].min() >= 6
     frames = pd.read_parquet(tmp_path / "tracked" / "tracks.parquet").groupby("name").size()
     assert frames.to_dict() == cells.index.set_index("name")["length"].to_dict()
+
+
+def test_the_audit_has_a_record_for_each_printed_row_and_cross_check_within_ten_seconds():
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    answer = json.loads(rbc("audit", "--json").stdout)
+    assert sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before < 10  # of processor time
+    places = {(r["table"], r["model"], r["sampling"], r["k"]) for r in answer["rows"]}
+    assert len(places) == len(answer["rows"]) == 34
+    assert len({c["key"] for c in answer["checks"]}) == len(answer["checks"])
+    lines = rbc("audit").stdout.splitlines()
+    assert len([line for line in lines if "K = " in line and "possible" in line]) == 34
 
 
 def test_a_movie_that_is_not_there_is_named(tmp_path):
