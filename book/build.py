@@ -17,13 +17,13 @@ BUILD = ROOT / "_build"
 
 
 def contents(profile: str) -> dict:
-    """_toc.yml with the demo's part made the profile's (or gone, where that is the released sample's own)."""
+    """_toc.yml with the demo's part made the profile's (or gone, where that has a part of its own)."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     about = json.loads((ROOT / "results" / profile / "dataset.json").read_text())
     for part in toc["parts"]:
         if "pages/demo/" in json.dumps(part) and not about["simulated"]:
             part["caption"] = "Results on real cells"
-    if profile == "released":
+    if profile in ("released", "register"):
         toc["parts"] = [part for part in toc["parts"] if "pages/demo/" not in json.dumps(part)]
     return json.loads(json.dumps(toc).replace("pages/demo/", f"pages/{profile}/"))
 

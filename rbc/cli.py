@@ -17,7 +17,19 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from rbc import (
-    ROOT, RbcError, attempts, audit, checks, compare, crosschecks, download, ingest, profiles, runs, sequences, simulate,
+    ROOT,
+    RbcError,
+    attempts,
+    audit,
+    checks,
+    compare,
+    crosschecks,
+    download,
+    ingest,
+    profiles,
+    runs,
+    sequences,
+    simulate,
 )  # fmt: skip
 from rbc.paper import Configuration
 from rbc.profiles import Profile

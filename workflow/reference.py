@@ -1,28 +1,30 @@
-"""Copy the released profile's finished runs from results/ into data/reference/, without weights: no pixels are in them.
+"""Copy a profile's finished runs from results/ into data/reference/, without weights: no pixels are in them.
 
-python workflow/reference.py
+python workflow/reference.py released|register
 """
 
 import shutil
+import sys
 
 from rbc import runs
 from rbc.profiles import load
 from rbc.sequences import whole_folder
 
-PROFILE = load("released")
+LEFT_OUT = {"released": ("weights.safetensors",), "register": ("weights.safetensors", "notebook.ipynb")}
 
 
-def main() -> None:
-    missing = [c.path for c in PROFILE.configurations() if not runs.complete(PROFILE.results_folder / c.path)]
+def main(name: str) -> None:
+    profile = load(name)
+    missing = [c.path for c in profile.configurations() if not runs.complete(profile.results_folder / c.path)]
     if missing:
         raise SystemExit(f"not complete, nothing copied: {', '.join(missing)}")
-    with whole_folder(runs.REFERENCE / "released") as part:
-        for name in ("index.parquet", "dataset.json", "checks.json"):
-            shutil.copy(PROFILE.results_folder / name, part / name)
-        for c in PROFILE.configurations():
-            ignored = shutil.ignore_patterns("weights.safetensors")
-            shutil.copytree(PROFILE.results_folder / c.path, part / c.path, ignore=ignored)
+    with whole_folder(runs.REFERENCE / name) as part:
+        for file in ("index.parquet", "dataset.json", "checks.json"):
+            shutil.copy(profile.results_folder / file, part / file)
+        for c in profile.configurations():
+            ignored = shutil.ignore_patterns(*LEFT_OUT[name])
+            shutil.copytree(profile.results_folder / c.path, part / c.path, ignore=ignored)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])
