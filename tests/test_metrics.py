@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from rbc import metrics
+from rbc import RbcError, metrics
 from rbc.paper import positive
 
 
@@ -50,20 +50,116 @@ def test_f1_interval_covers_the_true_f1():
     assert 0.90 <= covered <= 0.98
 
 
+def test_wilson_interval_of_f1_covers_the_true_f1_with_few_positives():
+    """Simulated: 2,000 test sets of 100 sequences, 7 % positive; the bootstrap holds fewer, as it should not."""
+    rates = np.array([0.066, 0.009, 0.004, 0.921])
+    sets = [metrics.Confusion(*map(int, c)) for c in np.random.default_rng(0).multinomial(100, rates, 2000)]
+    true = metrics.Confusion(*rates).f1
+    covered = {}
+    for name, interval in (("wilson", metrics.f1_wilson), ("bootstrap", lambda c: metrics.f1_interval(c, 200))):
+        ends = [interval(c) for c in sets]
+        covered[name] = np.mean([low <= true <= high for low, high in ends])
+    assert covered["wilson"] == pytest.approx(0.95, abs=0.025) and covered["bootstrap"] < 0.85
+
+
 def test_scores_without_a_positive_are_undefined_not_zero():
     cells = pd.DataFrame({"label": ["tank-treading"] * 3, "probability": [0.1, 0.2, 0.3]})
     ours = metrics.summary(cells, 2)
     assert ours["recall"] is None and ours["precision"] is None and ours["specificity"] == 1.0
 
 
-def test_marker_counts_by_acquisition():
-    cells = pd.DataFrame(
-        {
-            "acquisition": ["a"] * 4 + ["b"],
-            "label": ["tank-treading"] * 3 + ["flipping"] * 2,
-            "probability": [0.1, 0.9, 0.2, 0.8, 0.3],
-        }
+def runs_of(seeds: int, skill: float, n: int = 120, first: int = 0) -> pd.DataFrame:
+    """Stage 2 predictions of a few seeds on n simulated sequences of six acquisitions; `skill` parts the classes."""
+    rng = np.random.default_rng(5)
+    index = pd.DataFrame(
+        {"name": [f"cell{i}" for i in range(n)], "label": rng.choice(["tank-treading", "flipping"], n)}
     )
-    ours = metrics.marker(cells).set_index("acquisition")
-    assert ours.loc["a", ["n_reliable", "ground_truth_percent", "estimated_percent"]].tolist() == [4, 75.0, 50.0]
-    assert ours.loc["b", ["n_reliable", "ground_truth_percent", "estimated_percent"]].tolist() == [1, 0.0, 100.0]
+    index["acquisition"] = rng.choice([f"{day}_10s0{movie}" for day in ("A1", "A2", "B1") for movie in (1, 2)], n)
+    parts = []
+    for seed in range(first, first + seeds):
+        signal = skill * positive(index["label"], 2) + np.random.default_rng([seed, 9]).normal(0, 1, n)
+        parts.append(index.assign(seed=seed, stage=2, probability=np.round(1 / (1 + np.exp(skill / 2 - signal)), 2)))
+    return pd.concat(parts).sample(frac=1, random_state=0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_of_resampled_cells_equal_scikit_learn_on_the_cells_repeated(seed):
+    rng = np.random.default_rng(seed)
+    truth, p, times = rng.random(60) < 0.4, rng.integers(0, 20, (60, 3)) / 20, rng.integers(0, 4, (5, 60))
+    ours = {s: metrics._scores(s, truth, p if s == "auc" else p >= 0.5, times) for s in (*metrics.SCORES, "auc")}
+    for b, s in np.ndindex(5, 3):
+        y, q = np.repeat(truth, times[b]), np.repeat(p[:, s], times[b])
+        assert ours["auc"][b, s] == pytest.approx(oracle.roc_auc_score(y, q))
+        assert ours["f1"][b, s] == pytest.approx(oracle.f1_score(y, q >= 0.5))
+        assert ours["precision"][b, s] == pytest.approx(oracle.precision_score(y, q >= 0.5))
+        assert ours["specificity"][b, s] == pytest.approx(oracle.recall_score(~y, q < 0.5))
+
+
+def test_resampling_keeps_draws_acquisitions_and_cells_apart():
+    acquisitions = np.array(["A1_10s01"] * 3 + ["A1_10s02"] * 2 + ["B1_10s01"] * 4)
+    sizes = np.array([5, 1, 4, 2, 2, 3, 3, 3, 1])
+    times = metrics.resample(acquisitions, sizes, 20_000, np.random.default_rng(0))
+    first, second, third = (times[:, acquisitions == a].sum(1) for a in ("A1_10s01", "A1_10s02", "B1_10s01"))
+    assert set(third) == {0, 10, 20}  # no, one or two of two blood draws are this one, each with its ten cells
+    assert set(zip(first[third == 10], second[third == 10])) == {(20, 0), (10, 4), (0, 8)}
+    assert times.mean(0) == pytest.approx(sizes, rel=0.05)
+
+
+def test_the_interval_of_alike_acquisitions_is_wider_than_that_of_independent_cells():
+    """Ten blood draws, half of which find every flipping cell and half none: cells say less than they seem."""
+    cells = pd.DataFrame({"acquisition": np.repeat([f"P{i}_1" for i in range(10)], 50), "label": "flipping"})
+    cells = cells.assign(name=cells.index.astype(str), probability=np.repeat([0.9, 0.1] * 5, 50))
+    ours, alone = metrics.uncertainty(cells, 2, "recall"), metrics.wilson(250, 500)
+    assert ours["high"] - ours["low"] > 5 * (alone[1] - alone[0])
+
+
+def test_uncertainty_keeps_seeds_and_cells_apart():
+    cells = runs_of(3, skill=2.0)
+    ours = metrics.uncertainty(cells, 2, "auc")
+    each = [metrics.auc(part, 2) for _, part in cells.groupby("seed")]
+    assert ours["mean"] == pytest.approx(np.mean(each)) and ours["seed_sd"] == pytest.approx(np.std(each, ddof=1))
+    assert ours["low"] < ours["mean"] < ours["high"] and ours["n_seeds"] == 3
+    assert np.isnan(metrics.uncertainty(cells[cells["seed"] == 0], 2, "auc")["seed_sd"])
+
+
+@pytest.mark.parametrize("score", ["recall", "specificity", "balanced_accuracy", "auc"])
+def test_difference_is_signed_and_its_interval_tells_a_real_one_from_none(score):
+    better, worse, again = runs_of(4, 4.0), runs_of(4, 1.0, first=4), runs_of(3, 1.0, first=8)
+    ours = metrics.difference(better, worse, score)
+    assert ours["difference"] == pytest.approx(ours["variant"] - ours["text"]) and ours["low"] > 0
+    assert metrics.difference(worse, better, score)["high"] < 0
+    assert (same := metrics.difference(worse, again, score))["low"] < 0 < same["high"]
+
+
+def test_difference_wants_one_stage_and_the_same_sequences_once_a_seed():
+    cells = runs_of(2, 1.0)
+    with pytest.raises(RbcError, match="stages"):
+        metrics.difference(cells, cells.assign(stage=1), "recall")
+    with pytest.raises(RbcError, match="lacks a seed"):
+        metrics.difference(cells, cells.iloc[1:], "recall")
+    with pytest.raises(RbcError, match="not alike"):
+        metrics.difference(cells, cells[cells["name"] != "cell7"], "recall")
+    with pytest.raises(RbcError, match="twice"):
+        metrics.difference(cells, pd.concat([cells, cells.iloc[:1]]), "recall")
+    with pytest.raises(RbcError, match="unknown score"):
+        metrics.difference(cells, cells, "kappa")
+
+
+@pytest.mark.parametrize("prevalence", [0.01, 125 / 1839, 0.5, 0.9])
+def test_reweighted_equals_scikit_learn_with_weighted_cells(prevalence):
+    cells = table(3, n=300)
+    truth, called = metrics.truth_and_call(cells, 2)
+    weight = np.where(truth, prevalence / truth.mean(), (1 - prevalence) / (~truth).mean())
+    ours = metrics.reweighted(metrics.confusion(cells, 2), prevalence)
+    assert ours["precision"] == pytest.approx(oracle.precision_score(truth, called, sample_weight=weight))
+    assert ours["f1"] == pytest.approx(oracle.f1_score(truth, called, sample_weight=weight))
+    assert ours["accuracy"] == pytest.approx(oracle.accuracy_score(truth, called, sample_weight=weight))
+
+
+def test_what_cannot_be_known_is_nan_and_nonsense_is_refused():
+    one_class = pd.DataFrame({"label": ["flipping"] * 2, "probability": [0.1, 0.9]})
+    assert np.isnan(metrics.auc(one_class, 2))
+    assert np.isnan(metrics.reweighted(metrics.confusion(one_class, 2), 0.5)["precision"])
+    assert np.isnan(metrics.f1_interval(metrics.Confusion(0, 0, 0, 7))).all()
+    with pytest.raises(RbcError, match="between 0 and 1"):
+        metrics.reweighted(metrics.confusion(one_class, 2), 93)

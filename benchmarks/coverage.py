@@ -1,0 +1,265 @@
+"""How often 95 % intervals hold the truth: simulated counts and calls from known truths; the last line is one JSON
+object.
+
+    python benchmarks/coverage.py [--repetitions 500] [--out data/reference/coverage.json]
+
+Everything is simulated: no cell, real or drawn, is looked at. Classifiers have the paper's recall and specificity
+(Figure 3) and were tried on a validation split of the paper's size (Table 2), drawn anew each time. Over-dispersed
+movies differ from each other as much as those of Table 5 do, beyond what their numbers of cells explain. The truth is
+that of the blood or of all cells to come, not of the cells at hand. Column covered: the share of intervals that hold
+it (an undefined one holds nothing); chance: the standard error of that share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+from scipy.stats import norm
+
+from rbc import metrics, prevalence
+from rbc.paper import LABELS, reported
+
+RECALL, SPECIFICITY = 0.94, 0.99  # Figure 3 of the paper, stage 2
+STAGE1 = (0.92, 0.97)  # the same of stage 1
+VALIDATION = {"tank-treading": 649, "flipping": 95, "unreliable": 18251}  # Table 2
+UNRELIABLE = 29  #: unreliable cells for each reliable one, as in Table 2's test split
+FRACTIONS = (0.70, 0.93, 0.99)
+SIZES = (30, 200, 1000)
+CLUSTERS = (2, 4, 9)
+MOVIE = 200  #: reliable cells of a movie, about Table 5's mean
+DRAWS = 500  #: bootstrap samples behind each interval
+
+Interval = tuple[float, float]
+Case = tuple[dict, float, Callable[[np.random.Generator], Interval]]
+
+
+def main() -> None:
+    """Run all cases and print the table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--repetitions", type=int, default=500)
+    options.add_argument("--out", type=Path, help="also write the JSON there")
+    chosen = options.parse_args()
+    started, rho = time.perf_counter(), correlation()
+    single = [*one_movie(rho), *one_movie_by_probability(), *one_movie_end_to_end()]
+    cases = [*single, *several_movies(rho), *two_classifiers(rho), *agreement()]
+    rows = [measure(case, chosen.repetitions, number) for number, case in enumerate(cases)]
+    print(pd.DataFrame(rows).to_string(index=False, na_rep=""), f"\n{time.perf_counter() - started:.0f} s")
+    what = "coverage of nominal 95 % intervals, from simulated counts and calls with known truths: no real cells"
+    settings = {"recall": RECALL, "specificity": SPECIFICITY, "stage1": STAGE1, "validation": VALIDATION, "rho": rho}
+    content = {"simulated": True, "what": what, "nominal": 0.95, "settings": settings, "rows": rows}
+    if chosen.out:
+        chosen.out.write_text(json.dumps(content, indent=1) + "\n")
+    print(json.dumps(content))
+
+
+def correlation() -> float:
+    """Correlation of the cells of one movie that makes Table 5's over-dispersion within patients."""
+    table = reported("table5")
+    part = (table["ground_truth_percent"] * table["n_reliable"] / 100).round()
+    factor = prevalence.dispersion(part, table["n_reliable"], table["patient"])
+    return float(prevalence.dispersion_at(2, factor, table["n_reliable"].mean()) - 1)
+
+
+def measure(case: Case, repetitions: int, number: int) -> dict:
+    """Share of intervals that hold the truth, share that cannot be computed, and their mean width."""
+    what, truth, interval = case
+    rng = np.random.default_rng([20230745, number])
+    low, high = np.array([interval(rng) for _ in range(repetitions)]).T
+    covered = float(((low <= truth) & (truth <= high)).mean())
+    return {
+        **what,
+        "truth": round(truth, 4),
+        "covered": covered,
+        "chance": round((covered * (1 - covered) / repetitions) ** 0.5, 4),
+        "undefined": float(np.isnan(low).mean()),
+        "mean_width": round(float(np.nanmean(high - low)), 4),
+        "repetitions": repetitions,
+    }
+
+
+def rate(rng: np.random.Generator, mean: float, rho: float) -> float:
+    """What a movie has of a rate: the mean itself, or beta distributed about it with intraclass correlation rho."""
+    return rng.beta(mean * (1 / rho - 1), (1 - mean) * (1 / rho - 1)) if rho else mean
+
+
+def calls(rng: np.random.Generator, treading: int, flipping: int, acquisition: str, rho: float = 0.0) -> pd.DataFrame:
+    """Stage 2 predictions, 0 or 1, of so many cells."""
+    labels = np.repeat(["tank-treading", "flipping"], [treading, flipping])
+    p = np.where(labels == "flipping", rate(rng, RECALL, rho), 1 - rate(rng, SPECIFICITY, rho))
+    return pd.DataFrame({"acquisition": acquisition, "label": labels, "probability": (rng.random(len(p)) < p) * 1.0})
+
+
+def movie(rng: np.random.Generator, fraction: float, n: int, rho: float, name: str = "T1_10s01") -> pd.DataFrame:
+    """Calls of a movie of n reliable cells."""
+    treading = rng.binomial(n, rate(rng, fraction, rho))
+    return calls(rng, treading, n - treading, name)
+
+
+def known(rng: np.random.Generator) -> pd.DataFrame:
+    """Calls on the validation split, four acquisitions of one blood draw each."""
+    table = calls(rng, VALIDATION["tank-treading"], VALIDATION["flipping"], "")
+    return table.assign(acquisition=[f"V{i}_10s01" for i in rng.integers(4, size=len(table))])
+
+
+def one_movie(rho: float) -> Iterator[Case]:
+    """Intervals of the fraction of tank-treading cells from one movie, and of F1."""
+
+    def by_hand(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
+        return metrics.wilson(rng.binomial(n, rate(rng, p, r)), n)
+
+    def counted(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
+        return metrics.wilson(int((movie(rng, p, n, r)["probability"] == 0).sum()), n)
+
+    def adjusted(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
+        return prevalence.estimate(movie(rng, p, n, r), known(rng), "adjusted count", DRAWS)[1:]
+
+    def closed(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
+        k, m = VALIDATION["tank-treading"], VALIDATION["flipping"]
+        called = int((movie(rng, p, n, r)["probability"] == 0).sum())
+        return prevalence.lang_reiczigel(called, n, rng.binomial(k, SPECIFICITY), k, rng.binomial(m, 1 - RECALL), m)
+
+    def f1(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
+        return metrics.f1_interval(metrics.confusion(movie(rng, p, n, r), 2), DRAWS)
+
+    def f1_wilson(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
+        return metrics.f1_wilson(metrics.confusion(movie(rng, p, n, r), 2))
+
+    named = {
+        "fraction by hand, Wilson": by_hand,
+        "fraction by classify and count, Wilson": counted,
+        "fraction by adjusted count, bootstrap": adjusted,
+        "fraction by adjusted count, Lang and Reiczigel": closed,
+        "F1, bootstrap": f1,
+        "F1, Wilson indirect": f1_wilson,
+    }
+    for (name, interval), r, p, n in product(named.items(), (0.0, rho), FRACTIONS, SIZES):
+        tp, fp = (1 - p) * RECALL, p * (1 - SPECIFICITY)
+        truth = 2 * tp / (tp + fp + 1 - p) if name.startswith("F1") else p
+        what = {"interval": name, "movies": 1, "cells": n, "fraction": p, "over_dispersed": r > 0}
+        if not (name.startswith("F1") and r):  # there the rates, not the fraction, are in question
+            yield what, truth, lambda rng, f=interval, p=p, n=n, r=r: f(rng, p, n, r)
+
+
+def one_movie_by_probability(fraction: float = 0.93) -> Iterator[Case]:
+    """Intervals from probabilities: normal scores about the paper's rates, as log odds too sure of themselves."""
+
+    def score(rng: np.random.Generator, treading: int, flipping: int, acquisition: str) -> pd.DataFrame:
+        centre = np.repeat([-norm.ppf(SPECIFICITY), norm.ppf(RECALL)], [treading, flipping])
+        table = calls(rng, treading, flipping, acquisition)
+        return table.assign(probability=expit(2 * (centre + rng.normal(size=len(centre)))))
+
+    def interval(rng: np.random.Generator, method: str) -> Interval:
+        treading = rng.binomial(MOVIE, fraction)
+        learned = score(rng, VALIDATION["tank-treading"], VALIDATION["flipping"], "V1_10s01")
+        movie = score(rng, treading, MOVIE - treading, "T1_10s01")
+        return prevalence.estimate(movie, learned, method, draws=200)[1:]  # EMQ is the slowest
+
+    for method in ("probabilistic adjusted count", "EMQ"):
+        what = {"interval": f"fraction by {method}, bootstrap", "movies": 1, "cells": MOVIE, "fraction": fraction}
+        yield {**what, "over_dispersed": False}, fraction, lambda rng, m=method: interval(rng, m)
+
+
+def one_movie_end_to_end(fraction: float = 0.93, flipping: float = 0.2) -> Iterator[Case]:
+    """The same with unreliable cells in it, 3 x 3; stage 2 calls a share `flipping` of those that it gets flipping."""
+    rates = prevalence.two_stage_rates(STAGE1, (RECALL, SPECIFICITY), flipping)
+
+    def answers(rng: np.random.Generator, counts: list[int], acquisition: str) -> pd.DataFrame:
+        table = np.stack([rng.multinomial(n, column) for n, column in zip(counts, rates.T)])
+        labels, said = np.repeat([(c, a) for c in range(3) for a in range(3)], table.ravel(), axis=0).T
+        table = {"label": np.array(LABELS)[labels], "answer": np.array(prevalence.ANSWERS)[said]}
+        return pd.DataFrame(table).assign(acquisition=acquisition)
+
+    def interval(rng: np.random.Generator) -> Interval:
+        treading = rng.binomial(MOVIE, fraction)
+        movie = answers(rng, [treading, MOVIE - treading, rng.poisson(UNRELIABLE * MOVIE)], "T1_10s01")
+        ours = prevalence.end_to_end(movie, answers(rng, list(VALIDATION.values()), "V1_10s01"), draws=200)
+        return ours["low"], ours["high"]
+
+    name = "fraction end to end by 3 x 3 adjustment, bootstrap"
+    what = {"interval": name, "movies": 1, "cells": MOVIE, "fraction": fraction, "over_dispersed": False}
+    yield what, fraction, interval
+
+
+def several_movies(rho: float, fraction: float = 0.93) -> Iterator[Case]:
+    """Pooled scores and fractions of movies of different blood draws."""
+
+    def movies(rng: np.random.Generator, clusters: int, r: float) -> pd.DataFrame:
+        parts = []
+        for i in range(clusters):
+            treading = rng.binomial(MOVIE, rate(rng, fraction, r))
+            parts.append(calls(rng, treading, MOVIE - treading, f"T{i}_10s01", r))
+        return pd.concat(parts, ignore_index=True).assign(name=np.arange(clusters * MOVIE))
+
+    def independent(rng: np.random.Generator, clusters: int, r: float) -> Interval:
+        c = metrics.confusion(movies(rng, clusters, r), 2)
+        return metrics.wilson(c.tn, c.tn + c.fp)
+
+    def clustered(rng: np.random.Generator, clusters: int, r: float) -> Interval:
+        ours = metrics.uncertainty(movies(rng, clusters, r), 2, "specificity", DRAWS)
+        return ours["low"], ours["high"]
+
+    def adjusted(rng: np.random.Generator, clusters: int, r: float) -> Interval:
+        return prevalence.estimate(movies(rng, clusters, r), known(rng), "adjusted count", DRAWS)[1:]
+
+    named = {
+        "pooled specificity, Wilson": (independent, SPECIFICITY),
+        "pooled specificity, clustered bootstrap": (clustered, SPECIFICITY),
+        "pooled fraction by adjusted count, clustered bootstrap": (adjusted, fraction),
+    }
+    for (name, (interval, truth)), r, k in product(named.items(), (0.0, rho), CLUSTERS):
+        what = {"interval": name, "movies": k, "cells": k * MOVIE, "fraction": fraction, "over_dispersed": r > 0}
+        yield what, truth, lambda rng, f=interval, k=k, r=r: f(rng, k, r)
+
+
+def two_classifiers(rho: float, fraction: float = 0.7, n: int = 50) -> Iterator[Case]:
+    """Difference of two variants' recall: nine movies, a few seeds each; cells, movies and seeds each have their sway.
+
+    A flipping cell is found where a normal threshold of the variant is above cell + movie + seed + noise. The seed's
+    part is such that recall varies by about two points between seeds.
+    """
+    sway = np.array([0.7, rho**0.5, 0.15, 0.7])
+    shifts = norm.ppf([0.94, 0.90]) * np.linalg.norm(sway)
+    label = np.where(np.arange(9 * n) % n < n * fraction, "tank-treading", "flipping")
+
+    def table(rng: np.random.Generator, shift: float, common: np.ndarray, seeds: int) -> pd.DataFrame:
+        parts = []
+        for seed in range(seeds):
+            found = common + sway[2] * rng.normal() + sway[3] * rng.normal(size=9 * n) < shift
+            where = {
+                "name": np.arange(9 * n),
+                "label": label,
+                "acquisition": [f"T{i // n}_10s01" for i in range(9 * n)],
+            }
+            parts.append(pd.DataFrame({**where, "seed": seed, "stage": 2, "probability": found * 1.0}))
+        return pd.concat(parts)
+
+    def interval(rng: np.random.Generator, seeds: int) -> Interval:
+        common = sway[0] * rng.normal(size=9 * n) + sway[1] * np.repeat(rng.normal(size=9), n)
+        ours = metrics.difference(*(table(rng, s, common, seeds) for s in shifts), "recall", DRAWS)
+        return ours["low"], ours["high"]
+
+    for seeds in (3, 5):
+        what = {"interval": "difference of two recalls, seeds and cells", "movies": 9, "cells": 9 * n, "seeds": seeds}
+        yield {**what, "over_dispersed": True}, 0.04, lambda rng, s=seeds: interval(rng, s)
+
+
+def agreement(acquisitions: int = 9) -> Iterator[Case]:
+    """Upper limit of agreement of nine normal differences."""
+
+    def interval(rng: np.random.Generator) -> Interval:
+        ours = prevalence.bland_altman(rng.normal(size=acquisitions), np.zeros(acquisitions))
+        return ours["upper_low"], ours["upper_high"]
+
+    yield {"interval": "limit of agreement (Bland-Altman)", "movies": acquisitions}, prevalence.Z, interval
+
+
+if __name__ == "__main__":
+    main()

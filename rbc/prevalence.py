@@ -1,0 +1,411 @@
+"""From predictions to the fraction of tank-treading cells, the marker, with its error.
+
+In stage 2 a share ``right`` of the tank-treading and a share ``wrong`` of the flipping cells is called tank-treading
+(its specificity, and 1 - its recall). Counting calls therefore gives p right + (1 - p) wrong where p is the fraction:
+too little where nearly all cells tank-tread, too much where few do. The estimators here undo that in different ways,
+with shares known from other acquisitions. Fractions are of the blood that was sampled, in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.optimize import nnls
+from scipy.special import expit, logit
+
+from rbc import RbcError
+from rbc.metrics import THRESHOLD, alike, percentiles, resample, wilson
+from rbc.paper import LABELS, RELIABLE
+
+ANSWERS = (*RELIABLE, "discarded")  #: of both stages together; the rows of `rates`, as `LABELS` are its columns
+Z = stats.norm.ppf(0.975)
+
+
+# --- estimators: arrays may have leading axes, one a bootstrap sample ---
+
+
+def share(values: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Mean of values (N,) taken so many times (..., N): (...,); nan where none is taken.
+
+    Of calls (1 tank-treading, 0 flipping) this is *classify and count*, the paper's estimate (Table 5; Forman, Data
+    Min. Knowl. Discov. 17:164, 2008); of probabilities of tank-treading it is the probabilistic count of Bella et al.
+    (ICDM 2010).
+    """
+    with np.errstate(invalid="ignore"):
+        return np.divide(times @ values, times.sum(axis=-1))
+
+
+def adjusted_count(observed: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Adjusted count: p = (observed - wrong) / (right - wrong), cut to [0, 1]; nan where right equals wrong.
+
+    `observed` is the share called tank-treading, `right` and `wrong` that share among known tank-treading and known
+    flipping cells (Gart & Buck, Am. J. Epidemiol. 83:593, 1966; Rogan & Gladen, Am. J. Epidemiol. 107:71, 1978).
+    With means of probabilities instead of shares of calls it is the probabilistic adjusted count (PACC; Bella et al.,
+    ICDM 2010).
+    """
+    slope = np.subtract(right, wrong, dtype=float)
+    return np.clip((observed - wrong) / np.where(np.abs(slope) < 1e-12, np.nan, slope), 0, 1)
+
+
+def emq(probability: np.ndarray, prior: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Fraction by expectation maximisation, EMQ or SLD (Saerens, Latinne & Decaestecker, Neural Comput. 14:21, 2002).
+
+    The fixed point q = mean of q a / (q a + (1 - q) b), where a = p / prior and b = (1 - p) / (1 - prior): it maximises
+    the likelihood, which is concave in q, so its slope is bisected instead of iterating. Right only for calibrated
+    probabilities (see `calibration`).
+
+    Parameters
+    ----------
+    probability : (..., N), of tank-treading where a fraction `prior` (...,) tank-treads
+    times : (..., N), how often each cell is taken
+
+    Returns
+    -------
+    (...,), nan where no cell is taken or none tells the classes apart
+    """
+    prior = np.asarray(prior)[..., None]
+    a, b = probability / prior, (1 - probability) / (1 - prior)
+    low, high = np.zeros(times.shape[:-1]), np.ones(times.shape[:-1])
+    for _ in range(50):
+        q = (low + high) / 2
+        more = (times * (a - b) / (q[..., None] * a + (1 - q[..., None]) * b)).sum(axis=-1) > 0
+        low, high = np.where(more, q, low), np.where(more, high, q)
+    return np.where((((a < b) | (a > b)) & (times > 0)).any(axis=-1), (low + high) / 2, np.nan)
+
+
+def calibration(probability: np.ndarray, treading: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and slope, (B,) each, of the log odds that make probabilities of known cells calibrated (Platt 1999).
+
+    `treading` (N,) bool; `times` (B, N). A logistic regression on Platt's targets (n + 1) / (n + 2) and 1 / (n + 2)
+    for n cells of a class, so that it ends also where the classes part cleanly. Newton steps, shortened as Sun &
+    Tran-Dinh (Math. Program. 178:145, 2019) so that each goes down. nan where a class is not taken.
+    """
+    n = np.stack([times[:, ~treading].sum(axis=1), times[:, treading].sum(axis=1)], axis=1)  # (B, 2)
+    target = np.where(treading, (n[:, 1:] + 1) / (n[:, 1:] + 2), 1 / (n[:, :1] + 2))
+    x = np.stack([np.ones(len(probability)), _log_odds(probability)], axis=1)  # (N, 2)
+    squares = np.stack([x[:, 0], x[:, 1], x[:, 1] ** 2], axis=1)
+    beta = np.zeros((len(times), 2))
+    for _ in range(40):
+        mean = expit(beta @ x.T)
+        gradient = (times * (target - mean)) @ x
+        curvature = (times * mean * (1 - mean)) @ squares
+        step = (np.linalg.pinv(curvature[:, [[0, 1], [1, 2]]], hermitian=True) @ gradient[..., None])[..., 0]
+        reach = np.abs(step @ x.T).max(axis=1, keepdims=True) + 1e-12
+        beta += step * np.log1p(reach) / reach
+        if reach.max() < 1e-9:
+            break
+    beta[(n == 0).any(axis=1)] = np.nan
+    return beta[:, 0], beta[:, 1]
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    return logit(np.clip(probability, 1e-6, 1 - 1e-6))
+
+
+def on_simplex(observed: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Fractions x >= 0 with sum 1 that bring rates x closest to the observed shares (least squares).
+
+    The adjusted count for more than two classes (Bunse, "On Multi-Class Extensions of Adjusted Classify and Count", LQ
+    2022). As sum x = 1, rates x - observed = (rates - observed 1') x: the point of a polytope nearest to the origin,
+    which non-negative least squares finds exactly (Lawson & Hanson 1974, chapter 23).
+
+    Parameters
+    ----------
+    observed : (answers,), sums to 1
+    rates : (answers, classes), columns sum to 1
+
+    Returns
+    -------
+    (classes,), nan where something is undefined or the classes' columns are not independent
+    """
+    if not (np.isfinite(rates).all() and np.isfinite(observed).all()) or _dependent(rates):
+        return np.full(rates.shape[1], np.nan)
+    system = np.vstack([rates - observed[:, None], np.ones(rates.shape[1])])
+    x, _ = nnls(system, np.append(np.zeros(len(observed)), 1.0))
+    return x / x.sum()
+
+
+def _dependent(rates: np.ndarray) -> bool:
+    return np.linalg.matrix_rank(rates, tol=1e-9) < rates.shape[1]
+
+
+# --- estimates of a table of predictions, with intervals ---
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """N rows of cells that answer alike.
+
+    acquisition (N,) str; treading (N,) bool, by hand; answer (N,) float, the call (1 tank-treading, 0 flipping) or the
+    probability of tank-treading; size (N,) int, how many cells.
+    """
+
+    acquisition: np.ndarray
+    treading: np.ndarray
+    answer: np.ndarray
+    size: np.ndarray
+
+    def resample(self, draws: int, rng: np.random.Generator) -> np.ndarray:
+        return resample(self.acquisition, self.size, draws, rng)
+
+
+def _cells(predictions: pd.DataFrame, soft: bool) -> _Cells:
+    p = predictions["probability"].to_numpy(float)  # of flipping
+    answer = 1 - p if soft else p < THRESHOLD
+    acquisition = predictions["acquisition"].to_numpy(str)
+    names, (treading, answer), size = alike(acquisition, predictions["label"] == "tank-treading", answer)
+    return _Cells(names, treading.astype(bool), answer, size)
+
+
+def _count(cells: _Cells, known: _Cells, times: np.ndarray, known_times: np.ndarray) -> np.ndarray:
+    return share(cells.answer, times)
+
+
+def _adjust(cells: _Cells, known: _Cells, times: np.ndarray, known_times: np.ndarray) -> np.ndarray:
+    right, wrong = (share(known.answer, known_times * of) for of in (known.treading, ~known.treading))
+    return adjusted_count(share(cells.answer, times), right, wrong)
+
+
+def _expect(cells: _Cells, known: _Cells, times: np.ndarray, known_times: np.ndarray) -> np.ndarray:
+    offset, slope = calibration(known.answer, known.treading, known_times)
+    of_known = expit(offset[:, None] + slope[:, None] * _log_odds(known.answer))
+    prior = (of_known * known_times).sum(axis=1) / known_times.sum(axis=1)  # what the calibrated probabilities presume
+    return emq(expit(offset[:, None] + slope[:, None] * _log_odds(cells.answer)), prior, times)
+
+
+#: Name of a method: whether it takes probabilities, and its function of cells, known cells and how often each is taken.
+METHODS: dict[str, tuple[bool, Callable]] = {
+    "classify and count": (False, _count),
+    "adjusted count": (False, _adjust),
+    "probabilistic adjusted count": (True, _adjust),
+    "EMQ": (True, _expect),
+}
+
+
+def estimate(
+    predictions: pd.DataFrame, known: pd.DataFrame, method: str, draws: int = 1000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Fraction of tank-treading cells by one of `METHODS` and its 95 % interval: estimate, low, high.
+
+    Both tables are stage 2 predictions: acquisition, label, probability (of flipping). `predictions` are of the
+    acquisitions to estimate, their labels are not looked at; `known` are labelled cells of other acquisitions, from
+    which errors and calibration are learned. The interval is a percentile bootstrap of both tables, clustered
+    (`metrics.resample`), so the error of the error rates is in it. It does not cover the bias of classify and count.
+
+    nan where `known` lacks a class, or where the classifier answers both classes alike. Raises `RbcError` where there
+    is no cell to estimate or to learn from, and where an acquisition is in both tables.
+    """
+    if predictions.empty or known.empty:
+        raise RbcError("no cells to estimate from, or none with known errors; check the profile's folds and splits")
+    _apart(predictions, known)
+    soft, function = METHODS[method]
+    cells, learned = _cells(predictions.assign(label=""), soft), _cells(known, soft)
+    value = function(cells, learned, cells.size[None], learned.size[None])[0]
+    if np.isnan(value):
+        return np.nan, np.nan, np.nan
+    rng, step = np.random.default_rng(seed), max(1, 4_000_000 // (len(cells.size) + len(learned.size)))
+    parts = [min(step, draws - done) for done in range(0, draws, step)]
+    sample = [function(cells, learned, cells.resample(n, rng), learned.resample(n, rng)) for n in parts]
+    return float(value), *percentiles(np.concatenate(sample))
+
+
+def _apart(predictions: pd.DataFrame, known: pd.DataFrame) -> None:
+    if both := sorted({*predictions["acquisition"]} & {*known["acquisition"]}):
+        raise RbcError(f"acquisition {both[0]} would be estimated with its own errors; learn them from other ones")
+
+
+def lang_reiczigel(called: int, n: int, right: int, n_treading: int, wrong: int, n_flipping: int) -> tuple:
+    """95 % interval of an adjusted count in closed form (Lang & Reiczigel, Prev. Vet. Med. 113:13, 2014): low, high.
+
+    `called` of n cells are called tank-treading, as were `right` of n_treading and `wrong` of n_flipping known cells.
+    Their equations 6, 7, 16 and 17, as the R package asht (prevSeSp) reads them; not clustered. nan without known cells
+    of a class, or where the classifier is no better than chance (right / n_treading <= wrong / n_flipping).
+    """
+    if not (n and n_treading and n_flipping) or right * n_flipping <= wrong * n_treading:
+        return np.nan, np.nan
+    n, q = n + Z**2, (called + Z**2 / 2) / (n + Z**2)
+    se, sp = (right + 1) / (n_treading + 2), (n_flipping - wrong + 1) / (n_flipping + 2)
+    p = (q + sp - 1) / (se + sp - 1)
+    of_se, of_sp = se * (1 - se) / (n_treading + 2), sp * (1 - sp) / (n_flipping + 2)
+    centre = p + 2 * Z**2 * (p * of_se - (1 - p) * of_sp)
+    half = Z * np.sqrt(q * (1 - q) / n + p**2 * of_se + (1 - p) ** 2 * of_sp) / (se + sp - 1)
+    return tuple(float(x) for x in np.clip([centre - half, centre + half], 0, 1))
+
+
+def by_acquisition(predictions: pd.DataFrame, known: pd.DataFrame | None = None, draws: int = 1000) -> pd.DataFrame:
+    """Percentage of tank-treading cells of each acquisition by hand, as the paper counts, and corrected (Table 5).
+
+    `predictions` and `known` are stage 2 predictions as in `estimate`; with a column fold, an acquisition learns its
+    errors from its own fold. Without `known` it learns them from the other acquisitions of `predictions`.
+    One row an acquisition and method: acquisition, method, n_reliable, percent, low, high. Methods are 'by hand' and
+    'classify and count' (Wilson intervals), the others of `METHODS` (bootstrap), and 'adjusted count, closed form' with
+    the interval of Lang & Reiczigel. nan where undefined (see `estimate`).
+    """
+    rows = []
+    for acquisition, cells in predictions.groupby("acquisition"):
+        others = predictions[predictions["acquisition"] != acquisition] if known is None else known
+        if "fold" in predictions:
+            others = others[others["fold"] == cells["fold"].iat[0]]
+        rows += [(acquisition, name, len(cells), *(100 * x for x in row)) for name, row in _rows(cells, others, draws)]
+    return pd.DataFrame(rows, columns=["acquisition", "method", "n_reliable", "percent", "low", "high"])
+
+
+def _rows(cells: pd.DataFrame, others: pd.DataFrame, draws: int) -> list[tuple[str, tuple[float, float, float]]]:
+    n, treading = len(cells), int((cells["label"] == "tank-treading").sum())
+    called = int((cells["probability"] < THRESHOLD).sum())
+    rows = [("by hand", (treading / n, *wilson(treading, n)))]
+    rows += [("classify and count", (called / n, *wilson(called, n)))]
+    undefined = (np.nan, np.nan, np.nan)
+    for method in list(METHODS)[1:]:
+        rows += [(method, undefined if others.empty else estimate(cells, others, method, draws))]
+    calls = others["probability"] < THRESHOLD
+    of = [calls[others["label"] == label] for label in RELIABLE]
+    closed = lang_reiczigel(called, n, int(of[0].sum()), len(of[0]), int(of[1].sum()), len(of[1]))
+    return [*rows, ("adjusted count, closed form", (dict(rows)["adjusted count"][0], *closed))]
+
+
+# --- end to end: stage 1, then stage 2 on what it keeps ---
+
+
+def answers(stage1: pd.DataFrame, stage2: pd.DataFrame) -> pd.DataFrame:
+    """What both stages together say of each sequence of stage 1: its rows with a column answer, one of `ANSWERS`.
+
+    Stage 2 answers for what stage 1 keeps, unreliable cells among them. Raises `RbcError` where it was not asked.
+    """
+    flipping = stage1["name"].map(stage2.set_index("name")["probability"])
+    kept = stage1["probability"] >= THRESHOLD
+    if (silent := kept & flipping.isna()).any():
+        first = stage1["name"][silent].iat[0]
+        raise RbcError(f"stage 2 has no answer for {silent.sum()} sequences that stage 1 kept, such as {first}")
+    said = np.where(flipping < THRESHOLD, *RELIABLE)
+    return stage1.assign(answer=np.where(kept, said, "discarded"))
+
+
+def rates(table: np.ndarray) -> np.ndarray:
+    """Counts (..., answers, classes) to shares of each class, columns that sum to 1; nan for a class without cells."""
+    with np.errstate(invalid="ignore"):
+        return table / table.sum(axis=-2, keepdims=True)
+
+
+def two_stage_rates(stage1: tuple[float, float], stage2: tuple[float, float], unreliable: float) -> np.ndarray:
+    """3 x 3 rates of `ANSWERS` (rows) for `LABELS` (columns) from recall and specificity of each stage.
+
+    Presumes that stage 1 keeps both motions alike and errs independently of stage 2; `unreliable` is the share of the
+    unreliable cells it keeps that stage 2 calls flipping, of which the paper says nothing.
+    """
+    (kept, discarded), (recall, specificity) = stage1, stage2
+    reliable = np.array([[specificity, 1 - recall], [1 - specificity, recall]])
+    passed = (1 - discarded) * np.array([1 - unreliable, unreliable])
+    return np.vstack([np.column_stack([kept * reliable, passed]), [1 - kept, 1 - kept, discarded]])
+
+
+def fraction(shares: np.ndarray) -> np.ndarray:
+    """Tank-treading among tank-treading and flipping, from shares or counts (..., 3); nan where both are 0."""
+    with np.errstate(invalid="ignore"):
+        return np.divide(shares[..., 0], shares[..., 0] + shares[..., 1])
+
+
+def end_to_end(cells: pd.DataFrame, known: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dict:
+    """Fraction of tank-treading among reliable cells where stage 1 lets some unreliable ones through.
+
+    Both tables have columns acquisition, label and answer (see `answers`); labels of `cells` are not looked at. The
+    shares of the three answers are brought back to shares of the three classes by the 3 x 3 rates of `known`
+    (`on_simplex`). Answers counted (without correction), estimate, low, high (95 %, clustered bootstrap of both
+    tables), and unreliable, the estimated share of unreliable cells. nan and `RbcError` as in `estimate`.
+    """
+    if cells.empty or known.empty:
+        raise RbcError("no cells to estimate from, or none with known errors; check the profile's folds and splits")
+    _apart(cells, known)
+    rng = np.random.default_rng(seed)
+    observed, samples = _table(cells, ["answer"], draws, rng)
+    table, tables = _table(known, ["answer", "label"], draws, rng)
+    x = on_simplex(observed / observed.sum(), rates(table))
+    sample = [on_simplex(o / o.sum(), m) for o, m in zip(samples, rates(tables))]
+    low, high = percentiles(fraction(np.array(sample)))
+    ends = {"estimate": float(fraction(x)), "low": low, "high": high}
+    return {"counted": float(fraction(observed)), **ends, "unreliable": float(x[2])}
+
+
+def _table(
+    cells: pd.DataFrame, columns: list[str], draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts by answer, or by answer and label, (3,) or (3, 3), and the same resampled, (draws, ...)."""
+    known = {"answer": ANSWERS, "label": LABELS}
+    shape = (3,) * len(columns)
+    place = np.ravel_multi_index([pd.Categorical(cells[c], known[c]).codes for c in columns], shape)
+    names, (place,), sizes = alike(cells["acquisition"].to_numpy(str), place)
+    at = np.eye(3 ** len(columns))[place.astype(int)]  # (rows, counts)
+    return (sizes @ at).reshape(shape), (resample(names, sizes, draws, rng) @ at).reshape(draws, *shape)
+
+
+# --- agreement and change ---
+
+
+def bland_altman(estimated: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Bias and 95 % limits of agreement, each with its 95 % interval (Bland & Altman, Stat. Methods Med. Res. 8, 1999).
+
+    With d = estimated - true of n acquisitions and s its standard deviation: bias = mean d with standard error
+    s / sqrt(n); limits = bias -+ 1.96 s with standard error s sqrt(1 / n + 1.96^2 / (2 (n - 1))); t with n - 1 degrees
+    of freedom. Pairs with nan are left out; all but n and bias is nan for n < 2.
+    """
+    d = np.asarray(estimated, float) - np.asarray(true, float)
+    d = d[~np.isnan(d)]
+    n = len(d)
+    if n < 2:
+        empty = dict.fromkeys(
+            [f"{x}{end}" for x in ("bias", "lower", "upper") for end in ("", "_low", "_high")], np.nan
+        )
+        return {"n": n, "sd": np.nan, **empty, "bias": float(d.mean()) if n else np.nan}
+    s, t = d.std(ddof=1), stats.t.ppf(0.975, n - 1)
+    limit_error = s * np.sqrt(1 / n + Z**2 / (2 * (n - 1)))
+    ends = (("bias", 0.0, s / np.sqrt(n)), ("lower", -Z * s, limit_error), ("upper", Z * s, limit_error))
+    out = {"n": n, "sd": float(s)}
+    for name, off, error in ends:
+        centre = d.mean() + off
+        out |= {
+            name: float(centre),
+            f"{name}_low": float(centre - t * error),
+            f"{name}_high": float(centre + t * error),
+        }
+    return out
+
+
+def dispersion(part: np.ndarray, whole: np.ndarray, group: np.ndarray) -> float:
+    """Over-dispersion of fractions between acquisitions: chi2 / df of part (A,) of whole (A,), groups (A,) apart.
+
+    chi2 = sum (part - whole p)^2 / (whole p (1 - p)) with p the fraction of the acquisition's group (its patient),
+    df = acquisitions - groups. 1 where cells alone make the difference. nan without two acquisitions of a group, or
+    where every p is 0 or 1.
+    """
+    table = pd.DataFrame({"part": part, "whole": whole, "group": group}).astype({"part": float, "whole": float})
+    sums = table.groupby("group")[["part", "whole"]].transform("sum")
+    p = sums["part"] / sums["whole"]
+    varies = (p > 0) & (p < 1)
+    table, p = table[varies], p[varies]
+    df = len(table) - table["group"].nunique()
+    chi2 = ((table["part"] - table["whole"] * p) ** 2 / (table["whole"] * p * (1 - p))).sum()
+    return float(chi2 / df) if df else float("nan")
+
+
+def smallest_change(p: float, n: int, factor: float = 1.0, right: float = 1.0, wrong: float = 0.0) -> float:
+    """Smallest change of the fraction that two movies of n cells each can show at 5 % significance.
+
+    1.96 sqrt(2 factor q (1 - q) / n) / (right - wrong), q = p right + (1 - p) wrong the share that is called
+    tank-treading: the errors of the classifier, the same in both movies, only stretch the scale. `factor` is the
+    over-dispersion (`dispersion`). nan where right equals wrong.
+    """
+    q = p * right + (1 - p) * wrong
+    return float(Z * np.sqrt(2 * factor * q * (1 - q) / n) / (right - wrong)) if right != wrong else float("nan")
+
+
+def dispersion_at(n: float, factor: float, measured_n: float) -> float:
+    """Over-dispersion of movies of n cells, from that of movies of `measured_n`, if it is a spread between movies.
+
+    1 + (n - 1) rho with rho = (factor - 1) / (measured_n - 1), the correlation of cells of one movie (Williams, Appl.
+    Stat. 31:144, 1982); 1 where factor < 1. More cells of one movie then bring little: movies do.
+    """
+    return 1 + (n - 1) * max(factor - 1, 0) / (measured_n - 1)
