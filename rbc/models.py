@@ -1,4 +1,4 @@
-"""The paper's two networks, layer by layer as Table 1 prints them.
+"""The paper's two networks, layer by layer as Table 1 prints them, and the shapes that others take for them.
 
 Both take a padded batch: frames (B, K, 31, 31) float32 with the sequence minus its background and zeros after its end,
 and lengths (B,) int64. Both answer with logits (B, 2): negative and positive class of the stage. The softmax that
@@ -7,14 +7,20 @@ Table 1 prints last is part of the cross-entropy in training and is applied in `
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
+
+from rbc import RbcError
 
 
-def build(model: str, k: int) -> nn.Module:
-    """The network of one configuration: ``cnn`` is approach A, ``crnn`` approach B."""
-    return ResNet18(k) if model == "cnn" else CRNN()
+def build(network: str, k: int) -> nn.Module:
+    """A network by name: ``cnn`` is approach A, ``crnn`` approach B. Raises `RbcError` for an unknown name."""
+    if network not in NETWORKS:
+        raise RbcError(f"network is {network!r}: choose one of {', '.join(NETWORKS)}")
+    return NETWORKS[network](k)
 
 
 class BasicBlock(nn.Module):
@@ -40,12 +46,13 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """Approach A: ResNet-18 with the K frames as input channels (Table 1, left).
 
-    Every ConvBlock halves the picture, the first too, as printed (He et al. keep the first at stride 1).
+    Every ConvBlock halves the picture, the first too, as printed; torchvision and He et al. keep the first at stride 1
+    (`first_stride`).
     Open in Table 1: the pool's stride, here 2 with padding 1 as He et al.; the last layer, printed as
     "1000 x (output feature map)", has the two classes here.
     """
 
-    def __init__(self, k: int) -> None:
+    def __init__(self, k: int, first_stride: int = 2) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(k, 64, 7, stride=2, padding=3, bias=False),  # (B, 64, 16, 16)
@@ -54,13 +61,41 @@ class ResNet18(nn.Module):
             nn.MaxPool2d(3, stride=2, padding=1),  # (B, 64, 8, 8)
         )
         widths = (64, 64, 128, 256, 512)
-        blocks = [nn.Sequential(BasicBlock(a, b, 2), BasicBlock(b, b, 1)) for a, b in zip(widths, widths[1:])]
-        self.blocks = nn.Sequential(*blocks)  # (B, 512, 1, 1): 8 > 4 > 2 > 1 > 1
+        strides = (first_stride, 2, 2, 2)
+        blocks = [
+            nn.Sequential(BasicBlock(a, b, s), BasicBlock(b, b, 1)) for a, b, s in zip(widths, widths[1:], strides)
+        ]
+        self.blocks = nn.Sequential(*blocks)  # (B, 512, 1, 1): 8 > 4 > 2 > 1 > 1, as printed
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 2))
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """(B, K, 31, 31) to logits (B, 2); `lengths` is not used: the padding is part of the picture (paper)."""
         return self.head(self.blocks(self.stem(frames)))
+
+
+class StripResNet18(ResNet18):
+    """Stage 2 as the authors' released notebook shows it: all frames side by side, as one colour picture.
+
+    Departures from that notebook: fresh weights, where it starts from ImageNet's; 18 layers as its code names them,
+    where the network that it prints has 50.
+    """
+
+    def __init__(self, k: int) -> None:
+        super().__init__(3, first_stride=1)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """(B, K, 31, 31) to logits (B, 2), by way of a strip (B, 3, 31, 31 K)."""
+        strip = frames.transpose(1, 2).flatten(2)[:, None].expand(-1, 3, -1, -1)
+        return super().forward(strip, lengths)
+
+
+def real_frames(frames: Tensor, lengths: Tensor) -> PackedSequence:
+    """The frames that are no padding, first frames of all sequences first: packed (F, 1, 31, 31), channels last."""
+    b, k = frames.shape[:2]
+    places = torch.arange(b * k, device=frames.device).view(b, k)  # of each frame in the flattened batch
+    order = pack_padded_sequence(places, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    pictures = frames.flatten(0, 1)[order.data][:, None]
+    return order._replace(data=pictures.contiguous(memory_format=torch.channels_last))
 
 
 class CRNN(nn.Module):
@@ -90,10 +125,68 @@ class CRNN(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """(B, K, 31, 31) with `lengths` (B,) to logits (B, 2)."""
-        b, k = frames.shape[:2]
-        places = torch.arange(b * k, device=frames.device).view(b, k)  # of each frame in the flattened batch
-        order = pack_padded_sequence(places, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        pictures = frames.flatten(0, 1)[order.data][:, None]  # (F, 1, 31, 31), real frames only
-        vectors = self.features(pictures.contiguous(memory_format=torch.channels_last))  # (F, 15488)
-        _, context = self.gru(order._replace(data=vectors))  # (1, B, 64): the state after each last real frame
+        real = real_frames(frames, lengths)
+        _, context = self.gru(real._replace(data=self.features(real.data)))  # (1, B, 64): after each last real frame
         return self.head(context[0])
+
+
+class StepNorm(nn.BatchNorm2d):
+    """Batch norm of K steps at once, each by its own mean and variance, as when the network is called step by step."""
+
+    def forward(self, x: Tensor, steps: int) -> Tensor:
+        """(K B, C, H, W), step after step, to the same shape. The running averages are updated once a step."""
+        if not self.training:
+            return super().forward(x)
+        return torch.cat([super(StepNorm, self).forward(step) for step in x.chunk(steps)])
+
+
+class ReleasedCRNN(nn.Module):
+    """Approach B as the authors released it, from its description: wider, batch norm, a second pool, two GRUs of 256.
+
+    Padded, as released, it runs over the zeros after a sequence's end, and each step has its own batch norm, since it
+    is called frame by frame there. Masked, the padding enters neither. Open in the description: the kernels' sides and
+    the first pool, here as Table 1; where batch norm stands (here after each convolution) and the second pool (here
+    last); and the dense layers, here as in the text.
+    """
+
+    def __init__(self, masked: bool) -> None:
+        super().__init__()
+        norm = nn.BatchNorm2d if masked else StepNorm
+        shapes = ((1, 16, 3), (16, 64, 2), (64, 128, 2), (128, 256, 3))
+        self.masked = masked
+        self.convolutions = nn.ModuleList(nn.Conv2d(a, b, side, padding=1) for a, b, side in shapes)
+        self.norms = nn.ModuleList(norm(b) for _, b, _ in shapes)
+        self.grus = nn.ModuleList([nn.GRU(256 * 3 * 3, 256), nn.GRU(256, 256)])
+        self.head = nn.Sequential(nn.Linear(256, 64), nn.ReLU(inplace=True), nn.Linear(64, 2))
+
+    def features(self, pictures: Tensor, *steps: int) -> Tensor:
+        """(F, 1, 31, 31) to (F, 2304)."""
+        x = pictures
+        for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms)):
+            x = torch.relu(norm(convolution(x), *steps))
+            if number >= 2:  # 33 > 11, and 11 > 3
+                x = nn.functional.max_pool2d(x, 3)
+        return x.flatten(1)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """(B, K, 31, 31) with `lengths` (B,) to logits (B, 2)."""
+        if self.masked:
+            real = real_frames(frames, lengths)
+            states, _ = self.grus[0](real._replace(data=self.features(real.data)))
+        else:
+            b, k = frames.shape[:2]
+            pictures = frames.transpose(0, 1).reshape(k * b, 1, *frames.shape[2:])
+            vectors = self.features(pictures.contiguous(memory_format=torch.channels_last), k)
+            states, _ = self.grus[0](vectors.view(k, b, -1))
+        _, context = self.grus[1](states)
+        return self.head(context[0])
+
+
+NETWORKS = {
+    "cnn": ResNet18,
+    "cnn-torchvision": partial(ResNet18, first_stride=1),
+    "cnn-strip": StripResNet18,
+    "crnn": lambda k: CRNN(),
+    "crnn-released-padded": lambda k: ReleasedCRNN(masked=False),
+    "crnn-released-masked": lambda k: ReleasedCRNN(masked=True),
+}  #: each takes K

@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 
-from rbc.models import CRNN, build
+from rbc import RbcError
+from rbc.models import CRNN, NETWORKS, ReleasedCRNN, build
 
 
 @pytest.fixture
@@ -12,7 +15,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return frames * (torch.arange(20) < lengths[:, None])[:, :, None, None], lengths
 
 
-@pytest.mark.parametrize("model", ["cnn", "crnn"])
+@pytest.mark.parametrize("model", NETWORKS)
 @pytest.mark.parametrize("k", [10, 50])
 def test_logits_of_both_classes(model, k):
     assert build(model, k)(torch.zeros(2, k, 31, 31), torch.tensor([k, 1])).shape == (2, 2)
@@ -63,3 +66,54 @@ def test_crnn_looks_at_the_order_of_the_frames(batch):
     frames, lengths = batch
     model = CRNN().eval()
     assert not torch.allclose(model(frames.flip(1), lengths)[0], model(frames, lengths)[0], atol=1e-5)
+
+
+def test_an_unknown_network_is_an_error_that_names_those_there_are():
+    with pytest.raises(RbcError, match="cnn-strip"):
+        build("vgg", 10)
+
+
+def test_torchvisions_strides_keep_the_first_stage_and_the_strip_has_three_colours():
+    strides = [conv[2] for conv in convolutions(build("cnn-torchvision", 20))]
+    assert [i for i, stride in enumerate(strides) if stride == 2] == [0, 5, 9, 13]
+    seen = []
+    strip = build("cnn-strip", 20)
+    strip.stem.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    frames = torch.randn(2, 20, 31, 31)
+    strip(frames, torch.tensor([20, 20]))
+    assert seen[0].shape == (2, 3, 31, 620)
+    assert torch.equal(seen[0][1, 2, :, 31:62], frames[1, 1])  # the second frame stands right of the first
+
+
+def plain_released(model: ReleasedCRNN, frames: torch.Tensor) -> torch.Tensor:
+    """The released network called frame by frame, its GRU cell by cell, over the padding."""
+    vectors = [model.features(frames[:, t, None], 1) for t in range(frames.shape[1])]
+    states = torch.zeros(1, len(frames), 256)
+    outputs = []
+    for vector in vectors:
+        output, states = model.grus[0](vector[None], states)
+        outputs.append(output)
+    return model.head(model.grus[1](torch.cat(outputs))[1][0])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_released_network_equals_its_plain_loop(batch, training):
+    frames, lengths = batch
+    ours = build("crnn-released-padded", 20).train(training)
+    plain = copy.deepcopy(ours)
+    expected, answer = plain_released(plain, frames), ours(frames, lengths)
+    assert torch.allclose(answer, expected, atol=1e-5)
+    for logits in (answer, expected):
+        nn.functional.cross_entropy(logits, torch.tensor([0, 1, 0])).backward()
+    for (name, a), b in zip(ours.named_parameters(), plain.parameters()):
+        assert torch.allclose(a.grad, b.grad, atol=1e-5), name
+    for (name, a), b in zip(ours.named_buffers(), plain.buffers()):
+        assert torch.allclose(a.float(), b.float(), atol=1e-5), name
+
+
+def test_padding_enters_the_padded_network_and_not_the_masked_one(batch):
+    frames, lengths = batch
+    longer = torch.cat([frames, torch.zeros(3, 30, 31, 31)], dim=1)
+    for masked, same in ((True, True), (False, False)):
+        model = ReleasedCRNN(masked).eval()
+        assert torch.allclose(model(longer, lengths), model(frames, lengths), atol=1e-6) == same
