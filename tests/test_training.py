@@ -1,3 +1,7 @@
+import multiprocessing
+import resource
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -92,6 +96,61 @@ def test_a_last_batch_of_one_is_left_out_of_training_only(cells, tiny):
     nine = np.arange(9)
     sizes = [[len(b[0]) for b in training.loader(data, nine, tiny.training, shuffle)] for shuffle in (True, False)]
     assert sizes == [[8], [8, 1]]
+
+
+def short_of_memory(cells: Sequences, tiny: profiles.Profile, answers: multiprocessing.Queue) -> None:
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 200 * 2**20,) * 2)  # the ResNet's moments alone take 180 MB
+    try:
+        training.train(cells, Configuration(2, "cnn", "uniform", 10), tiny)
+    except RbcError as error:
+        answers.put(str(error))
+    answers.put("it fitted")
+
+
+def test_out_of_memory_names_a_smaller_batch_and_takes_none(cells, tiny):
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["rbc.training"])
+    answers = processes.Queue()
+    process = processes.Process(target=short_of_memory, args=(cells, tiny, answers))
+    process.start()
+    answer = answers.get(timeout=120)
+    process.join()
+    assert "out of memory at batch_size 8; set batch_size: 4" in answer and "tiny.yaml" in answer
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: running out of its memory is not tried")
+def test_out_of_memory_on_cuda_names_a_smaller_batch(cells, tiny):
+    torch.cuda.set_per_process_memory_fraction(1e-4)
+    try:
+        with pytest.raises(RbcError, match="batch_size: 4"):
+            on_gpu = tiny.model_copy(update={"training": tiny.training.model_copy(update={"device": "cuda"})})
+            training.train(cells, Configuration(2, "cnn", "uniform", 10), on_gpu)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_bfloat16_changes_the_last_bits_and_learns_as_well(tiny):
+    settings = {"epochs": 12, "batch_size": 8, "lr_low": 1e-3, "lr_high": 3e-3, "lr_finder_batches": 0}
+    c = Configuration(2, "crnn", "uniform", 10)
+    full, half = (
+        training.train(
+            easy(), c, tiny.model_copy(update={"training": profiles.Training(**settings, precision=p, device="cpu")})
+        )
+        for p in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(full.predictions["probability"], half.predictions["probability"])
+    called = half.predictions["probability"] >= 0.5
+    assert (called == (half.predictions["label"] == "flipping")).mean() > 0.8
+
+
+def test_raw_grey_levels_and_black_padding_are_what_they_say():
+    short = from_list([np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True})
+    data = training.rows(short, Configuration(2, "cnn", "uniform", 10), torch.device("cpu"))
+    raw, _, _ = data.batch(torch.tensor([0]), profiles.Training(epochs=1, grey="raw"))
+    black, _, _ = data.batch(torch.tensor([0]), profiles.Training(epochs=1, padding="black"))
+    assert raw[0, 0, 0, 0] == pytest.approx(90 / 255) and float(raw[0, 4:].abs().max()) == 0.0
+    assert float(black[0, 0].abs().max()) == 0.0 and torch.all(black[0, 4:] == -90 / training.GREY_SCALE)
 
 
 def test_cuda_without_a_gpu_is_an_error():

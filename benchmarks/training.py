@@ -1,0 +1,196 @@
+"""Training and inference of each network beside a plain loop, in one run: an epoch's time, losses, ratios.
+
+The plain loop is written from the description of the authors' released one: strips decoded from PNG by two workers of a
+DataLoader, the network called once a frame, the GRU run unpacked over the padding, Adam. Ours is what `rbc run` does:
+`rbc.training`'s rows on the device, all frames of a batch at once. Both start from the same weights and see the same
+batches in the same order, in 32-bit floats with two threads; their losses must agree to 1e-4.
+
+python benchmarks/training.py [--networks crnn ...] [--k 20] [--sequences 192] [--repeats 3]
+
+Ends with one line of JSON: by network, seconds an epoch of both, their ratio, samples/s, the largest difference of a
+batch's loss; for inference the same; for ours the share of time that is not arithmetic, and bfloat16's ratio.
+"""
+
+import argparse
+import copy
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from rbc import runs
+from rbc.models import NETWORKS, build
+from rbc.paper import Configuration
+from rbc.profiles import Training
+from rbc.sampling import sample
+from rbc.sequences import Sequences
+from rbc.training import GREY_SCALE, rows
+
+BATCH = 64
+RATE = 1e-4
+SETTINGS = Training(epochs=1, batch_size=BATCH)
+
+
+class Strips(Dataset):
+    """PNG strips of a folder, decoded, sampled and padded one by one."""
+
+    def __init__(self, folder: Path, classes: np.ndarray, k: int) -> None:
+        self.files, self.classes, self.k = sorted(folder.glob("*.png")), classes, k
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int, int]:
+        strip = np.asarray(Image.open(self.files[i]))
+        kept = sample(np.stack(np.split(strip, strip.shape[1] // 31, axis=1)), "uniform", self.k)
+        x = torch.zeros(self.k, 31, 31)
+        x[: len(kept)] = (torch.from_numpy(kept).float() - float(np.median(kept))) / GREY_SCALE
+        return x, len(kept), int(self.classes[i])
+
+
+def plain(model: nn.Module, frames: Tensor, lengths: Tensor) -> Tensor:
+    """A network's answer by the plain loop; the same answer as its own forward."""
+    if not hasattr(model, "gru") and not hasattr(model, "grus"):
+        return model(frames, lengths)
+    steps = (1,) if hasattr(model, "grus") else ()
+    vectors = torch.stack([model.features(frames[:, t, None], *steps) for t in range(frames.shape[1])])
+    if steps:
+        return model.head(model.grus[1](model.grus[0](vectors)[0])[1][0])
+    states, _ = model.gru(vectors.transpose(0, 1))
+    return model.head(states[torch.arange(len(lengths)), lengths - 1])
+
+
+class Side:
+    """One of the two: its network, its optimizer, where its batches come from, how it answers."""
+
+    def __init__(self, model: nn.Module, batches: object, answer: object) -> None:
+        self.model, self.batches, self.answer = model, batches, answer
+        self.optimizer = torch.optim.Adam(model.parameters(), RATE)
+        self.losses: list[float] = []
+
+    def epoch(self) -> float:
+        """Train once over all batches; the seconds it took."""
+        self.model.train()
+        self.losses, began = [], time.perf_counter()
+        for frames, lengths, classes in self.batches():
+            loss = nn.functional.cross_entropy(self.answer(self.model, frames, lengths), classes)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.losses.append(float(loss.detach()))
+        return time.perf_counter() - began
+
+    @torch.no_grad()
+    def inference(self) -> float:
+        self.model.eval()
+        began = time.perf_counter()
+        for frames, lengths, _ in self.batches():
+            self.answer(self.model, frames, lengths)
+        return time.perf_counter() - began
+
+    def loading(self) -> float:
+        """Seconds of an epoch that go into making batches."""
+        began = time.perf_counter()
+        for _ in self.batches():
+            pass
+        return time.perf_counter() - began
+
+
+def bfloat16(model: nn.Module, frames: Tensor, lengths: Tensor) -> Tensor:
+    with torch.autocast(frames.device.type, torch.bfloat16):
+        return model(frames, lengths).float()
+
+
+def sides(network: str, cells: Sequences, classes: np.ndarray, k: int, folder: Path) -> tuple[Side, Side, Side]:
+    """The plain loop, ours, and ours in bfloat16, from the same weights."""
+    torch.manual_seed(0)
+    model = build(network, k)
+    data = rows(cells, Configuration(1, "crnn", "uniform", k), torch.device("cpu"))
+    data = type(data)(data.frames, data.lengths, data.background, torch.from_numpy(classes))
+    numbers = torch.arange(len(cells)).split(BATCH)
+
+    def ours() -> object:
+        return (data.batch(part, SETTINGS) for part in numbers)
+
+    loader = DataLoader(Strips(folder, classes, k), BATCH, num_workers=2)
+    fast = copy.deepcopy(model)
+    fast = fast.to(memory_format=torch.channels_last) if network.startswith("crnn") else fast
+    return (
+        Side(model, lambda: iter(loader), plain),
+        Side(fast, ours, lambda m, *x: m(*x)),
+        Side(copy.deepcopy(fast), ours, bfloat16),
+    )
+
+
+def compare(network: str, cells: Sequences, classes: np.ndarray, k: int, folder: Path, repeats: int) -> dict:
+    """Times of both sides, in turn; the first epoch of each warms up and gives the losses."""
+    theirs, ours, half = sides(network, cells, classes, k, folder)
+    theirs.epoch(), ours.epoch(), half.epoch()
+    apart = max(abs(a - b) for a, b in zip(theirs.losses, ours.losses, strict=True))
+    times = np.array([(theirs.epoch(), ours.epoch(), half.epoch()) for _ in range(repeats)])
+    answers = np.array([(theirs.inference(), ours.inference()) for _ in range(repeats)])
+    plain_s, ours_s, half_s = times.min(axis=0).tolist()
+    found = {
+        "plain_epoch_s": plain_s, "ours_epoch_s": ours_s, "ratio": plain_s / ours_s,
+        "samples_per_s": len(cells) / ours_s, "loss_apart": apart,
+        "inference_ratio": float(answers[:, 0].min() / answers[:, 1].min()),
+        "inference_samples_per_s": float(len(cells) / answers[:, 1].min()),
+        "loading_share": ours.loading() / ours_s, "plain_loading_share": theirs.loading() / plain_s,
+        "bfloat16_ratio": ours_s / half_s,
+    }  # fmt: skip
+    print(f"{network:22} " + "  ".join(f"{key} {value:.3g}" for key, value in found.items()), flush=True)
+    return found
+
+
+def given(n: int) -> tuple[Sequences, str]:
+    """n sequences of the released sample's stage 1 where it is, else simulated ones."""
+    if sample_folder := os.environ.get("RBC_SAMPLE"):
+        from rbc import ingest
+
+        cells = ingest.released(Path(sample_folder))
+        cells, source = cells.select(cells.index["split"] == "test"), "released sample, test acquisitions (real cells)"
+    else:
+        from rbc import simulate
+
+        cells = simulate.sequences({"train": {"tank-treading": n // 4, "flipping": n // 4, "unreliable": n // 2}})
+        source = "simulated cells"
+    order = np.random.default_rng(0).permutation(len(cells))[:n]
+    return cells.select(np.isin(np.arange(len(cells)), order)), source
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="+", default=["cnn", "crnn", "crnn-released-padded"], choices=NETWORKS)
+    parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--sequences", type=int, default=192)
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    if "GLIBC_TUNABLES" not in os.environ:  # as rbc run sets it, for both sides; read by the C library at its start
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": runs.MALLOC})
+    torch.set_num_threads(2)
+    cells, source = given(options.sequences)
+    classes = (cells.index["label"] != "unreliable").to_numpy().astype(np.int64)
+    with tempfile.TemporaryDirectory() as folder:
+        for i, frames in enumerate(cells):
+            Image.fromarray(np.hstack(list(frames))).save(Path(folder) / f"{i:06}.png")
+        about = {"sequences": len(cells), "source": source, "k": options.k, "batch": BATCH, "threads": 2}
+        about["mean_frames_kept"] = float(np.minimum(cells.index["length"], options.k).mean())
+        print(json.dumps(about))
+        found = {
+            name: compare(name, cells, classes, options.k, Path(folder), options.repeats) for name in options.networks
+        }
+    print(json.dumps(about | found))
+    if worst := [name for name, f in found.items() if not f["loss_apart"] < 1e-4]:
+        raise SystemExit(f"losses differ: {', '.join(worst)}")
+
+
+if __name__ == "__main__":
+    main()
