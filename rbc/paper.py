@@ -79,5 +79,7 @@ def reported(table: str) -> pd.DataFrame:
     ``released_model``: what the authors' notebook prints for their released weights on their released sample."""
     path = ROOT / "data" / "paper" / f"{table}.csv"
     if not path.exists():
-        raise RbcError(f"{path}: no such table; there are table2 to table5, test_results, statements and released_model")
+        raise RbcError(
+            f"{path}: no such table; there are table2 to table5, test_results, statements and released_model"
+        )
     return pd.read_csv(path)
