@@ -67,10 +67,10 @@ class Side(Strict):
     stage: Literal[STAGES]
     split: Literal["validation", "test"] = "validation"
     score: Literal[CLAIMED] = "f1"
-    model: list[Literal[MODELS]] = list(MODELS)
-    sampling: list[Literal[SAMPLINGS]] = list(SAMPLINGS)
-    k: list[Literal[KS]] = list(KS)
-    apart_from: dict[Literal["model", "sampling", "k"], list[str | int]] = {}
+    model: list[Literal[MODELS]] = Field(list(MODELS))
+    sampling: list[Literal[SAMPLINGS]] = Field(list(SAMPLINGS))
+    k: list[Literal[KS]] = Field(list(KS))
+    apart_from: dict[Literal["model", "sampling", "k"], list[str | int]] = Field({})
     chosen: bool = False
     take: Literal["mean", "best", "variance over k", "variance over sampling"] = "mean"
 
