@@ -239,13 +239,18 @@ def difference(variant: pd.DataFrame, text: pd.DataFrame, score: str, draws: int
 def together(predictions: pd.DataFrame, stage: int, scores: Sequence[str], draws: int, seed: int = 0) -> dict:
     """Scores of several runs on the same sequences, resampled together (`resample`), so that runs can be compared.
 
-    Column run of `predictions` says whose answer a row is; the others are as in `uncertainty`. Answers, by score, a
-    table (draws + 1, runs): its first row are the sequences as they are, each other row one sample of them, the same
-    one in every column and score. Raises `RbcError` for a sequence that a run lacks or has twice.
+    Column run of `predictions` says whose answer a row is; the others are as in `uncertainty`. Answers, by score (one
+    of `SCORES` or balanced_accuracy), a table (draws + 1, runs): its first row are the sequences as they are, each
+    other row one sample of them, the same in every column and whatever the answers are. Raises `RbcError` for a
+    sequence that a run lacks or has twice.
     """
     wide = _wide(predictions.drop(columns="seed", errors="ignore").rename(columns={"run": "seed"}))
-    both = {s: _bootstrap(wide, stage, s, draws, np.random.default_rng(seed)) for s in scores}
-    return {s: pd.DataFrame(np.vstack(parts), columns=wide.columns) for s, parts in both.items()}
+    index, calls = wide.index.to_frame(index=False), wide.to_numpy() >= THRESHOLD
+    acquisition, truth = index["acquisition"].to_numpy(str), positive(index["label"], stage)
+    sizes, rng, step = np.ones(len(wide), int), np.random.default_rng(seed), max(1, 4_000_000 // len(wide))
+    samples = (resample(acquisition, sizes, min(step, draws - done), rng) for done in range(0, draws, step))
+    parts = [[_scores(s, truth, calls, times) for s in scores] for times in (sizes[None], *samples)]
+    return {s: pd.DataFrame(np.vstack(part), columns=wide.columns) for s, part in zip(scores, zip(*parts))}
 
 
 def _sd(values: np.ndarray) -> float:
