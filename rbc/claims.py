@@ -6,10 +6,9 @@ verdict; nothing else does. Scores of runs are computed from their predictions, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,11 +18,10 @@ import pandas as pd
 import yaml
 from pydantic import Field, ValidationError
 
-from rbc import ROOT, RbcError, audit, crosschecks, metrics, runs
-from rbc.metrics import Confusion
+from rbc import ROOT, RbcError, audit, crosschecks, metrics
 from rbc.paper import KS, LABELS, MODELS, RELIABLE, SAMPLINGS, SPLITS, STAGES, reported
-from rbc.profiles import Profile, Strict
-from rbc.variants import TEXT
+from rbc.profiles import Strict
+from rbc.study import Cell, Measured, Study, chosen, sampling_sd
 
 REPRODUCED, NOISE, DIFFERS = "reproduced", "within noise", "differs"
 CONTRADICTED = "contradicted by the paper itself"
@@ -31,9 +29,7 @@ UNTESTABLE, NOT_RUN = "not testable with this data", "not yet run"
 VERDICTS = (REPRODUCED, NOISE, DIFFERS, CONTRADICTED, UNTESTABLE, NOT_RUN)
 #: ``fraction``: share of reliable cells that stage 2 calls tank-treading, at the paper's share of flipping ones.
 CLAIMED = (*metrics.SCORES, "balanced_accuracy", "fraction")
-DRAWS = 1000  #: samples of the bootstrap
 HALF_DIGIT = 0.005  #: a printed score may be off by so much
-Cell = tuple[str, str, int]  #: model, sampling, K
 
 
 # --- what data/claims.yaml holds ---
@@ -226,161 +222,6 @@ TABLES: dict[str, Callable] = {
 }
 
 
-def chosen(stage: int) -> Cell:
-    """The cell that the paper chose for a stage."""
-    row = reported("test_results").set_index("stage").loc[stage]
-    return row["model"], row["sampling"], int(row["k"])
-
-
-# --- what a results folder holds ---
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A score of one cell at the paper's share of positives.
-
-    Attributes
-    ----------
-    draws : (`DRAWS` + 1,), mean over seeds; the first is the sequences as they are, each other one sample of them
-    cells_sd : standard error that the sequences leave: the larger of the bootstrap's and that of independent cells
-    seed_se : standard error that the seeds leave; nan where nothing is known of them
-    seeds, borrowed : number of seeds; whether their spread is that of the register's runs
-    runs : folders of the runs
-    """
-
-    draws: np.ndarray
-    cells_sd: float
-    seed_se: float
-    seeds: int
-    borrowed: bool
-    runs: tuple[str, ...]
-
-
-class Study:
-    """A results folder and its profile: runs of the text's variant, and scores computed from their predictions."""
-
-    def __init__(self, profile: Profile, folder: Path, register: Path = runs.REFERENCE / "register") -> None:
-        self.profile, self.folder, self.register = profile, Path(folder), register
-        self._rates, self._measured = {}, {}
-
-    @cached_property
-    def meta(self) -> dict:
-        return json.loads((self.folder / "dataset.json").read_text())
-
-    @cached_property
-    def index(self) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / "index.parquet")
-
-    @cached_property
-    def findings(self) -> dict[str, dict]:
-        """Records of `rbc.checks`, by key."""
-        return {f["key"]: f for f in json.loads((self.folder / "checks.json").read_text())}
-
-    @cached_property
-    def runs(self) -> pd.DataFrame:
-        """stage, model, sampling, k, seed, run."""
-        columns = ["stage", "model", "sampling", "k", "seed", "run"]
-        if not any(self.folder.glob("stage?/[!.]*/metrics.json")):
-            return pd.DataFrame(columns=columns)
-        table = runs.collect(self.folder)
-        return table.loc[table["variant"] == TEXT, columns].drop_duplicates(ignore_index=True)
-
-    def of(self, stage: int, cell: Cell) -> list[str]:
-        """Runs of one cell, a seed each."""
-        table = self.runs[self.runs["stage"] == stage]
-        return table.loc[(table[["model", "sampling", "k"]] == list(cell)).all(axis=1), "run"].tolist()
-
-    def missing(self, stage: int, cells: list[Cell]) -> tuple[str, str] | None:
-        """Verdict and reason where a cell has no run; None where all have."""
-        gone = [c for c in cells if not self.of(stage, c)]
-        if not gone:
-            return None
-        planned = {(c.model, c.sampling, c.k) for c in self.profile.configurations() if c.stage == stage}
-        why = self.profile.stages[stage].why_not_all
-        words = f"{len(gone)} of {len(cells)} cells of stage {stage} have no run"
-        unplanned = [c for c in gone if c not in planned]
-        return (UNTESTABLE, f"{words}: {why}.") if unplanned and why else (NOT_RUN, f"{words}.")
-
-    def answers(self, stage: int, split: str) -> pd.DataFrame:
-        """Predictions of all runs of a stage on a split, with a column run."""
-        own = self.runs.loc[self.runs["stage"] == stage, "run"]
-        table = pd.concat([runs.predictions(self.folder, run).assign(run=run) for run in own], ignore_index=True)
-        return table[table["split"] == split]
-
-    def rates(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
-        """Recall and specificity of every run, resampled together, and the numbers of positives and negatives."""
-        if (stage, split) not in self._rates:
-            table = self.answers(stage, split)
-            one = metrics.confusion(table[table["run"] == table["run"].iat[0]], stage)
-            seed = 10 * stage + SPLITS.index(split)
-            found = metrics.together(table, stage, ("recall", "specificity"), DRAWS, seed)
-            self._rates[stage, split] = found, (one.tp + one.fn, one.tn + one.fp)
-        return self._rates[stage, split]
-
-    def measured(self, stage: int, split: str, score: str, cell: Cell) -> Measured:
-        """A score of a cell that has runs."""
-        key = (stage, split, score, cell)
-        if key not in self._measured:
-            self._measured[key] = self._measure(*key)
-        return self._measured[key]
-
-    def _measure(self, stage: int, split: str, score: str, cell: Cell) -> Measured:
-        own, (rates, (p, n)) = self.of(stage, cell), self.rates(stage, split)
-        r, s = (rates[name][own].to_numpy() for name in ("recall", "specificity"))
-        values = derived(score, r, s, share(stage, split))
-        single = sampling_sd(score, r[0].mean(), s[0].mean(), p, n, share(stage, split))
-        spread = values[0].std(ddof=1) if len(own) > 1 else self._borrowed(stage, split, score, cell[0])
-        draws = values.mean(axis=1)
-        cells_sd = max(float(np.nanstd(draws[1:])), single)
-        return Measured(draws, cells_sd, float(spread / len(own) ** 0.5), len(own), len(own) == 1, tuple(own))
-
-    def _borrowed(self, stage: int, split: str, score: str, model: str) -> float:
-        """Spread over seeds of the register's runs of the same stage, model and data; nan where there are none."""
-        about = self.register / "dataset.json"
-        if not about.exists() or json.loads(about.read_text())["source"] != self.meta["source"]:
-            return float("nan")
-        lender = _register(self.register)
-        own = lender.runs.query("stage == @stage and model == @model")
-        cells = {tuple(c) for c in own[["model", "sampling", "k"]].itertuples(index=False)}
-        found = [lender.seed_variance(stage, split, score, c) for c in cells if len(lender.of(stage, c)) > 1]
-        return float(np.sqrt(np.mean(found))) if found else float("nan")
-
-    def seed_variance(self, stage: int, split: str, score: str, cell: Cell) -> float:
-        """Variance over seeds of a cell that has several."""
-        answers, own = self.answers(stage, split), self.of(stage, cell)
-        counts = [metrics.confusion(answers[answers["run"] == run], stage) for run in own]
-        return float(np.var([derived(score, c.recall, c.specificity, share(stage, split)) for c in counts], ddof=1))
-
-
-@cache
-def _register(folder: Path) -> Study:
-    from rbc import profiles
-
-    return Study(profiles.load("register"), folder)
-
-
-def share(stage: int, split: str) -> float:
-    """Share of positives in a split of the paper (Table 2)."""
-    p, n = audit.sizes(stage, split)
-    return p / (p + n)
-
-
-def derived(score: str, recall: np.ndarray, specificity: np.ndarray, positives: float) -> np.ndarray:
-    """A score from recall and specificity at a share of positives (as `metrics.reweighted`), of any one shape."""
-    if score == "fraction":
-        return (1 - positives) * specificity + positives * (1 - recall)
-    tp, tn = positives * recall, (1 - positives) * specificity
-    return getattr(Confusion(tp, 1 - positives - tn, positives - tp, tn), score)
-
-
-@cache
-def sampling_sd(score: str, recall: float, specificity: float, p: int, n: int, positives: float) -> float:
-    """Standard error of a score on p positive and n negative independent cells, Jeffreys' beta for each rate."""
-    rng = np.random.default_rng(0)
-    r, s = (rng.beta(x * m + 0.5, (1 - x) * m + 0.5, DRAWS) for x, m in ((recall, p), (specificity, n)))
-    return float(np.nanstd(derived(score, r, s, positives)))
-
-
 # --- verdicts ---
 
 
@@ -425,21 +266,14 @@ def judge(claim: Claim, study: Study, tolerance: Tolerance) -> Verdict:
     return JUDGES[claim.rule.kind](claim.rule, study, tolerance)
 
 
-def judge_all(profile: Profile, results: Path, path: Path = ROOT / "data" / "claims.yaml") -> dict[str, Verdict]:
-    """Verdicts on all claims, by id."""
-    tolerance, claims = load(path)
-    study = Study(profile, results)
-    return {c.id: judge(c, study, tolerance) for c in claims}
-
-
 def _score(rule: Score, study: Study, tolerance: Tolerance) -> Verdict:
     cell = rule.cell or chosen(rule.stage)
     ours = _beside(rule, cell, study, tolerance)
     row = _row(rule, cell)
     if not any(rule.score in scores for scores in row.fails):
         return ours
-    why = "no set of sequences as in Table 2 has this score together with the others of its row; without "
-    why = f"The paper: {why}{' or '.join(' and '.join(f) for f in row.fails)} one has. {ours.found}"
+    why = f"without {', or without '.join(' and '.join(scores) for scores in row.fails)}"
+    why = f"No answers for Table 2's sequences give all scores of its row; some do {why}. {ours.found}"
     place = f"audit: {row.table} {row.model} {row.sampling} K = {row.k}"
     return Verdict(CONTRADICTED, why, (place, *ours.evidence), ours.numbers, ours.comparison)
 
@@ -485,8 +319,19 @@ def _paper_sd(rule: Score, cell: Cell) -> float:
 def _no_comparison(study: Study, stage: int, cells: list[Cell]) -> Verdict | None:
     if study.meta["simulated"]:
         return Verdict(UNTESTABLE, "Simulated cells say nothing of the paper's.")
-    gone = study.missing(stage, cells)
-    return Verdict(*gone) if gone else None
+    return _missing(study, stage, cells)
+
+
+def _missing(study: Study, stage: int, cells: list[Cell]) -> Verdict | None:
+    gone = [c for c in cells if not study.of(stage, c)]
+    if not gone:
+        return None
+    planned = {(c.model, c.sampling, c.k) for c in study.profile.configurations() if c.stage == stage}
+    why = study.profile.stages[stage].why_not_all
+    words = f"{len(gone)} of {len(cells)} cells of stage {stage} have no run"
+    if why and not planned.issuperset(gone):
+        return Verdict(UNTESTABLE, f"{words}: {why}.")
+    return Verdict(NOT_RUN, f"{words}.")
 
 
 def _order(rule: Order, study: Study, tolerance: Tolerance) -> Verdict:

@@ -31,6 +31,7 @@ from rbc import (
     runs,
     sequences,
     simulate,
+    study,
 )  # fmt: skip
 from rbc.paper import Configuration
 from rbc.profiles import Profile
@@ -427,8 +428,8 @@ def judge_claims(
     folder = results or runs.REFERENCE / p.name
     if not (folder / "dataset.json").exists():
         raise RbcError(f"{folder}: no results there; give --results FOLDER, such as results/{p.name}")
-    study = claims.Study(p, folder)
-    verdicts = {c.id: claims.judge(c, study, tolerance) for c in listed}
+    ours = study.Study(p, folder)
+    verdicts = {c.id: claims.judge(c, ours, tolerance) for c in listed}
     if as_json:
         kept = {"tolerance": tolerance.model_dump(), "counts": claims.counts(verdicts)}
         records = [claims.record(c, verdicts[c.id]) for c in listed]

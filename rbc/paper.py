@@ -75,8 +75,10 @@ def positive(labels: pd.Series, stage: int) -> np.ndarray:
 
 
 def reported(table: str) -> pd.DataFrame:
-    """Numbers as printed: ``table2`` to ``table5``, ``test_results`` (text, Figure 3), ``statements`` (text), and
-    ``released_model``: what the authors' notebook prints for their released weights on their released sample."""
+    """Numbers as printed: ``table2`` to ``table5``, ``test_results`` (the text and Figure 3), ``statements`` (text).
+
+    ``released_model`` is what the authors' notebook prints for their released weights on their released sequences.
+    """
     path = ROOT / "data" / "paper" / f"{table}.csv"
     if not path.exists():
         raise RbcError(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from rbc import audit, claims, figures, metrics, runs
-from rbc.claims import Claim, Study, Verdict
+from rbc.claims import Claim, Verdict
 from rbc.paper import RELIABLE, reported
+from rbc.study import Study, chosen
 
 #: Signs beside the words, so that colour is not needed.
 SIGNS = dict(zip(claims.VERDICTS, ("✓", "≈", "≠", "⚡", "–", "…")))
@@ -138,7 +139,7 @@ def released_model(study: Study) -> pd.DataFrame:
     drawn, (p, n) = reported("test_results").set_index("stage").loc[1], audit.sizes(1, "test")
     for what, percent, whole in (("reliable kept", "tpr_percent", p), ("unreliable discarded", "tnr_percent", n)):
         rows.append((what, "paper", "about ", round(drawn[percent] * whole / 100), whole))
-    for run in study.of(1, claims.chosen(1)):
+    for run in study.of(1, chosen(1)):
         rows += [(what, f"ours: {run}", "", part, whole) for what, part, whole in _kept(study, run)]
     order = list(dict.fromkeys(what for what, *_ in rows))
     rows.sort(key=lambda row: order.index(row[0]))

@@ -5,12 +5,12 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from conftest import one_line_error, rbc
 
 from rbc import ROOT, RbcError, claims, metrics, profiles, runs
+from rbc.study import Study
 
 RELEASED = runs.REFERENCE / "released"
 CHANGED = "stage1/crnn-uniform-k50-s0"
@@ -32,27 +32,15 @@ def copied(tmp_path) -> Path:
     return Path(shutil.copytree(RELEASED, tmp_path / "released"))
 
 
-def study(folder: Path, register: Path = NOWHERE) -> claims.Study:
-    return claims.Study(profiles.load("released"), folder, register)
-
-
 def judged(folder: Path, only: tuple[str, ...] = ()) -> dict[str, claims.Verdict]:
     tolerance, listed = claims.load()
-    own = study(folder)
+    own = Study(profiles.load("released"), folder, NOWHERE)
     return {c.id: claims.judge(c, own, tolerance) for c in listed if not only or c.rule.kind in only}
 
 
 def rewrite(run: Path, change) -> None:
     table = pd.read_parquet(run / "predictions.parquet")
     table.assign(probability=change(table["probability"])).to_parquet(run / "predictions.parquet", index=False)
-
-
-def as_seed(folder: Path, run: str, seed: int, wrong: int) -> None:
-    """Add a run's copy under another seed, with the answers of every so many sequences turned round."""
-    new = Path(shutil.copytree(folder / run, folder / run.replace("-s0", f"-s{seed}")))
-    config = json.loads((new / "config.json").read_text())
-    (new / "config.json").write_text(json.dumps(config | {"seed": seed}))
-    rewrite(new, lambda p: p.where(np.arange(len(p)) % wrong != 0, 1 - p))
 
 
 def test_the_list_holds_every_number_of_the_tables_and_forty_sentences(listed):
@@ -114,26 +102,6 @@ def test_a_score_is_that_of_the_predictions_at_the_papers_share(verdicts):
     for score in ("precision", "f1", "accuracy"):
         assert verdicts[f"test_results-stage1-{score}"].numbers["ours"] == pytest.approx(again[score])
     assert verdicts["cleaning-by-hand"].numbers["right"] == pytest.approx(again["precision"])
-
-
-def test_errors_are_no_smaller_than_those_of_independent_cells():
-    assert claims.sampling_sd("recall", 0.9, 0.5, 1000, 10, 0.5) == pytest.approx((0.09 / 1000) ** 0.5, rel=0.08)
-    assert claims.sampling_sd("recall", 1.0, 0.5, 20, 10, 0.5) > 0.02
-    m = study(RELEASED).measured(1, "test", "recall", claims.chosen(1))
-    assert m.cells_sd >= (0.93 * 0.07 / 126) ** 0.5 * 0.9 and m.seeds == 1 and np.isnan(m.seed_se)
-
-
-def test_seeds_widen_an_error_and_a_single_one_borrows_their_spread(copied, tmp_path):
-    cell, about = claims.chosen(1), (1, "test", "recall")
-    single = study(copied).measured(*about, cell)
-    as_seed(copied, CHANGED, 1, wrong=5)
-    both = study(copied).measured(*about, cell)
-    assert both.seeds == 2 and not both.borrowed and both.seed_se > 0
-    assert both.draws[0] < single.draws[0]
-    lender = Path(shutil.copytree(copied, tmp_path / "register"))
-    alone = study(RELEASED, lender).measured(*about, ("crnn", "similarity", 20))
-    assert alone.seeds == 1 and alone.borrowed and alone.seed_se == pytest.approx(both.seed_se * 2**0.5)
-    assert np.isnan(study(RELEASED, lender).measured(*about, ("cnn", "uniform", 20)).seed_se)  # another model
 
 
 def test_a_printed_number_that_cannot_be_is_contradicted_and_still_compared(verdicts):

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 
 from rbc import claims, profiles, runs, scoreboard
+from rbc.study import Study
 
 RELEASED = runs.REFERENCE / "released"
 RUN = "stage1/crnn-uniform-k50-s0"
 
 
 @pytest.fixture(scope="module")
-def study() -> claims.Study:
-    return claims.Study(profiles.load("released"), RELEASED)
+def study() -> Study:
+    return Study(profiles.load("released"), RELEASED)
 
 
 def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes():
