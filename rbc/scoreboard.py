@@ -26,6 +26,8 @@ DECIDES = {
 }
 COLUMNS = ("Verdict", "Claim (opens its evidence)", "Place", "Decided by", "Runs alone")
 STYLE = """
+.cell_output .text_html:has(#claims-board) { background: none !important; padding: 0; }
+#claims-board { color: var(--pst-color-text-base, inherit); }
 #claims-board .controls { display: flex; flex-wrap: wrap; gap: .5em 1em; margin-bottom: .5em; }
 #claims-board input, #claims-board select, #claims-board th button { font: inherit; color: inherit;
   background: var(--pst-color-surface, transparent); border: 1px solid var(--pst-color-border, #888);
@@ -115,7 +117,7 @@ def _opened(claim: Claim, v: Verdict, part: str) -> str:
     numbers = "; ".join(f"{k} {x:.4g}" if not isinstance(x, str) else f"{k}: {x}" for k, x in v.numbers.items())
     lines = [f"<p>{escape(v.found)}</p>", f"<p>{escape(numbers)}</p>" if numbers else ""]
     items = "".join(f"<li>{_link(e, part)}</li>" for e in v.evidence)
-    return "".join(lines) + f"<ul>{items}</ul><p><small>{claim.id}, rule: {claim.rule.kind}</small></p>"
+    return "".join(lines) + f"<ul>{items}</ul><p>{claim.id}, rule: {claim.rule.kind}</p>"
 
 
 def _link(evidence: str, part: str) -> str:
