@@ -37,4 +37,4 @@ serve: $(READY)
 	$(BIN)/python -m http.server 8000 --bind localhost --directory _build/html
 
 clean:
-	rm -rf results book/pages _build .snakemake
+	rm -rf results book/pages book/files _build .snakemake

@@ -22,6 +22,7 @@ from rbc import (
     attempts,
     audit,
     checks,
+    claims,
     compare,
     crosschecks,
     download,
@@ -30,6 +31,7 @@ from rbc import (
     runs,
     sequences,
     simulate,
+    study,
 )  # fmt: skip
 from rbc.paper import Configuration
 from rbc.profiles import Profile
@@ -410,6 +412,32 @@ def audit_numbers(as_json: JsonOption = False) -> None:
     for c in found:
         note = f"\n  note: {c.note}" if c.note else ""
         typer.echo(f"\n{c.key}: {c.verdict}\n  paper ({c.place}): {c.statement}\n  found: {c.found}{note}")
+
+
+@app.command("claims")
+def judge_claims(
+    profile: ProfileOption = "released",
+    results: Annotated[Path | None, typer.Option(help="Folder of runs; by default data/reference/<profile>.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a profile's runs make of every statement of the paper.
+
+    Example: rbc claims --profile released --json
+    """
+    p, (tolerance, listed) = profiles.load(profile), claims.load()
+    folder = results or runs.REFERENCE / p.name
+    if not (folder / "dataset.json").exists():
+        raise RbcError(f"{folder}: no results there; give --results FOLDER, such as results/{p.name}")
+    ours = study.Study(p, folder)
+    verdicts = {c.id: claims.judge(c, ours, tolerance) for c in listed}
+    if as_json:
+        kept = {"tolerance": tolerance.model_dump(), "counts": claims.counts(verdicts)}
+        records = [claims.record(c, verdicts[c.id]) for c in listed]
+        typer.echo(json.dumps(kept | {"claims": records}, indent=1))
+        return
+    for c in listed:
+        typer.echo(f"{verdicts[c.id].verdict}: {c.says} ({c.place})\n  {c.id}: {verdicts[c.id].found}")
+    typer.echo("\n" + "\n".join(f"{n:4}  {name}" for name, n in claims.counts(verdicts).items()))
 
 
 def _possible(row: audit.Row) -> str:

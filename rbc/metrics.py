@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -233,6 +234,23 @@ def difference(variant: pd.DataFrame, text: pd.DataFrame, score: str, draws: int
         "low": low, "high": high, "seed_se": float(np.hypot(_sd(a) / len(a) ** 0.5, _sd(b) / len(b) ** 0.5)),
         "cell_sd": _sd(sample[:, :n].mean(axis=1) - sample[:, n:].mean(axis=1)),
     }  # fmt: skip
+
+
+def together(predictions: pd.DataFrame, stage: int, scores: Sequence[str], draws: int, seed: int = 0) -> dict:
+    """Scores of several runs on the same sequences, resampled together (`resample`), so that runs can be compared.
+
+    Column run of `predictions` says whose answer a row is; the others are as in `uncertainty`. Answers, by score (one
+    of `SCORES` or balanced_accuracy), a table (draws + 1, runs): its first row are the sequences as they are, each
+    other row one sample of them, the same in every column and whatever the answers are. Raises `RbcError` for a
+    sequence that a run lacks or has twice.
+    """
+    wide = _wide(predictions.drop(columns="seed", errors="ignore").rename(columns={"run": "seed"}))
+    index, calls = wide.index.to_frame(index=False), wide.to_numpy() >= THRESHOLD
+    acquisition, truth = index["acquisition"].to_numpy(str), positive(index["label"], stage)
+    sizes, rng, step = np.ones(len(wide), int), np.random.default_rng(seed), max(1, 4_000_000 // len(wide))
+    samples = (resample(acquisition, sizes, min(step, draws - done), rng) for done in range(0, draws, step))
+    parts = [[_scores(s, truth, calls, times) for s in scores] for times in (sizes[None], *samples)]
+    return {s: pd.DataFrame(np.vstack(part), columns=wide.columns) for s, part in zip(scores, zip(*parts))}
 
 
 def _sd(values: np.ndarray) -> float:

@@ -75,8 +75,13 @@ def positive(labels: pd.Series, stage: int) -> np.ndarray:
 
 
 def reported(table: str) -> pd.DataFrame:
-    """Numbers as printed: ``table2`` to ``table5``, ``test_results`` (the text and Figure 3), ``statements`` (text)."""
+    """Numbers as printed: ``table2`` to ``table5``, ``test_results`` (the text and Figure 3), ``statements`` (text).
+
+    ``released_model`` is what the authors' notebook prints for their released weights on their released sequences.
+    """
     path = ROOT / "data" / "paper" / f"{table}.csv"
     if not path.exists():
-        raise RbcError(f"{path}: no such table; there are table2 to table5, test_results and statements")
+        raise RbcError(
+            f"{path}: no such table; there are table2 to table5, test_results, statements and released_model"
+        )
     return pd.read_csv(path)

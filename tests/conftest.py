@@ -33,7 +33,7 @@ def checkout(tmp_path_factory) -> Path:
     """A copy of the checkout without what was built in it: tests may run, break and kill things there."""
     copy = tmp_path_factory.mktemp("checkout") / "rbc-dynamics"
     built = shutil.ignore_patterns(
-        ".git", ".venv", "results", "pages", "_build", "derived", "raw", ".snakemake", "__pycache__"
+        ".git", ".venv", "results", "pages", "files", "_build", "derived", "raw", ".snakemake", "__pycache__"
     )
     shutil.copytree(ROOT, copy, ignore=built)
     return copy

@@ -110,8 +110,11 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
     pages = {str(p.relative_to(html)) for p in html.rglob("*.html")}
     for run in RUNS:
         assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
+        assert (html / f"predictions/tiny/{run.replace('/', '-')}.csv").exists()
     for part in ("tiny", "released"):
-        assert {f"book/pages/{part}/{n}.html" for n in ("dataset", "sampling", "selection", "test", "marker")} <= pages
+        assert {
+            f"book/pages/{part}/{n}.html" for n in ("dataset", "claims", "sampling", "selection", "test", "marker")
+        } <= pages
 
 
 def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):

@@ -1,0 +1,169 @@
+"""The scoreboard of claims as one piece of HTML with its own script, the predictions that it links to, and a table."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from rbc import audit, claims, figures, metrics, runs
+from rbc.claims import Claim, Verdict
+from rbc.paper import RELIABLE, reported
+from rbc.study import Study, chosen
+
+#: Signs beside the words, so that colour is not needed.
+SIGNS = dict(zip(claims.VERDICTS, ("✓", "≈", "≠", "⚡", "–", "…")))
+#: Who decides, by kind of rule.
+DECIDES = {
+    "score": "runs",
+    "order": "runs",
+    "audit": "arithmetic",
+    "data": "data",
+    "count": "data",
+    "ratio": "data and runs",
+    "untestable": "nothing",
+}
+COLUMNS = ("Verdict", "Claim (opens its evidence)", "Place", "Decided by", "Runs alone")
+STYLE = """
+.cell_output .text_html:has(#claims-board) { background: none !important; padding: 0; }
+#claims-board { color: var(--pst-color-text-base, inherit); }
+#claims-board .controls { display: flex; flex-wrap: wrap; gap: .5em 1em; margin-bottom: .5em; }
+#claims-board input, #claims-board select, #claims-board th button { font: inherit; color: inherit;
+  background: var(--pst-color-surface, transparent); border: 1px solid var(--pst-color-border, #888);
+  border-radius: .2em; padding: .1em .3em; max-width: 16em; }
+#claims-board option { color: var(--pst-color-text-base, #222); background: var(--pst-color-background, #fff); }
+#claims-board table { border-collapse: collapse; width: 100%; }
+#claims-board th, #claims-board td { border-bottom: 1px solid var(--pst-color-border, #888); vertical-align: top; }
+#claims-board th button { font-weight: bold; }
+#claims-board [aria-sort=ascending] button::after { content: " ▲"; }
+#claims-board [aria-sort=descending] button::after { content: " ▼"; }
+#claims-board :focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
+#claims-board summary { cursor: pointer; }
+#claims-board details > * { margin: .3em 0; }
+#claims-board details ul { padding-left: 1.2em; }
+#claims-board .sign { display: inline-block; width: 1.2em; }
+"""
+SCRIPT = """
+(() => {
+  const board = document.getElementById("claims-board"), body = board.querySelector("tbody");
+  const rows = [...body.rows], shown = board.querySelector("[role=status]");
+  const words = board.querySelector("input"), picks = [...board.querySelectorAll("select")];
+  const texts = rows.map(row => row.textContent.toLowerCase());
+  const filter = () => {
+    const said = words.value.toLowerCase().split(/\\s+/);
+    let n = 0;
+    rows.forEach((row, i) => {
+      const fits = picks.every(p => !p.value || row.dataset[p.name] === p.value);
+      row.hidden = !(fits && said.every(w => texts[i].includes(w)));
+      n += !row.hidden;
+    });
+    shown.textContent = `${n} of ${rows.length} claims shown`;
+  };
+  [words, ...picks].forEach(e => e.addEventListener("input", filter));
+  const heads = [...board.querySelectorAll("thead th")];
+  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+    const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    heads.forEach(h => h.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+    const key = row => row.cells[column].dataset.key;
+    rows.slice().sort((a, b) => sign * key(a).localeCompare(key(b), "en", {numeric: true}))
+      .forEach(row => body.append(row));
+  }));
+  filter();
+})();
+"""
+
+
+def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
+    """The table with its filters; `part` is the folder of the book's pages that it stands in, e.g. ``released``."""
+    rows = "\n".join(_row(c, verdicts[c.id], part) for c in listed)
+    heads = "".join(f'<th scope="col"><button type="button">{name}</button></th>' for name in COLUMNS)
+    picks = _pick("verdict", "Verdict", [v for v in claims.VERDICTS if v in {x.verdict for x in verdicts.values()}])
+    picks += _pick("place", "Place", list(dict.fromkeys(c.place for c in listed)))
+    picks += _pick("decides", "Decided by", list(dict.fromkeys(DECIDES[c.rule.kind] for c in listed)))
+    words = '<label>Words <input type="search" name="words"></label>'
+    controls = f'<div class="controls">{words}{picks}<span role="status"></span></div>'
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>"
+    return f'<div id="claims-board"><style>{STYLE}</style>{controls}{table}</div><script>{SCRIPT}</script>'
+
+
+def _pick(name: str, label: str, values: list[str]) -> str:
+    options = "".join(f"<option>{escape(v)}</option>" for v in values)
+    return f'<label>{label} <select name="{name}"><option value="">all</option>{options}</select></label>'
+
+
+def _row(claim: Claim, v: Verdict, part: str) -> str:
+    decides = DECIDES[claim.rule.kind]
+    opened = f"<details><summary>{escape(claim.says)}</summary>{_opened(claim, v, part)}</details>"
+    cells = [
+        (f"{claims.VERDICTS.index(v.verdict)}", _said(v.verdict)),
+        (claim.says, opened),
+        (claim.place, escape(claim.place)),
+        (decides, decides),
+        (v.comparison or "~", _said(v.comparison) if v.comparison else "–"),
+    ]
+    inside = "".join(f'<td data-key="{escape(key)}">{content}</td>' for key, content in cells)
+    data = {"verdict": v.verdict, "place": claim.place, "decides": decides}
+    attributes = " ".join(f'data-{k}="{escape(x)}"' for k, x in data.items())
+    return f'<tr id="{claim.id}" {attributes}>{inside}</tr>'
+
+
+def _said(verdict: str) -> str:
+    return f'<span class="sign" aria-hidden="true">{SIGNS[verdict]}</span>{verdict}'
+
+
+def _opened(claim: Claim, v: Verdict, part: str) -> str:
+    numbers = "; ".join(f"{k} {x:.4g}" if not isinstance(x, str) else f"{k}: {x}" for k, x in v.numbers.items())
+    lines = [f"<p>{escape(v.found)}</p>", f"<p>{escape(numbers)}</p>" if numbers else ""]
+    items = "".join(f"<li>{_link(e, part)}</li>" for e in v.evidence)
+    return "".join(lines) + f"<ul>{items}</ul><p>{claim.id}, rule: {claim.rule.kind}</p>"
+
+
+def _link(evidence: str, part: str) -> str:
+    kind, _, name = evidence.partition(": ")
+    if kind == "run":
+        file = name.replace("/", "-")
+        page = f'<a href="runs/{file}.html">run {escape(name)}</a>'
+        return f'{page}, <a href="../../../predictions/{part}/{file}.csv">its predictions (CSV)</a>'
+    page = {"audit": "../audit.html", "check": "dataset.html"}[kind]
+    return f'<a href="{page}">{kind}: {escape(name)}</a>'
+
+
+def released_model(study: Study) -> pd.DataFrame:
+    """Stage 1 answers of the authors' released model, of the paper's and of ours, a row each: share [95 %, Wilson].
+
+    Ours are the runs of the cell that the paper chose, on the test split. The paper prints shares of Table 2's test
+    split to a whole percent, so its numbers of sequences are about right only.
+    """
+    own = reported("released_model")
+    rows = [(f"{r.truth} {r.answer}", "released model", "", r.part, r.whole) for r in own.itertuples()]
+    drawn, (p, n) = reported("test_results").set_index("stage").loc[1], audit.sizes(1, "test")
+    for what, percent, whole in (("reliable kept", "tpr_percent", p), ("unreliable discarded", "tnr_percent", n)):
+        rows.append((what, "paper", "about ", round(drawn[percent] * whole / 100), whole))
+    for run in study.of(1, chosen(1)):
+        rows += [(what, f"ours: {run}", "", part, whole) for what, part, whole in _kept(study, run)]
+    order = list(dict.fromkeys(what for what, *_ in rows))
+    rows.sort(key=lambda row: order.index(row[0]))
+    lines = [
+        (what, source, f"{about}{part:,} of {whole:,}", figures.interval(part / whole, *metrics.wilson(part, whole)))
+        for what, source, about, part, whole in rows
+    ]
+    return pd.DataFrame(lines, columns=["what", "source", "sequences", "share"]).set_index(["what", "source"])
+
+
+def _kept(study: Study, run: str) -> list[tuple[str, int, int]]:
+    """What a run of stage 1 says on the test split: words, how many, of how many."""
+    answers = runs.predictions(study.folder, run).query("split == 'test'")
+    truth, called = metrics.truth_and_call(answers, 1)
+    sides = [("reliable kept", truth, called), ("unreliable discarded", ~truth, ~called)]
+    sides += [(f"{label} kept", (answers["label"] == label).to_numpy(), called) for label in RELIABLE]
+    return [(what, int((among & said).sum()), int(among.sum())) for what, among, said in sides]
+
+
+def publish(results: Path, run: str, out: Path) -> Path:
+    """Write a run's predictions as CSV into the folder `out`, under the name of its page; the file. No pixels."""
+    table: pd.DataFrame = runs.predictions(results, run)
+    file = out / f"{run.replace('/', '-')}.csv"
+    table.to_csv(file, index=False, float_format="%.6f")
+    return file
