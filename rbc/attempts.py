@@ -30,7 +30,8 @@ class Standing:
         hand, by a limit of time or memory, by a power cut)
     finished, seconds, device : of a run that is done
     started, host : when (UTC) and where the last attempt at any other began
-    error, log : of a failed one, in one line; where the workflow logged it
+    error : of a failed one, in one line
+    log : where the workflow logged that attempt
     """
 
     run: str
@@ -54,7 +55,7 @@ class Standing:
 
 
 def status(profile: Profile) -> list[Standing]:
-    """Where each run of a profile stands. Takes no lock that a grid needs, so it works while one runs."""
+    """Where each run of a profile stands; also while a grid runs, as it keeps no lock longer than a moment."""
     return [standing(profile.results_folder / c.path) for c in profile.configurations()]
 
 
@@ -90,7 +91,8 @@ def attempt(folder: Path) -> Iterator[None]:
         try:
             yield
         except Exception as error:
-            note.write_text(json.dumps(begun | {"error": " ".join(f"{error or type(error).__name__}".split())}))
+            words = str(error).split() or [type(error).__name__]
+            note.write_text(json.dumps(begun | {"error": " ".join(words)}))
             raise
         note.unlink()
         for failed in folder.parent.glob(f"{folder.name}-notebook.failed.ipynb"):  # of earlier attempts

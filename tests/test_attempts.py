@@ -17,10 +17,12 @@ from rbc import ROOT, RbcError, attempts, runs
 
 HOLD = "with attempts.attempt(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 TAKE = """
+print("ready", flush=True)
+sys.stdin.readline()
 with attempts.one_gpu(["0", "1"], Path(sys.argv[1])) as gpu:
     began = time.time()
     seen = subprocess.run(["printenv", "CUDA_VISIBLE_DEVICES"], capture_output=True, text=True).stdout.strip()
-    time.sleep(0.3)
+    time.sleep(1)
     print(json.dumps({"gpu": gpu, "seen": seen, "began": began, "ended": time.time()}), flush=True)
 """
 
@@ -63,13 +65,14 @@ def test_a_run_is_to_do_running_interrupted_and_done(folder):
     assert done.started is None
 
 
-def test_an_error_makes_a_run_failed_until_an_attempt_ends_well(folder):
+@pytest.mark.parametrize("said, told", [("the loss\nis not a number", "the loss is not a number"), ("", "ValueError")])
+def test_an_error_makes_a_run_failed_until_an_attempt_ends_well(said, told, folder):
     with pytest.raises(ValueError), attempts.attempt(folder):
         folder.parent.mkdir(parents=True)
         (folder.parent / f"{folder.name}-notebook.failed.ipynb").touch()
-        raise ValueError("the loss\nis not a number")
+        raise ValueError(said)
     failed = attempts.standing(folder)
-    assert (failed.state, failed.error) == ("failed", "the loss is not a number")
+    assert (failed.state, failed.error) == ("failed", told)
     with attempts.attempt(folder):
         assert attempts.standing(folder).error is None
         write_all(folder)
@@ -84,6 +87,10 @@ def test_what_an_attempt_left_half_written_is_interrupted_work(folder):
 
 def test_no_two_processes_have_one_gpu_at_a_time(tmp_path):
     takers = [process(TAKE, tmp_path) for _ in range(3)]
+    assert [taker.stdout.readline() for taker in takers] == ["ready\n"] * 3
+    for taker in takers:
+        taker.stdin.write("go\n")
+        taker.stdin.flush()
     table = pd.DataFrame(json.loads(taker.communicate()[0]) for taker in takers).sort_values("began")
     assert set(table["gpu"]) == {"0", "1"} and (table["seen"] == table["gpu"]).all()
     for _, turns in table.groupby("gpu"):
