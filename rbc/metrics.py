@@ -14,6 +14,7 @@ from rbc import RbcError
 from rbc.paper import positive
 
 SCORES = ("f1", "accuracy", "precision", "recall", "specificity")
+FEW = 5  #: acquisitions; fewer say too little of their spread to do without that of their cells
 THRESHOLD = 0.5  #: a sequence is called positive at this probability or above (the paper names no other)
 
 
@@ -149,18 +150,21 @@ def alike(acquisition: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, tu
     return names[rows[:, 0].astype(int)], tuple(rows[:, 1:].T), sizes
 
 
-def resample(acquisitions: np.ndarray, sizes: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+def resample(
+    acquisitions: np.ndarray, sizes: np.ndarray, draws: int, rng: np.random.Generator, cells: bool = True
+) -> np.ndarray:
     """Clustered bootstrap: blood draws, in each its acquisitions, in each its cells, all with replacement.
 
     Davison & Hinkley, Bootstrap Methods (1997), section 3.8. Cells of one blood draw are alike, so few draws say little
-    however many cells they hold. Of nominal 95 % it covers less with two draws and, as cells are drawn on top, more
-    where there are many or where movies do not differ: measured in data/reference/coverage.json (simulated).
+    however many cells they hold. Of nominal 95 % it covers less with few draws that differ and, as cells are drawn on
+    top, more where movies do not differ: measured in data/reference/coverage.json (simulated).
 
     Parameters
     ----------
     acquisitions : (N,) str, where each row's cells are from
     sizes : (N,) int, how many cells each row stands for
     draws : how many samples
+    cells : whether cells are drawn too; if not, acquisitions come with the cells that they have
 
     Returns
     -------
@@ -169,7 +173,8 @@ def resample(acquisitions: np.ndarray, sizes: np.ndarray, draws: int, rng: np.ra
     names, acquisition = np.unique(acquisitions, return_inverse=True)
     days, day = np.unique([blood_draw(name) for name in names], return_inverse=True)
     times = rng.multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
-    return _inside(_inside(times, day, np.ones(len(names), int), rng), acquisition, sizes, rng)
+    times = _inside(times, day, np.ones(len(names), int), rng)
+    return _inside(times, acquisition, sizes, rng) if cells else times[:, acquisition] * sizes
 
 
 def _inside(times: np.ndarray, group: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -212,11 +217,13 @@ def difference(variant: pd.DataFrame, text: pd.DataFrame, score: str, draws: int
     """Variant minus text in one score, mean over seeds, on the same sequences, with a 95 % interval.
 
     Both tables have columns name, label, acquisition, seed, probability and stage; `score` as in `uncertainty`. The
-    interval is a percentile bootstrap over sequences (`resample`, the same ones for both) and over the seeds of each
-    side. Answers score, n_sequences, seeds of both, both means, difference, low, high, and the two parts apart:
+    interval is a percentile bootstrap over acquisitions (`resample`, the same ones for both) and over the seeds of each
+    side, whose noise in single cells is in it so; cells are drawn too only where there are fewer than `FEW`
+    acquisitions. Answers score, n_sequences, seeds of both, both means, difference, low, high, and the two parts apart:
     seed_se, the standard error that the seeds leave, and cell_sd, the bootstrap's spread with all seeds kept.
-    Simulated, it is wider than 95 % asks for (data/reference/coverage.json). Raises `RbcError` where the tables are not
-    of one stage or not of the same sequences, and as `uncertainty`.
+    Its coverage is measured in data/reference/coverage.json (simulated). With one seed a side it leaves the seeds out,
+    and seed_se is nan. Raises `RbcError` where the tables are not of one stage or not of the same sequences, and as
+    `uncertainty`.
     """
     ours, theirs = _wide(variant), _wide(text)
     if len(stages := {*variant["stage"], *text["stage"]}) != 1:
@@ -225,7 +232,8 @@ def difference(variant: pd.DataFrame, text: pd.DataFrame, score: str, draws: int
         odd = ours.index.symmetric_difference(theirs.index)[0][0]
         raise RbcError(f"sequence {odd!r} is not alike in both tables: compare predictions of the same sequences")
     rng, n = np.random.default_rng(seed), ours.shape[1]
-    values, sample = _bootstrap(pd.concat([ours, theirs], axis=1), stages.pop(), score, draws, rng)
+    few = ours.index.get_level_values("acquisition").nunique() < FEW
+    values, sample = _bootstrap(pd.concat([ours, theirs], axis=1), stages.pop(), score, draws, rng, cells=few)
     a, b = values[:n], values[n:]
     low, high = percentiles(_redrawn(sample[:, :n], rng) - _redrawn(sample[:, n:], rng))
     return {
@@ -275,7 +283,7 @@ def _wide(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bootstrap(
-    wide: pd.DataFrame, stage: int, score: str, draws: int, rng: np.random.Generator
+    wide: pd.DataFrame, stage: int, score: str, draws: int, rng: np.random.Generator, cells: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """A score of each seed, (S,), and the same on resampled sequences, (draws, S)."""
     if score not in (*SCORES, "balanced_accuracy", "auc"):
@@ -288,7 +296,7 @@ def _bootstrap(
         truth, answers = truth.astype(bool), np.stack(called, axis=1)
     step = max(1, 4_000_000 // len(sizes))  # samples at once: memory stays bounded on the full record
     parts = [min(step, draws - done) for done in range(0, draws, step)]
-    sample = [_scores(score, truth, answers, resample(acquisition, sizes, part, rng)) for part in parts]
+    sample = [_scores(score, truth, answers, resample(acquisition, sizes, part, rng, cells)) for part in parts]
     return _scores(score, truth, answers, sizes[None])[0], np.concatenate(sample)
 
 

@@ -209,12 +209,12 @@ def select(results: Path, stage: int) -> pd.DataFrame:
     return best[["fold", "run", "f1"]]
 
 
-def chosen_answers(results: Path, stage: int) -> pd.DataFrame:
-    """Predictions of each fold's chosen configuration on its own test split (column run says which)."""
+def chosen_answers(results: Path, stage: int, split: str = "test") -> pd.DataFrame:
+    """Predictions of each fold's chosen configuration on a split of its own (column run says which)."""
     parts = []
     for row in select(results, stage).itertuples():
         answers = predictions(results, row.run)
-        parts.append(answers[(answers["split"] == "test") & (answers["fold"] == row.fold)].assign(run=row.run))
+        parts.append(answers[(answers["split"] == split) & (answers["fold"] == row.fold)].assign(run=row.run))
     return pd.concat(parts, ignore_index=True)
 
 

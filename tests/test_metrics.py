@@ -103,6 +103,8 @@ def test_resampling_keeps_draws_acquisitions_and_cells_apart():
     assert set(third) == {0, 10, 20}  # no, one or two of two blood draws are this one, each with its ten cells
     assert set(zip(first[third == 10], second[third == 10])) == {(20, 0), (10, 4), (0, 8)}
     assert times.mean(0) == pytest.approx(sizes, rel=0.05)
+    whole = metrics.resample(acquisitions, sizes, 200, np.random.default_rng(0), cells=False)
+    assert all(len(set(row / sizes)) <= 3 and (row % sizes == 0).all() for row in whole)
 
 
 def test_the_interval_of_alike_acquisitions_is_wider_than_that_of_independent_cells():
@@ -129,6 +131,15 @@ def test_difference_is_signed_and_its_interval_tells_a_real_one_from_none(score)
     assert ours["difference"] == pytest.approx(ours["variant"] - ours["text"]) and ours["low"] > 0
     assert metrics.difference(worse, better, score)["high"] < 0
     assert (same := metrics.difference(worse, again, score))["low"] < 0 < same["high"]
+
+
+def test_difference_of_one_acquisition_still_knows_that_cells_were_drawn():
+    cells = runs_of(1, 1.0).assign(acquisition="A1_10s01")
+    better = cells.assign(
+        probability=np.where(cells["name"] < "cell3", cells["label"] == "flipping", cells["probability"])
+    )
+    ours = metrics.difference(better, cells, "recall")
+    assert ours["low"] < ours["difference"] < ours["high"] and np.isnan(ours["seed_se"])
 
 
 def test_difference_wants_one_stage_and_the_same_sequences_once_a_seed():

@@ -1,5 +1,8 @@
 """The marker's estimators beside QuaPy, their intervals, the 3 x 3 correction, agreement and smallest change."""
 
+import importlib.util
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ from quapy.method.aggregative import ACC, CC, EMQ, PACC
 from scipy.stats import chi2_contingency
 from sklearn.linear_model import LogisticRegression
 
-from rbc import RbcError, prevalence
+from rbc import ROOT, RbcError, prevalence
 from rbc.paper import reported
 
 CLASSES = LogisticRegression().fit([[0], [1]], [0, 1])  # QuaPy asks a fitted classifier for its classes: 1 tank-treads
@@ -268,3 +271,17 @@ def test_two_like_movies_differ_by_more_than_the_smallest_change_one_time_in_twe
     assert prevalence.dispersion_at(n, factor, n) == pytest.approx(factor)
     assert prevalence.dispersion_at(n, 0.7, 50) == 1
     assert np.isnan(prevalence.smallest_change(p, n, right=0.5, wrong=0.5))
+
+
+def test_the_stored_table_of_coverage_is_what_the_benchmark_gives():
+    """Its cases are all there and simulated; two that need no bootstrap are run again, to the last digit."""
+    specification = importlib.util.spec_from_file_location("coverage", ROOT / "benchmarks" / "coverage.py")
+    benchmark = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(benchmark)
+    stored = json.loads((ROOT / "data" / "reference" / "coverage.json").read_text())
+    cases = benchmark.cases(benchmark.correlation())
+    assert stored["simulated"] is True and len(stored["rows"]) == len(cases)
+    for number, (row, case) in enumerate(zip(stored["rows"], cases)):
+        assert row["repetitions"] >= 500 and case[0].items() <= row.items()
+        if number in (0, len(cases) - 1):
+            assert benchmark.measure(case, row["repetitions"], number) == row

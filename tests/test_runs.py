@@ -70,6 +70,7 @@ def test_each_fold_chooses_the_highest_validation_f1(tmp_path):
     assert runs.select(tmp_path, 2)["run"].tolist() == ["stage2/crnn-uniform-k10-s0", "stage2/cnn-uniform-k10-s0"]
     answers = runs.chosen_answers(tmp_path, 2)
     assert answers[["fold", "name"]].values.tolist() == [[0, "crnn-uniform-k10-s0"], [1, "cnn-uniform-k10-s0"]]
+    assert runs.chosen_answers(tmp_path, 2, "validation").value_counts(["fold", "split"]).tolist() == [8, 8]
 
 
 def test_seeds_are_averaged_and_ties_go_to_uniform_as_in_the_paper(tmp_path):
