@@ -275,7 +275,7 @@ def test_two_like_movies_differ_by_more_than_the_smallest_change_one_time_in_twe
 
 def test_the_stored_table_of_coverage_is_what_the_benchmark_gives():
     """Its cases are all there and simulated; two that need no bootstrap are run again, to the last digit."""
-    specification = importlib.util.spec_from_file_location("coverage", ROOT / "benchmarks" / "coverage.py")
+    specification = importlib.util.spec_from_file_location("intervals", ROOT / "benchmarks" / "intervals.py")
     benchmark = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(benchmark)
     stored = json.loads((ROOT / "data" / "reference" / "coverage.json").read_text())
