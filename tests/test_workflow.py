@@ -111,7 +111,8 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
     for run in RUNS:
         assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
     for part in ("tiny", "released"):
-        assert {f"book/pages/{part}/{n}.html" for n in ("dataset", "sampling", "selection", "test", "marker")} <= pages
+        reports = ("dataset", "sampling", "selection", "test", "errors", "marker")
+        assert {f"book/pages/{part}/{name}.html" for name in reports} <= pages
 
 
 def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):
