@@ -22,7 +22,9 @@ PLAYER = """
 .films { display: flex; flex-wrap: wrap; gap: 1rem; margin: 0.5rem 0 1rem; }
 .film { width: 11rem; margin: 0; font-size: 0.75rem; line-height: 1.3; overflow-wrap: anywhere; }
 .film-window { width: SIDEpx; height: SIDEpx; overflow: hidden; }
-.film-window img { height: SIDEpx !important; max-width: none !important; margin: 0; image-rendering: pixelated; }
+.film-window img { height: SIDEpx !important; max-width: none !important; image-rendering: pixelated; }
+.film-window img { margin: 0 !important; padding: 0 !important; filter: none !important; } /* the theme's, when dark */
+.film figcaption { color: inherit; text-align: left; }
 .film button { min-width: 1.8rem; min-height: 1.8rem; }
 </style>
 <script>

@@ -131,6 +131,14 @@ def test_failures_count_the_runs_that_call_a_test_sequence_wrong(failures):
     assert failures["failed"].tolist() == [both, both[1:], both[1:], ()]
 
 
+@pytest.mark.parametrize("stage", [1, 2])
+def test_failures_of_the_kept_runs_add_up_to_their_confusion_matrices(stage):
+    table = runs.collect(runs.REFERENCE / "released").query("stage == @stage and split == 'test'")
+    failures = runs.failures(runs.REFERENCE / "released", stage)
+    assert failures["runs"].sum() == table["n"].sum()
+    assert failures["wrong"].sum() == failures["failed"].map(len).sum() == (table["fp"] + table["fn"]).sum()
+
+
 def test_a_review_sheet_has_a_blind_twin_that_does_not_tell_the_label(failures):
     sheet, blind = runs.review(failures)
     assert sheet["name"].tolist() == ["hard", "once"]
