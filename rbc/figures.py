@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -73,6 +75,44 @@ def gallery(sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome
         for row in cells.itertuples(index=False, name="Cell")
     }
     return strips(named) if named else None
+
+
+def failed(failures: pd.DataFrame) -> pd.DataFrame:
+    """`rbc.runs.failures` counted over all sequences, by label and by acquisition."""
+    parts = {("all", ""): failures}
+    for by in ("label", "acquisition"):
+        parts |= {(by, value): part for value, part in failures.groupby(by)}
+    rows = {key: _failed(part) for key, part in parts.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _failed(part: pd.DataFrame) -> dict:
+    return {
+        "sequences": len(part),
+        "wrong in all runs": (part["wrong"] == part["runs"]).sum(),
+        "wrong in none": (part["wrong"] == 0).sum(),
+        "calls": part["runs"].sum(),
+        "wrong calls": f"{part['wrong'].sum()} ({100 * part['wrong'].sum() / part['runs'].sum():.0f} %)",
+    }
+
+
+def failing(failures: pd.DataFrame) -> str:
+    """HTML table of `rbc.runs.failures`, a row a sequence; the runs that call it wrong open as links to their pages."""
+    rows = [
+        {
+            "sequence": escape(row.name), "acquisition": escape(row.acquisition), "label": row.label,
+            "wrong in": _run_links(f"{row.wrong} of {row.runs}", row.failed),
+            "mean probability": f"{row.mean_probability:.2f}",
+        }
+        for row in failures.itertuples(index=False, name="Sequence")
+    ]  # fmt: skip
+    return pd.DataFrame(rows).to_html(escape=False, index=False, border=0)
+
+
+def _run_links(count: str, runs: tuple[str, ...]) -> str:
+    pages = [(run.replace("/", "-"), run.split("/")[1]) for run in sorted(set(runs))]
+    links = "<br>".join(f'<a href="runs/{escape(page)}.html">{escape(name)}</a>' for page, name in pages)
+    return f"<details><summary>{count}</summary>{links}</details>" if links else count
 
 
 def curves(history: pd.DataFrame) -> Figure:

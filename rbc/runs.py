@@ -36,6 +36,7 @@ PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
 #: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
 MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1"
 REFERENCE = ROOT / "data" / "reference"
+REVIEW = 0.8  #: share of the runs that call a sequence wrong, from which on it deserves a second look
 
 
 def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile) -> None:
@@ -136,12 +137,17 @@ def _fill(notebook: Path, out: Path, words: dict[str, str]) -> None:
 
 
 def report(name: str, profile: Profile, results: Path, out: Path) -> None:
-    """Execute a report notebook of notebooks/ over the runs below `results` into the page `out`."""
+    """Execute a report notebook of notebooks/ over the runs below `results` into the page `out`.
+
+    A notebook with a parameter `folder` may leave files beside the page.
+    """
+    notebook = ROOT / "notebooks" / f"{name}.ipynb"
     words = {"title": profile.title, **kind_words(json.loads((results / "dataset.json").read_text()))}
     out.parent.mkdir(parents=True, exist_ok=True)
     places = {"profile": profile.path, "results": results, "data": profile.data_folder}
-    parameters = {name: _inside(place) for name, place in places.items()}
-    execute(ROOT / "notebooks" / f"{name}.ipynb", out, parameters, words)
+    if "folder" in papermill.inspect_notebook(str(notebook)):
+        places["folder"] = out.parent
+    execute(notebook, out, {name: _inside(place) for name, place in places.items()}, words)
 
 
 def describe(sequences: Sequences, results: Path) -> None:
@@ -234,6 +240,37 @@ def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]
 def predictions(results: Path, run: str) -> pd.DataFrame:
     """What a run answered: name, acquisition, label, fold, split, probability."""
     return pd.read_parquet(Path(results) / run / "predictions.parquet")
+
+
+def failures(results: Path, stage: int) -> pd.DataFrame:
+    """How many runs of a stage call each test sequence wrong, the most often wrong first.
+
+    Runs are models x samplings x K x seeds; those with a switched detail are left out. One row a sequence: name,
+    acquisition, label, runs (that have it in a test split), wrong, share (wrong / runs), mean_probability, failed (the
+    runs that call it wrong). A run that tests a sequence in two folds counts twice.
+    """
+    parts = [predictions(results, run).assign(run=run) for _, run in _configurations(results, stage)]
+    answers = pd.concat(parts, ignore_index=True).query("split == 'test'")
+    truth, called = metrics.truth_and_call(answers, stage)
+    answers = answers.assign(wrong=truth != called, probability=answers["probability"].astype(float))
+    table = answers.groupby(["name", "acquisition", "label"], as_index=False).agg(
+        runs=("run", "size"), wrong=("wrong", "sum"), mean_probability=("probability", "mean")
+    )
+    failed = answers[answers["wrong"]].groupby("name")["run"].agg(tuple)
+    table = table.assign(share=table["wrong"] / table["runs"], failed=table["name"].map(failed))
+    table["failed"] = [runs if isinstance(runs, tuple) else () for runs in table["failed"]]
+    return table.sort_values(["share", "wrong", "name"], ascending=[False, False, True], ignore_index=True)
+
+
+def review(failures: pd.DataFrame, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Two sheets of the sequences that at least `REVIEW` of the runs call wrong, with an empty column relabelled.
+
+    The first says all that is known; the second, in random order, only what does not tell the label: name and
+    acquisition.
+    """
+    sheet = failures[failures["share"] >= REVIEW].assign(relabelled="").round({"mean_probability": 4})
+    columns = ["name", "acquisition", "label", "runs", "wrong", "mean_probability", "relabelled"]
+    return sheet[columns], sheet.sample(frac=1, random_state=seed)[["name", "acquisition", "relabelled"]]
 
 
 def class_names(stage: int) -> tuple[str, str]:

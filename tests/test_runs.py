@@ -97,3 +97,55 @@ def test_committed_reference_results_follow_from_their_predictions():
         answers = pd.read_parquet(path.parent / "predictions.parquet")
         for split, part in answers.groupby("split"):
             assert json.loads(path.read_text())[split] == pytest.approx(metrics.summary(part, stage)), path
+
+
+def answering_run(results, name: str, answers: dict[str, tuple[str, float]], variant: str = "text") -> None:
+    """A stage 2 run with these labels and probabilities of test sequences, and one validation sequence, wrong."""
+    folder = results / "stage2" / name
+    folder.mkdir(parents=True)
+    model, sampling, k, seed = name.split("-")[:4]
+    content = {"stage": 2, "model": model, "sampling": sampling, "k": int(k[1:]), "seed": int(seed[1:])}
+    (folder / "config.json").write_text(json.dumps(content | {"variant": variant}))
+    (folder / "metrics.json").write_text("{}")
+    rows = [("v", "flipping", 0.0, "validation"), *((n, label, p, "test") for n, (label, p) in answers.items())]
+    table = pd.DataFrame(rows, columns=["name", "label", "probability", "split"])
+    table.assign(fold=0, acquisition="a").to_parquet(folder / "predictions.parquet")
+
+
+@pytest.fixture
+def failures(tmp_path) -> pd.DataFrame:
+    """Two seeds and a switched detail: `hard` is wrong in both, `half` in one, `easy` in none; `once` is in one."""
+    easy, hard = ("flipping", 0.9), ("tank-treading", 0.75)
+    answering_run(tmp_path, "cnn-uniform-k10-s0", {"easy": easy, "half": ("flipping", 0.5), "hard": hard})
+    more = {"easy": easy, "half": ("flipping", 0.4), "hard": hard, "once": ("flipping", 0.0)}
+    answering_run(tmp_path, "cnn-uniform-k10-s1", more)
+    answering_run(tmp_path, "cnn-uniform-k10-s0-raw-grey", {"easy": ("flipping", 0.0)}, variant="raw-grey")
+    return runs.failures(tmp_path, 2)
+
+
+def test_failures_count_the_runs_that_call_a_test_sequence_wrong(failures):
+    assert failures[["name", "runs", "wrong", "share"]].values.tolist() == [
+        ["hard", 2, 2, 1.0], ["once", 1, 1, 1.0], ["half", 2, 1, 0.5], ["easy", 2, 0, 0.0],
+    ]  # fmt: skip
+    assert failures["mean_probability"].tolist() == pytest.approx([0.75, 0.0, 0.45, 0.9])
+    both = ("stage2/cnn-uniform-k10-s0", "stage2/cnn-uniform-k10-s1")
+    assert failures["failed"].tolist() == [both, both[1:], both[1:], ()]
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_failures_of_the_kept_runs_add_up_to_their_confusion_matrices(stage):
+    table = runs.collect(runs.REFERENCE / "released").query("stage == @stage and split == 'test'")
+    failures = runs.failures(runs.REFERENCE / "released", stage)
+    assert failures["runs"].sum() == table["n"].sum()
+    assert failures["wrong"].sum() == failures["failed"].map(len).sum() == (table["fp"] + table["fn"]).sum()
+
+
+def test_a_review_sheet_has_a_blind_twin_that_does_not_tell_the_label(failures):
+    sheet, blind = runs.review(failures)
+    assert sheet["name"].tolist() == ["hard", "once"]
+    assert sheet["label"].tolist() == ["tank-treading", "flipping"]
+    assert sorted(blind["name"]) == ["hard", "once"]
+    assert blind.columns.tolist() == ["name", "acquisition", "relabelled"]  # nor any answer, which would tell it
+    many = pd.concat([failures.head(1).assign(name=f"{i:02}") for i in range(20)])
+    assert runs.review(many)[1]["name"].tolist() != sorted(many["name"])
+    pd.testing.assert_frame_equal(runs.review(many)[1], runs.review(many)[1])

@@ -112,9 +112,8 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
         assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
         assert (html / f"predictions/tiny/{run.replace('/', '-')}.csv").exists()
     for part in ("tiny", "released"):
-        assert {
-            f"book/pages/{part}/{n}.html" for n in ("dataset", "claims", "sampling", "selection", "test", "marker")
-        } <= pages
+        reports = ("dataset", "claims", "sampling", "selection", "test", "errors", "marker")
+        assert {f"book/pages/{part}/{name}.html" for name in reports} <= pages
 
 
 def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):
