@@ -32,6 +32,8 @@ from rbc.sequences import Sequences, checksum
 from rbc.variants import variant
 
 CODE = ("paper", "sequences", "sampling", "models", "variants", "checkpoints", "training")  #: what numbers depend on
+#: what PyTorch's allocators and oneDNN say in a plain RuntimeError where memory is short
+NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
 GREY_SCALE = 20.0  #: grey levels that count as 1 at the networks' input: about the contrast of a cell
 
 
@@ -235,7 +237,7 @@ def _memory(c: Configuration, profile: Profile) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-        if isinstance(error, RuntimeError) and "out of memory" not in str(error) and "allocate" not in str(error):
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in NO_MEMORY):
             raise
         batch = profile.training.batch_size
         raise RbcError(
