@@ -21,6 +21,7 @@ MADE_FROM = {
     "test": "every run",
     "marker": "chosen runs",
     "register": "every run",
+    "packet": "every run",
 }
 WITHOUT_RUN_PAGES = ("register",)  #: pages whose runs have no page of their own in the book
 
