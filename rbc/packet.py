@@ -168,7 +168,7 @@ def checklist_page(name: str, study: Study, found: list[Reply]) -> str:
     states = Counter("answered" if r.answered else "open" for r in found)
     words = (
         f"Source: {listed.source}. The wording is ours, the source's own is binding. {states['answered']} answered "
-        f"from artefacts, {states['open']} open. *Open* says that no artefact here answers it; the paper itself may."
+        f"from artefacts, {states['open']} open. Open says that no artefact here answers it; the paper itself may."
     )
     return _page(listed.title, study, f"{words}\n\n{markdown_table(replies_table(found))}")
 
@@ -177,7 +177,7 @@ def replies_table(found: list[Reply]) -> pd.DataFrame:
     """Columns item, part, about, answer, from; a row each item."""
     rows = [
         {"item": r.item.id, "part": r.item.part, "about": r.item.about,
-         "answer": r.says if r.answered else f"**open**: {r.says}", "from": ", ".join(f"`{a}`" for a in r.artefacts)}
+         "answer": r.says if r.answered else f"open: {r.says}", "from": ", ".join(r.artefacts)}
         for r in found
     ]  # fmt: skip
     return pd.DataFrame(rows)

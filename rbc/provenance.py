@@ -90,5 +90,5 @@ def _link(results: Path, run: str) -> str:
 
 
 def _details(summary: str, table: pd.DataFrame) -> str:
-    text = table.to_html(index=False, escape=False, border=0, classes="dataframe")
+    text = table.to_html(index=False, escape=False, border=0)
     return f'<details class="made-from"><summary>{summary}</summary>{text}</details>'
