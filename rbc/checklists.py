@@ -97,9 +97,15 @@ def place(study: Study, name: str) -> str:
 
 
 def shown(folder: Path) -> str:
-    """A folder of results as it is written: from the checkout's root, or only its name where it lies elsewhere."""
+    """A file or folder as it is written: from the checkout's root, or only its name where it lies elsewhere."""
     folder = Path(folder).resolve()
     return str(folder.relative_to(ROOT)) if folder.is_relative_to(ROOT) else folder.name
+
+
+def command(study: Study) -> str:
+    """What makes the results anew, e.g. ``make book PROFILE=config/demo.yaml``."""
+    data = "" if study.profile.data.source == "simulated" else " DATA=FOLDER"
+    return f"make book PROFILE={shown(Path(study.profile.path))}{data}"
 
 
 def told(study: Study, stage: int) -> dict:
@@ -160,10 +166,7 @@ def readme(study: Study) -> Found:
 
 
 def script(study: Study) -> Found:
-    return f"make book PROFILE={study.profile.name} makes all runs, tables and pages.", (
-        "Makefile",
-        "workflow/Snakefile",
-    )
+    return f"{command(study)} makes all runs, tables and pages.", ("Makefile", "workflow/Snakefile")
 
 
 def dependencies(study: Study) -> Found:

@@ -15,7 +15,7 @@ import pandas as pd
 import yaml
 
 from rbc import ROOT, RbcError, metrics, prevalence, runs
-from rbc.checklists import FOLDER, NAMES, Reply, in_words, load, patient_scores, replies, shown
+from rbc.checklists import FOLDER, NAMES, Reply, command, in_words, load, patient_scores, replies, shown
 from rbc.paper import LABELS, SPLITS, STAGES
 from rbc.provenance import chosen, origins
 from rbc.sequences import whole_folder
@@ -150,8 +150,8 @@ def sources_table() -> pd.DataFrame:
 
 
 def _sources_page(study: Study) -> str:
-    command = f"All are made by `make book PROFILE={study.profile.name}`, the outputs by `rbc packet`."
-    return f"{command} Whether each is reproduced, the page of claims says.\n\n{markdown_table(sources_table())}"
+    words = f"All are made by `{command(study)}`, the outputs by `rbc packet`."
+    return f"{words} Whether each is reproduced, the page of claims says.\n\n{markdown_table(sources_table())}"
 
 
 def line_of(program: str, function: str) -> int:
