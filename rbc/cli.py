@@ -425,10 +425,7 @@ def judge_claims(
     Example: rbc claims --profile released --json
     """
     p, (tolerance, listed) = profiles.load(profile), claims.load()
-    folder = results or runs.REFERENCE / p.name
-    if not (folder / "dataset.json").exists():
-        raise RbcError(f"{folder}: no results there; give --results FOLDER, such as results/{p.name}")
-    ours = study.Study(p, folder)
+    ours = _study(p, results)
     verdicts = {c.id: claims.judge(c, ours, tolerance) for c in listed}
     if as_json:
         kept = {"tolerance": tolerance.model_dump(), "counts": claims.counts(verdicts)}
@@ -438,6 +435,36 @@ def judge_claims(
     for c in listed:
         typer.echo(f"{verdicts[c.id].verdict}: {c.says} ({c.place})\n  {c.id}: {verdicts[c.id].found}")
     typer.echo("\n" + "\n".join(f"{n:4}  {name}" for name, n in claims.counts(verdicts).items()))
+
+
+@app.command("packet")
+def packet_for_reviewers(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    profile: ProfileOption = "released",
+    results: Annotated[Path | None, typer.Option(help="Folder of runs; by default data/reference/<profile>.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the packet for reviewers: codecheck.yml, outputs, checklists with what is open, model cards.
+
+    Example: rbc packet --profile released --out packet
+    """
+    from rbc import packet  # here, as its tables would slow the start of every command
+
+    p = profiles.load(profile)
+    found = packet.write(_study(p, results), out)
+    if as_json:
+        typer.echo(json.dumps({"folder": str(out), "checklists": found}, indent=1))
+        return
+    typer.echo("\n".join(f"{name}: {n['answered']} answered, {n['open']} open" for name, n in found.items()))
+    typer.echo(f"packet in {out}")
+
+
+def _study(p: Profile, results: Path | None) -> study.Study:
+    """The runs of a profile that are kept, or those of a folder."""
+    folder = results or runs.REFERENCE / p.name
+    if not (folder / "dataset.json").exists():
+        raise RbcError(f"{folder}: no results there; give --results FOLDER, such as results/{p.name}")
+    return study.Study(p, folder)
 
 
 def _possible(row: audit.Row) -> str:

@@ -112,7 +112,7 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
         assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
         assert (html / f"predictions/tiny/{run.replace('/', '-')}.csv").exists()
     for part in ("tiny", "released"):
-        reports = ("dataset", "claims", "sampling", "selection", "test", "errors", "marker")
+        reports = ("dataset", "claims", "sampling", "selection", "test", "errors", "marker", "packet")
         assert {f"book/pages/{part}/{name}.html" for name in reports} <= pages
 
 
