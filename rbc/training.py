@@ -197,7 +197,7 @@ def train(sequences: Sequences, c: Configuration, profile: Profile, checkpoints:
     key = run_key(sequences, c, profile)
     sequences = sequences.select(in_stage(sequences.index["label"], c.stage))
     splits = folds(sequences.index, profile.stages[c.stage].folds)
-    with _memory(c, profile):
+    with memory(c, profile):
         data = rows(sequences, c, device(training.device))
         trained = []
         for number, split in enumerate(splits):
@@ -232,8 +232,8 @@ def train_fold(
 
 
 @contextmanager
-def _memory(c: Configuration, profile: Profile) -> Iterator[None]:
-    """Turn what PyTorch raises where memory runs out, on a GPU or not, into one line."""
+def memory(c: Configuration, profile: Profile) -> Iterator[None]:
+    """Turn what PyTorch and numpy raise where memory runs out, on a GPU or not, into one line (`RbcError`)."""
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:

@@ -1,7 +1,3 @@
-import multiprocessing
-import resource
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -98,29 +94,15 @@ def test_a_last_batch_of_one_is_left_out_of_training_only(cells, tiny):
     assert sizes == [[8], [8, 1]]
 
 
-def short_of_memory(cells: Sequences, tiny: profiles.Profile, answers: multiprocessing.Queue) -> None:
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    unlimited = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (used + 200 * 2**20, unlimited[1]))  # a ResNet's moments alone take 180 MB
-    try:
-        training.train(cells, Configuration(2, "cnn", "uniform", 10), tiny)
-        answer = "it fitted"
-    except Exception as error:
-        answer = f"{type(error).__name__}: {error}"
-    resource.setrlimit(resource.RLIMIT_AS, unlimited)
-    answers.put(answer)
-
-
-def test_out_of_memory_names_a_smaller_batch_and_takes_none(cells, tiny):
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["rbc.training"])
-    answers = processes.Queue()
-    process = processes.Process(target=short_of_memory, args=(cells, tiny, answers))
-    process.start()
-    answer = answers.get(timeout=120)
-    process.join()
-    assert answer.startswith("RbcError: ")
-    assert "out of memory at batch_size 8; set batch_size: 4" in answer and "tiny.yaml" in answer
+@pytest.mark.parametrize("allocate", [torch.empty, np.empty])
+def test_out_of_memory_names_a_smaller_batch(tiny, allocate):
+    c = Configuration(2, "cnn", "uniform", 10)
+    with pytest.raises(RbcError, match="out of memory at batch_size 8; set batch_size: 4 in .*tiny.yaml") as error:
+        with training.memory(c, tiny):
+            allocate(2**55)
+    assert "\n" not in str(error.value)
+    with pytest.raises(RuntimeError, match="shape"), training.memory(c, tiny):  # another error stays what it is
+        torch.ones(2).view(3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: running out of its memory is not tried")
