@@ -97,10 +97,10 @@ def test_a_last_batch_of_one_is_left_out_of_training_only(cells, tiny):
 @pytest.mark.parametrize("allocate", [torch.empty, np.empty])
 def test_out_of_memory_names_a_smaller_batch(tiny, allocate):
     c = Configuration(2, "cnn", "uniform", 10)
-    with pytest.raises(RbcError, match="out of memory at batch_size 8; set batch_size: 4 in .*tiny.yaml") as error:
+    with pytest.raises(RbcError, match="out of memory at batch_size 8; set batch_size: 4 in") as error:  # noqa: SIM117
         with training.memory(c, tiny):
             allocate(2**55)
-    assert "\n" not in str(error.value)
+    assert "tiny.yaml" in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(RuntimeError, match="shape"), training.memory(c, tiny):  # another error stays what it is
         torch.ones(2).view(3)
 
