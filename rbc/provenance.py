@@ -16,9 +16,11 @@ from rbc.paper import STAGES
 #: runs that were chosen. What a run's page says of this in words follows the same rule.
 MADE_FROM = {
     "dataset": "data",
+    "claims": "every run",
     "sampling": "data",
     "selection": "every run",
     "test": "every run",
+    "errors": "every run",
     "marker": "chosen runs",
     "register": "every run",
     "packet": "every run",
