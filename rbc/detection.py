@@ -287,15 +287,22 @@ def _distinct(found: np.ndarray, near: float) -> np.ndarray:
 def _centres(
     frame: np.ndarray, paper: np.ndarray, light: int, peaks: np.ndarray, radius: float, noise: float
 ) -> np.ndarray:
-    """Centres of squared contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy."""
+    """Centres of squared contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy.
+
+    A pixel counts for the nearest peak only.
+    """
     out = np.empty((len(peaks), 3))
     for k in range(len(peaks)):
         x, y, total = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
+        others = _beside(peaks, k, 2 * radius)
         for _ in range(10):
             sx = sy = total = 0.0
             for v in range(max(int(y - radius), 0), min(int(y + radius) + 2, frame.shape[0])):
                 for u in range(max(int(x - radius), 0), min(int(x + radius) + 2, frame.shape[1])):
-                    edge = radius + 0.5 - np.sqrt((v - y) ** 2 + (u - x) ** 2)
+                    away = np.sqrt((v - y) ** 2 + (u - x) ** 2)
+                    edge = radius + 0.5 - away
+                    for j in range(len(others)):
+                        edge = min(edge, np.hypot(v - others[j, 1], u - others[j, 0]) - away)
                     if edge > 0:
                         d = int(frame[v, u]) - ((int(paper[v, u]) * light + 2048) >> 12)
                         w = (d * d - noise) * min(edge, 1.0)
@@ -305,3 +312,14 @@ def _centres(
                 y += min(max(sy / total, -3.0), 3.0)
         out[k, 0], out[k, 1], out[k, 2] = x, y, total
     return out
+
+
+@njit(cache=True, nogil=True)
+def _beside(peaks: np.ndarray, k: int, reach: float) -> np.ndarray:
+    """Places (n, 2) x, y px of the other peaks within `reach` px of peak `k`."""
+    out, n = np.empty((len(peaks), 2)), 0
+    for j in range(len(peaks)):
+        if j != k and 4 * ((peaks[j, 0] - peaks[k, 0]) ** 2 + (peaks[j, 1] - peaks[k, 1]) ** 2) < reach * reach:
+            out[n, 0], out[n, 1] = 2.0 * peaks[j, 0] + 0.5, 2.0 * peaks[j, 1] + 0.5
+            n += 1
+    return out[:n]

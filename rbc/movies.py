@@ -20,13 +20,13 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from rbc import RbcError, simulate
+from rbc.centring import REACH, off_centre
 from rbc.paper import FRAME_PX
 from rbc.sequences import Sequences, whole_folder
 
 CODECS = {"ffv1": ("ffv1", "gray"), "raw": ("rawvideo", "gray"), "raw24": ("rawvideo", "bgr24")}
 PATCH = {15.0: 47, np.inf: 79}  #: px a cell is drawn on, by the largest defocus (um) it is meant for
 BLOCK = 16  #: frames of one cell drawn at once
-OFF = 7  #: px by which a real crop may be off its cell's centre
 TRUTH = ("cell", "frame", "x_px", "y_px", "speed_px", "depth_um", "defocus_um", "motion", "contrast")
 
 
@@ -233,7 +233,7 @@ def _plan(sequences: Sequences, scene: Scene, rng: np.random.Generator) -> pd.Da
     """When, where and how fast each sequence passes."""
     lengths = sequences.index["length"].to_numpy()
     height, width = scene.shape
-    edge = FRAME_PX // 2 + OFF  # the cell's own margin
+    edge = FRAME_PX // 2 + REACH  # the cell's own margin
     room = width - 2 * edge - 1
     speed = np.minimum(rng.uniform(*scene.speed(np.array(scene.depths_um)), len(lengths)), room / lengths)
     start = edge + rng.random(len(lengths)) * (room - speed * (lengths - 1))
@@ -264,26 +264,6 @@ def _sprite_truth(sequences: Sequences, plan: pd.DataFrame) -> pd.DataFrame:
         table = pd.DataFrame(dict(zip(TRUTH, known, strict=True)))
         tables.append(table.assign(name=sequences.index["name"].iat[i], step=step, sprite_x=x, sprite_y=y))
     return pd.concat(tables, ignore_index=True).sort_values(["frame", "cell"], ignore_index=True)
-
-
-def off_centre(strip: np.ndarray) -> np.ndarray:
-    """Whole pixels by which the cell is off the middle of each frame of a sequence: (T, 31, 31) to (T, 2) int, x and y.
-
-    The middle 17 x 17 px of the median of 17 neighbouring frames is found again in each frame by its correlation, at
-    most 7 px away; far places must correlate better, by 0.03 for each px.
-    """
-    grey = strip.astype(np.float32) - np.median(strip)
-    side = 2 * OFF + 1
-    v, u = np.mgrid[-OFF : OFF + 1, -OFF : OFF + 1]
-    out = np.zeros((len(strip), 2), int)
-    for t, frame in enumerate(grey):
-        model = np.median(grey[max(0, t - 8) : t + 9], axis=0)[OFF:-OFF, OFF:-OFF]
-        places = np.lib.stride_tricks.sliding_window_view(frame, model.shape).reshape(side * side, -1)
-        places = places - places.mean(axis=1, keepdims=True)
-        fit = places @ (model - model.mean()).ravel() / np.maximum(np.linalg.norm(places, axis=1), 1e-6)
-        best = int((fit / max(np.linalg.norm(model - model.mean()), 1e-6) - 0.03 * np.hypot(u, v).ravel()).argmax())
-        out[t] = best % side - OFF, best // side - OFF
-    return out
 
 
 def _paste(sequences: Sequences, scene: Scene, truth: pd.DataFrame, rng: np.random.Generator) -> Iterator[np.ndarray]:

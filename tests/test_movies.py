@@ -86,14 +86,6 @@ def test_sprites_are_pasted_where_the_truth_says() -> None:
     assert np.median(alike) > 0.99 and min(alike) > 0.8  # some lie on a speck of dirt
 
 
-def test_off_centre_finds_the_jumps() -> None:
-    strip = _sequences(1)[0].copy()
-    strip[4] = np.roll(strip[4], (3, -5), axis=(0, 1))
-    off = movies.off_centre(strip)
-    assert off[4].tolist() == [-5, 3]
-    assert not np.delete(off, 4, axis=0).any()
-
-
 def test_score_of_the_truth_itself_and_of_a_swap() -> None:
     truth = movies.physics(SCENE)[1]
     exact = truth[truth["motion"] != "stuck"].rename(columns={"cell": "track"})[["track", "frame", "x_px", "y_px"]]
