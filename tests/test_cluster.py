@@ -19,6 +19,7 @@ from rbc import ROOT, profiles
 
 CLUSTER = ROOT / "workflow" / "slurm" / "config.yaml"
 KILLED = "stage2/cnn-similarity-k10-s0"
+DOOMED = "rule_run_wildcards_2_cnn_similarity_10_0_"  # its comment: stage, model, sampling, K, seed, no variant
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def grid(checkout, profile, mine, slurm) -> dict:
     """The grid, one of its jobs killed in its first attempt: exit code, what it said, and its status meanwhile."""
     results = checkout / "results" / profile.stem
     path = f"{checkout / 'tests' / 'slurm'}{os.pathsep}{os.environ['PATH']}"
-    killed = f"rule_run_wildcards_2_cnn_similarity_10_0 {results / KILLED.replace('/', '/.')}.part"
+    killed = f"{DOOMED} {results / KILLED.replace('/', '/.')}.part"
     there = {"PATH": path, "FAKE_SLURM": str(slurm), "FAKE_SLURM_KILL": killed, "PYTHONPATH": str(checkout)}
     command = [sys.executable, "-m", "rbc", "grid", "--profile", str(profile), "--workflow-profile", str(mine)]
     with open(slurm / "said", "w") as said:
@@ -84,7 +85,7 @@ def test_the_grid_is_complete_although_a_job_was_killed(grid, checkout, profile)
 
 def test_the_killed_job_and_no_other_was_submitted_twice(grid, slurm, profile):
     numbers = Counter(job["comment"] for job in submitted(slurm))
-    assert numbers.pop("rule_run_wildcards_2_cnn_similarity_10_0") == 2
+    assert numbers.pop(DOOMED) == 2
     assert set(numbers.values()) == {1}
     assert len(numbers) == len(profiles.load(str(profile)).configurations()) - 1
     assert "OUT_OF_MEMORY" in {path.read_text() for path in slurm.glob("*/state")}
