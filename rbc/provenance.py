@@ -24,8 +24,9 @@ MADE_FROM = {
     "marker": "chosen runs",
     "register": "every run",
     "packet": "every run",
+    "beside": "every run",
 }
-WITHOUT_RUN_PAGES = ("register",)  #: pages whose runs have no page of their own in the book
+WITHOUT_RUN_PAGES = ("register", "beside")  #: pages that do not stand beside the pages of their runs
 
 
 def origins(results: Path) -> pd.DataFrame:
