@@ -55,16 +55,24 @@ def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile:
 def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
     """Where a run came from: commit, packages, device, data, seconds, seed."""
     return {
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": git("status", "--porcelain") != "",  # also where there is no git to tell
+        **_checkout(),
         "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "device": outcome.device,
         "processor": platform.machine(),
         "data": {key: data.get(key) for key in ("source", "simulated", "sha256")},
         "seconds": outcome.seconds,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "finished": _now(),
         "seed": seed,
     }
+
+
+def _checkout() -> dict:
+    """Commit, and whether the checkout had changes (also where there is no git to tell)."""
+    return {"commit": git("rev-parse", "HEAD"), "dirty": git("status", "--porcelain") != ""}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def git(*arguments: str) -> str:
@@ -111,6 +119,7 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
     filled = out.with_name(f".{out.name}")
     _fill(notebook, filled, words)
     os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
+    started = time.time()
     try:
         papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
     except (papermill.PapermillExecutionError, DeadKernelError) as error:
@@ -119,7 +128,8 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
         what = " ".join(f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}".split())
         raise RbcError(f"{notebook.name} failed: {what} (see {failed})") from error
     page = json.loads(filled.read_text())
-    page["metadata"].pop("papermill")  # paths of this machine; provenance.json says what matters
+    page["metadata"].pop("papermill")  # paths of this machine; what matters is in `made` and a run's provenance.json
+    page["metadata"]["made"] = {**_checkout(), "finished": _now(), "seconds": round(time.time() - started, 1)}
     _write_json(out, page)
     filled.unlink()
 
