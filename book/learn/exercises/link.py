@@ -12,7 +12,7 @@ def predict(track):
 
 
 def follow(predict, places):
-    """Link detections (frames, 2) in px frame by frame, at the least squared distance from predictions; who is who at the end."""
+    """Who is who after linking detections (frames, 2), each frame at the least squared distance from predictions."""
     tracks, who = [list(places[:2, 0]), list(places[:2, 1])], [0, 1]
     for now in places[2:]:
         distance = [[(predict(np.array(track)) - x) ** 2 for x in now] for track in tracks]
