@@ -15,7 +15,7 @@ def build(tmp_path):
     specification = importlib.util.spec_from_file_location("build", ROOT / "book" / "build.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    module.ROOT = tmp_path
+    module.ROOT, module.PAGES = tmp_path, tmp_path / "book" / "pages"
     (tmp_path / "_toc.yml").write_text((ROOT / "_toc.yml").read_text())
     return module
 
@@ -41,3 +41,14 @@ def test_a_page_that_ended_with_an_error_stops_the_build(build, tmp_path):
     page.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "error"}]}]}))
     with pytest.raises(SystemExit, match="ended with an error"):
         build.check_notebooks()
+
+
+def test_the_status_page_says_when_each_page_was_made_from_what(build, tmp_path):
+    pages = tmp_path / "book" / "pages"
+    (pages / "tiny").mkdir(parents=True)
+    made = {"commit": "a" * 40, "dirty": True, "finished": "2026-01-02T03:04:05Z", "seconds": 12.4}
+    page = {"cells": [{"source": "# A page\n\nwords"}], "metadata": {"made": made}}
+    (pages / "tiny" / "a.ipynb").write_text(json.dumps(page))
+    (pages / "tiny" / "old.ipynb").write_text(json.dumps(page | {"metadata": {}}))
+    table = [line for line in build.status().splitlines() if line.startswith("| [")]
+    assert table == ["| [A page](tiny/a.ipynb) | 2026-01-02T03:04:05Z | 12 | aaaaaaaaaa with changes |"]
