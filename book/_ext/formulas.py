@@ -1,4 +1,4 @@
-"""Formulas as MathML, made when the book is built, so that a page needs neither a script nor another site to show them."""
+"""Formulas as MathML, made when the book is built: a page needs neither a script nor another site to show them."""
 
 from __future__ import annotations
 
