@@ -14,7 +14,10 @@ MENDED = [
     # the button that opens a part of the contents has no name
     (re.compile(r"(<a [^>]*>([^<]*)</a><details[^>]*>)<summary>"), r'\1<summary aria-label="Pages below \2">'),
     (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # the old role is no child of a list
+    # the theme's icons come from its font as well; this script, 1.5 MB, would only draw them again
+    (re.compile(r"<script [^>]*fontawesome\.js[^>]*></script>"), ""),
 ]
+NOT_READ = ("fontawesome.js", "*.map")  #: files of the theme that no page reads
 
 
 @cache
@@ -41,11 +44,14 @@ def history(app, page, template, context, doctree) -> None:
 
 
 def mend(app, error) -> None:
+    """Mend the pages as they were written, and take out what none of them reads."""
     for path in [] if error else Path(app.outdir).rglob("*.html"):
         text = path.read_text()
         for pattern, better in MENDED:
             text = pattern.sub(better, text)
         path.write_text(text)
+    for path in [path for pattern in NOT_READ for path in Path(app.outdir, "_static").rglob(pattern)]:
+        path.unlink()
 
 
 def setup(app):
