@@ -1,60 +1,25 @@
 """The whole way in a copy of the checkout: grid, interrupt, exactness, pages and book, with the tests' tiny profile."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import one_line_error, rbc
+from conftest import RUNS, TINY, complete, one_line_error, rbc
 from safetensors.numpy import load_file
 
 from rbc.figures import COUNTS
 
-TINY = "tests/tiny.yaml"
-RUNS = [f"stage{s}/{m}-similarity-k10-s0" for s in (1, 2) for m in ("cnn", "crnn")]
 
-
-def start_grid(checkout: Path) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    command = [sys.executable, "-m", "rbc", "grid", "--profile", TINY, "--jobs", "1"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=checkout, env=environment, start_new_session=True, text=True, **quiet)
-
-
-def complete(checkout: Path) -> list[str]:
-    listed = json.loads(rbc("grid", "--profile", TINY, "--dry-run", "--json", cwd=checkout).stdout)
-    return [row["run"] for row in listed if row["complete"]]
+@pytest.fixture(scope="module")
+def checkout(built) -> Path:
+    return built
 
 
 @pytest.fixture(scope="module")
 def grid(checkout) -> Path:
-    """The grid of the tiny profile: interrupted after its first run, then killed, then finished."""
-    for stop in (signal.SIGINT, signal.SIGKILL):
-        process = start_grid(checkout)
-        before = len(list(checkout.glob("results/tiny/stage?/[!.]*/metrics.json")))
-        deadline = time.time() + 240
-        while len(list(checkout.glob("results/tiny/stage?/[!.]*/metrics.json"))) == before and time.time() < deadline:
-            time.sleep(0.2)
-        time.sleep(3)  # into the next run
-        os.killpg(process.pid, stop)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode != 0
-        if stop == signal.SIGINT:
-            assert said.strip().splitlines()[-1] == "rbc: interrupted; the same command goes on where it stopped"
-        assert 0 < len(complete(checkout)) < len(RUNS)
-        folders = [
-            f for f in checkout.glob("results/tiny/stage?/[!.]*") if any(f.iterdir())
-        ]  # Snakemake makes empty ones
-        assert sorted(str(f.relative_to(checkout / "results/tiny")) for f in folders) == sorted(complete(checkout))
-    result = rbc("grid", "--profile", TINY, cwd=checkout)
-    assert result.returncode == 0, result.stderr
     return checkout / "results" / "tiny"
 
 
@@ -97,13 +62,6 @@ def test_two_grids_at_once_are_refused(grid, checkout):
 
     with FileLock(checkout / "results" / ".lock"):
         assert "another grid" in one_line_error(rbc("grid", "--profile", TINY, cwd=checkout))
-
-
-@pytest.fixture(scope="module")
-def html(grid, checkout) -> Path:
-    result = rbc("book", "--profile", TINY, cwd=checkout)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return checkout / "_build" / "html"
 
 
 def test_the_book_has_a_page_for_every_run_and_report(html):
