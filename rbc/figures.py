@@ -106,13 +106,26 @@ def failing(failures: pd.DataFrame) -> str:
         }
         for row in failures.itertuples(index=False, name="Sequence")
     ]  # fmt: skip
-    return pd.DataFrame(rows).to_html(escape=False, index=False, border=0)
+    return pd.DataFrame(rows).to_html(escape=False, index=False, border=0, classes="sortable")
 
 
-def _run_links(count: str, runs: tuple[str, ...]) -> str:
+def sortable(table: pd.DataFrame) -> str:
+    """HTML of a table that a reader can sort and filter (book/_static/tables.js); its index become columns.
+
+    A tuple holds runs, which become links to their pages; anything else is text.
+    """
+    cells = table.reset_index().map(lambda x: _links(x) if isinstance(x, tuple) else escape(str(x)))
+    return cells.to_html(escape=False, index=False, border=0, classes="sortable")
+
+
+def _run_links(count: str, failed: tuple[str, ...]) -> str:
+    return f"<details><summary>{count}</summary>{_links(failed)}</details>" if failed else count
+
+
+def _links(runs: tuple[str, ...]) -> str:
+    """Links to the pages of runs, one a line."""
     pages = [(run.replace("/", "-"), run.split("/")[1]) for run in sorted(set(runs))]
-    links = "<br>".join(f'<a href="runs/{escape(page)}.html">{escape(name)}</a>' for page, name in pages)
-    return f"<details><summary>{count}</summary>{links}</details>" if links else count
+    return "<br>".join(f'<a href="runs/{escape(page)}.html">{escape(name)}</a>' for page, name in pages)
 
 
 def curves(history: pd.DataFrame) -> Figure:
@@ -144,21 +157,18 @@ def finder(rates: pd.DataFrame, training: Training) -> Figure | None:
 def beside(table: pd.DataFrame, stage: int, why_not: str = "") -> pd.DataFrame:
     """Table 3 or 4, reported beside replicated: 16 rows; replicated are means over seeds on the validation split.
 
+    Columns ``recall, reported``, ``recall, replicated`` and so on, and last the runs of the cell, a tuple.
     A cell that was not run says `why_not`, or 'not run'; precision is undefined where nothing was called positive.
     """
     printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
-    ours = table[(table["stage"] == stage) & (table["split"] == "validation")]
-    ours = ours.groupby(["model", "sampling", "k"])[list(PAPER_SCORES)].mean().reindex(printed.index)
+    mine = (table["stage"] == stage) & (table["split"] == "validation")
+    ours = table[mine].groupby(["model", "sampling", "k"])[list(PAPER_SCORES)].mean().reindex(printed.index)
     words = ours.map(lambda x: "undefined" if pd.isna(x) else f"{x:.2f}")
-    words[~printed.index.isin(_cells_run(table, stage))] = why_not or "not run"
-    both = pd.concat({"reported": printed.map(lambda x: f"{x:.2f}"), "replicated": words}, axis=1)
-    order = [(source, score) for score in PAPER_SCORES for source in ("reported", "replicated")]
-    return both[order].swaplevel(axis=1)
-
-
-def _cells_run(table: pd.DataFrame, stage: int) -> set[tuple]:
-    ours = table[table["stage"] == stage]
-    return set(ours[["model", "sampling", "k"]].itertuples(index=False, name=None))
+    made = {cell: tuple(part["run"]) for cell, part in table[mine].groupby(["model", "sampling", "k"])}
+    words[~printed.index.isin(list(made))] = why_not or "not run"
+    sources = {"reported": printed.map(lambda x: f"{x:.2f}"), "replicated": words}
+    both = {f"{score}, {source}": part[score] for score in PAPER_SCORES for source, part in sources.items()}
+    return pd.DataFrame(both).assign(runs=[made.get(cell, ()) for cell in printed.index])
 
 
 def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") -> pd.DataFrame:
@@ -174,12 +184,12 @@ def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") ->
         reference = {"paper's F1 (validation)": f"{printed.loc[cell, 'f1']:.2f}"}
         lines = [_with_intervals(run) for _, run in chosen.iterrows()] or [{"recall": why_not or "not run"}]
         rows += [dict(zip(("model", "sampling", "K"), cell)) | line | reference for line in lines]
-    columns = ["seed", *COUNTS, "recall", "specificity", "f1", *reference]
+    columns = ["seed", *COUNTS, "recall", "specificity", "f1", *reference, "run"]
     return pd.DataFrame(rows).set_index(["model", "sampling", "K"]).reindex(columns=columns).fillna("")
 
 
 def _with_intervals(run: pd.Series) -> dict:
-    counts = {"seed": str(run["seed"])} | {count: str(run[count]) for count in COUNTS}
+    counts = {"seed": str(run["seed"]), "run": (run["run"],)} | {count: str(run[count]) for count in COUNTS}
     return counts | {s: interval(run[s], run[f"{s}_low"], run[f"{s}_high"]) for s in ("recall", "specificity", "f1")}
 
 
