@@ -19,9 +19,9 @@ const MARKUP = `
 <p class="browse-status"><span role="status"></span> <a></a></p>
 <div class="browse-viewer" role="group" tabindex="0" aria-label="Films. Left and right arrow step, space plays or pauses, up and down arrow change the sequence.">
   <div class="browse-windows">
-    <figure><div class="browse-window"><img alt=""></div><figcaption></figcaption></figure>
-    <figure hidden><div class="browse-window"><img alt=""></div><figcaption></figcaption>
-      <button type="button" data-do="close">Close comparison</button></figure>
+    <figure><div class="browse-window"><img alt=""></div><figcaption><p></p></figcaption></figure>
+    <figure hidden><div class="browse-window"><img alt=""></div><figcaption><p></p>
+      <button type="button" data-do="close">Close</button></figcaption></figure>
   </div>
   <div class="browse-controls">
     <button type="button" data-do="back" aria-label="Previous frame">‹</button>
@@ -44,7 +44,7 @@ function browse(root) {
   const doing = (name) => find(`[data-do=${name}]`);
   const viewer = find(".browse-viewer"), list = find(".browse-list");
   const sides = [...root.querySelectorAll("figure")].map((figure) => (
-    { figure, img: figure.querySelector("img"), said: figure.querySelector("figcaption"), row: null }));
+    { figure, img: figure.querySelector("img"), said: figure.querySelector("figcaption p"), row: null }));
   let rows = [], wanted = PAGE, at = 0, timer = null;
 
   // What a run says of a sequence.
