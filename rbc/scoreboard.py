@@ -34,7 +34,8 @@ def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
     """The table that a reader can sort and filter; `part` is the folder of the book's pages that it stands in."""
     rows = "\n".join(_row(c, verdicts[c.id], part) for c in listed)
     heads = "".join(f'<th scope="col"{" data-pick" * pick}>{name}</th>' for name, pick in COLUMNS.items())
-    return f'<table class="dataframe text sortable" id="claims-board"><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>'
+    inside = f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody>"
+    return f'<table class="dataframe text sortable" id="claims-board">{inside}</table>'
 
 
 def _row(claim: Claim, v: Verdict, part: str) -> str:

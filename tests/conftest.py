@@ -55,7 +55,8 @@ def with_scripts(body: str) -> str:
     static = ROOT / "book" / "_static"
     head = "".join(f'<link rel="stylesheet" href="{path.as_uri()}">' for path in sorted(static.glob("*.css")))
     head += "".join(f'<script defer src="{path.as_uri()}"></script>' for path in sorted(static.glob("*.js")))
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Test</title>{head}<main><h1>Test</h1>{body}</main></html>'
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Test</title>{head}'
+    return f"{head}<main><h1>Test</h1>{body}</main></html>"
 
 
 def rbc(*arguments: str, cwd: Path = ROOT, **keywords) -> subprocess.CompletedProcess:

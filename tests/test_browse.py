@@ -160,7 +160,9 @@ def test_keys_step_play_pause_and_change_the_sequence(page):
     page.keyboard.press("Space")
     stopped = page.text_content("figcaption p")
     page.wait_for_timeout(200)
-    assert page.text_content("figcaption p") == stopped and frame(page) == int(re.search(r"frame (\d+)", stopped)[1]) - 1
+    assert (
+        page.text_content("figcaption p") == stopped and frame(page) == int(re.search(r"frame (\d+)", stopped)[1]) - 1
+    )
     page.keyboard.press("ArrowDown")
     third = page.get_attribute(".browse-list li:nth-child(3)", "data-name")
     assert page.text_content("figcaption p").startswith(f"{third}, ")

@@ -3,10 +3,11 @@
 
 const FEW = 8; // rows up to which a table needs no filter
 
-function order(one, other) { // numbers first and by value, such as 0.9 in "0.90 [0.85, 0.95]"; then words
+const words = new Intl.Collator("en", { numeric: true }).compare;
+
+function order(one, other, sign = 1) { // numbers by value, such as 0.9 in "0.90 [0.85, 0.95]"; words after them
   const [a, b] = [one, other].map(parseFloat);
-  if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b) || one.localeCompare(other, "en");
-  return a - b || one.localeCompare(other, "en");
+  return Number.isNaN(a) - Number.isNaN(b) || sign * (a - b || words(one, other));
 }
 
 function sortable(table) {
@@ -20,7 +21,7 @@ function sortable(table) {
       const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
       heads.forEach((h) => h.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-      body.append(...[...rows].sort((a, b) => sign * order(key(a, column), key(b, column))));
+      body.append(...[...rows].sort((a, b) => order(key(a, column), key(b, column), sign)));
     });
   });
   if (rows.length <= FEW) return;
@@ -32,11 +33,11 @@ function sortable(table) {
     controls.append(label);
     return field;
   };
-  const text = (row) => row.textContent.toLowerCase(), words = Object.assign(document.createElement("input"), { type: "search" });
-  labelled("Words", words);
+  const text = (row) => row.textContent.toLowerCase(), said = Object.assign(document.createElement("input"), { type: "search" });
+  labelled("Filter", said);
   const picks = heads.flatMap((head, column) => {
     if (!("pick" in head.dataset)) return [];
-    const values = [...new Set(rows.map((row) => row.cells[column].textContent))].sort(order);
+    const values = [...new Set(rows.map((row) => row.cells[column].textContent))].sort((a, b) => order(a, b));
     const select = labelled(head.textContent, document.createElement("select"));
     select.append(new Option("all", ""), ...values.map((value) => new Option(value, value)));
     return [(row) => !select.value || row.cells[column].textContent === select.value];
@@ -45,8 +46,8 @@ function sortable(table) {
   status.setAttribute("role", "status");
   controls.append(status);
   const filter = () => {
-    const said = words.value.toLowerCase().split(/\s+/);
-    for (const row of rows) row.hidden = !(picks.every((fits) => fits(row)) && said.every((word) => text(row).includes(word)));
+    const asked = said.value.toLowerCase().split(/\s+/);
+    for (const row of rows) row.hidden = !(picks.every((fits) => fits(row)) && asked.every((word) => text(row).includes(word)));
     status.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows shown`;
   };
   controls.addEventListener("input", filter);
