@@ -21,6 +21,7 @@ MADE_FROM = {
     "selection": "every run",
     "test": "every run",
     "errors": "every run",
+    "browse": "every run",
     "marker": "chosen runs",
     "register": "every run",
     "packet": "every run",

@@ -72,6 +72,26 @@ def html(built) -> Path:
     return built / "_build" / "html"
 
 
+@pytest.fixture(scope="module")  # not longer: while it is open, no test of the same worker can run a notebook
+def chromium():
+    """A headless Chromium that playwright drives; skips where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium") or pytest.skip("chromium is not here: pages cannot be opened")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--force-color-profile=srgb"])
+        yield browser
+        browser.close()
+
+
+def with_scripts(body: str) -> str:
+    """A page with the book's own scripts and styles around some HTML, to be opened from a file."""
+    static = ROOT / "book" / "_static"
+    head = "".join(f'<link rel="stylesheet" href="{path.as_uri()}">' for path in sorted(static.glob("*.css")))
+    head += "".join(f'<script defer src="{path.as_uri()}"></script>' for path in sorted(static.glob("*.js")))
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Test</title>{head}'
+    return f"{head}<main><h1>Test</h1>{body}</main></html>"
+
+
 def rbc(*arguments: str, cwd: Path = ROOT, **keywords) -> subprocess.CompletedProcess:
     """Run the real command line in a checkout."""
     environment = {**os.environ, "PYTHONPATH": str(cwd)} | keywords.pop("env", {})

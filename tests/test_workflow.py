@@ -70,7 +70,7 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
         assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
         assert (html / f"predictions/tiny/{run.replace('/', '-')}.csv").exists()
     for part in ("tiny", "released"):
-        reports = ("dataset", "claims", "sampling", "selection", "test", "errors", "marker", "packet")
+        reports = ("dataset", "claims", "sampling", "selection", "test", "errors", "browse", "marker", "packet")
         assert {f"book/pages/{part}/{name}.html" for name in reports} <= pages
 
 
@@ -96,7 +96,26 @@ def test_numbers_on_the_page_are_those_of_the_runs(html, grid):
     for run in RUNS:
         scores = json.loads((grid / run / "metrics.json").read_text())["test"]
         counts = "".join(f"<td>{scores[count]}</td>" for count in COUNTS)
-        assert f"<td>0</td>{counts}<td>{scores['recall']:.2f}[" in text  # seed, counts in their order, recall
+        assert f">seed0</a></td>{counts}<td>{scores['recall']:.2f}[" in text  # seed, counts in their order, recall
+
+
+def test_in_the_built_book_films_step_and_tables_sort_and_filter(html, chromium):
+    page = chromium.new_page()
+    page.goto((html / "book/pages/tiny/browse.html").as_uri())
+    assert page.text_content(".browse [role=status]").startswith("20 of 20 sequences")  # those of tests/tiny.yaml
+    page.select_option("[name=label]", "flipping")
+    assert page.text_content(".browse [role=status]").startswith("4 of 20 sequences")
+    page.locator(".browse-strip").first.press("Enter")
+    page.keyboard.press("ArrowRight")
+    assert ", frame 2 of " in page.text_content("figcaption p")
+    assert page.locator(".browse-window img").first.evaluate("film => film.naturalWidth / film.naturalHeight") > 5
+    page.goto((html / "book/pages/tiny/test.html").as_uri())
+    page.locator("th:has-text('recall') button").first.click()
+    assert page.locator("th[aria-sort=ascending]").count() == 1
+    page.goto((html / "book/pages/tiny/claims.html").as_uri())
+    page.fill(".table-controls input", "flipping sequences in the train split")
+    assert page.text_content(".table-controls [role=status]").startswith("1 of ")
+    page.close()
 
 
 def test_predictions_are_probabilities(grid):
