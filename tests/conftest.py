@@ -72,13 +72,18 @@ def html(built) -> Path:
     return built / "_build" / "html"
 
 
+CALM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-color-profile=srgb"]
+
+
 @pytest.fixture(scope="module")  # not longer: while it is open, no test of the same worker can run a notebook
 def chromium():
     """A headless Chromium that playwright drives; skips where there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
-    program = shutil.which("chromium") or pytest.skip("chromium is not here: pages cannot be opened")
+    program = os.environ.get("RBC_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no chromium on the path and RBC_CHROMIUM is not set: pages cannot be looked at")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", "--force-color-profile=srgb"])
+        browser = driver.chromium.launch(executable_path=program, args=CALM)
         yield browser
         browser.close()
 

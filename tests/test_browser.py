@@ -3,30 +3,16 @@
 Chromium is found on the path or by RBC_CHROMIUM; without one these tests are skipped.
 """
 
-import os
-import shutil
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error
 
 VIEWS = [("light", 1440), ("dark", 375)]  #: colour schemes and widths (px) in which each page is looked at
 # Without preload: axe would fetch style sheets, which a browser refuses from a disk.
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"], "preload": False}
-CALM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    program = os.environ.get("RBC_CHROMIUM") or shutil.which("chromium")
-    if not program:
-        pytest.skip("no chromium on the path and RBC_CHROMIUM is not set: pages cannot be looked at")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=CALM)
-        yield browser
-        browser.close()
 
 
 def visit(page, address: str) -> tuple[list[str], set[str]]:

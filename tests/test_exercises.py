@@ -59,3 +59,19 @@ def test_a_wrong_answer_fails_and_is_told_why(name):
     with pytest.raises(AssertionError) as failure:
         load(FOLDER / f"{name}.py").check(SimpleNamespace(**WRONG[name]))
     assert len(str(failure.value).splitlines()[0]) > 10
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "function", "arguments", "printed"),
+    [
+        ("book/learn/disease.md", "chance", "spread", (0.7, 200), "= {:.3f}$ for one movie"),
+        ("notebooks/learn-motion.ipynb", "flip_film", "frames_between_edges", (0.375, 10, 60), "60 = {:.0f}$ frames"),
+        ("notebooks/learn-motion.ipynb", "flip_film", "share_seen", (32, 57), "32/57 = {:.2f}$"),
+        ("notebooks/learn-prevalence.ipynb", "adjust", "adjusted", (0.85, 0.95, 0.10), "(0.95 - 0.10) = {:.2f}$"),
+        ("notebooks/learn-prevalence.ipynb", "cells_needed", "cells_needed", (0.05, 0.93), "Five points take {} cells"),
+        ("notebooks/learn-prevalence.ipynb", "cells_needed", "cells_needed", (0.02, 0.93), "two points {}."),
+    ],
+)
+def test_a_number_in_the_text_of_a_solution_is_what_its_code_gives(page, name, function, arguments, printed):
+    answer = getattr(load(FOLDER / "solutions" / f"{name}.py"), function)(*arguments)
+    assert printed.format(answer) in (ROOT / page).read_text()

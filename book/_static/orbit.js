@@ -28,7 +28,7 @@
     <svg viewBox="0 0 600 330" role="img" aria-labelledby="orbit-title"><title id="orbit-title"></title>
       <defs><marker id="orbit-arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">
         <path d="M0 0 8 4 0 8z" fill="currentColor"/></marker></defs>
-      <text x="20" y="18">side view</text><text x="330" y="18">as the camera sees it, from above</text>
+      <text x="20" y="18">side view</text><text x="330" y="18">the camera's view</text>
       <g class="orbit-flow">${[0, 1, 2, 3, 4].map((i) => `<path d="M20 ${150 - 28 * i}h${6 + 22 * i}"/>`).join("")}</g>
       <path class="orbit-axis" d="M20 160H290"/>
       <g transform="translate(200 92)"><g id="orbit-side"><ellipse class="orbit-cell" rx="${A}" ry="10"/>
@@ -69,7 +69,7 @@
     get("words").textContent = words;
     get("title").textContent =
       `${flips ? "Flipping" : "Tank-treading"} cell in frame ${frame}: ${seen.toFixed(2)} of its diameter wide. ${words}`;
-    for (const [id, value] of [["ratio", ratio.toFixed(2)], ["shear", shear], ["frame", frame]])
+    for (const [id, value] of [["ratio", ratio.toFixed(3)], ["shear", shear], ["frame", frame]])
       get(id).nextElementSibling.textContent = value;
   }
   function run(on) {
