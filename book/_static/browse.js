@@ -10,14 +10,15 @@ const MARKUP = `
   <label>Run <select name="run"></select></label>
   <label>True class <select name="label"></select></label>
   <label>Called <select name="called"></select></label>
-  <label>Answer <select name="answer"><option value="">all</option><option>wrong</option><option>right</option></select></label>
+  <label>Answer <select name="answer"></select></label>
   <label>Acquisition <select name="acquisition"></select></label>
   <label>Name holds <input type="search" name="words"></label>
   <label>Confidence from <input type="range" name="from" min="50" max="100" value="50"> <span></span></label>
   <label>to <input type="range" name="to" min="50" max="100" value="100"> <span></span></label>
 </fieldset>
 <p class="browse-status"><span role="status"></span> <a></a></p>
-<div class="browse-viewer" role="group" tabindex="0" aria-label="Films. Left and right arrow step, space plays or pauses, up and down arrow change the sequence.">
+<div class="browse-viewer" role="group" tabindex="0"
+  aria-label="Films. Left and right arrow step, space plays or pauses, up and down arrow change the sequence.">
   <div class="browse-windows">
     <figure><div class="browse-window"><img alt=""></div><figcaption><p></p></figcaption></figure>
     <figure hidden><div class="browse-window"><img alt=""></div><figcaption><p></p>
@@ -95,9 +96,10 @@ function browse(root) {
   const item = (row) => {
     const { name, length } = row.sequence, made = document.createElement("li");
     made.dataset.name = name;
-    made.append(Object.assign(document.createElement("span"), { textContent: `${name}, ${length} frames. ${verdict(row)}` }));
+    const words = `${name}, ${length} frames. ${verdict(row)}`;
+    made.append(Object.assign(document.createElement("span"), { textContent: words }));
     if (!data.pictures) return made;
-    const strip = Object.assign(new Image(), { loading: "lazy", height: 31, width: 31 * length, alt: "", src: picture(row.sequence) });
+    const strip = Object.assign(new Image(31 * length, 31), { loading: "lazy", alt: "", src: picture(row.sequence) });
     const show = button("", `Show ${name}`, () => { load(0, row); viewer.focus(); });
     show.className = "browse-strip";
     show.append(strip);
@@ -150,14 +152,16 @@ function browse(root) {
 
   // Mouse, touch, keys.
   const actions = {
-    back: () => halt(-1), on: () => halt(1), play: () => play(timer === null), close: () => { load(1, null); viewer.focus(); },
+    back: () => halt(-1), on: () => halt(1), play: () => play(timer === null),
+    close: () => { load(1, null); viewer.focus(); },
     more: () => { wanted += PAGE; draw(); list.children[wanted - PAGE].querySelector("button")?.focus(); },
   };
   for (const [name, press] of Object.entries(actions)) doing(name).addEventListener("click", press);
   field.frame.addEventListener("input", () => { play(false); step(0, Number(field.frame.value) - 1); });
   field.speed.addEventListener("change", () => play(timer !== null));
   const keys = {
-    ArrowLeft: () => halt(-1), ArrowRight: () => halt(1), ArrowUp: () => another(-1), ArrowDown: () => another(1), " ": actions.play,
+    ArrowLeft: actions.back, ArrowRight: actions.on, " ": actions.play,
+    ArrowUp: () => another(-1), ArrowDown: () => another(1),
   };
   viewer.addEventListener("keydown", (event) => {
     const own = event.target.matches("input, select") || (event.key === " " && event.target.matches("button"));
@@ -178,7 +182,10 @@ function browse(root) {
   // The start.
   const title = (run) => `${run.name} (stage ${run.stage})`;
   field.run.append(...data.runs.map((run, i) => new Option(title(run), i)));
-  for (const key of ["label", "acquisition"]) options(field[key], [...new Set(data.sequences.map((s) => s[key]))].sort());
+  for (const key of ["label", "acquisition"]) {
+    options(field[key], [...new Set(data.sequences.map((s) => s[key]))].sort());
+  }
+  options(field.answer, ["wrong", "right"]);
   field.speed.append(...SPEEDS.map((speed) => new Option(speed, speed, speed === 10, speed === 10)));
   viewer.hidden = !data.pictures;
   find(".browse-filters").addEventListener("input", filter);

@@ -33,8 +33,7 @@ function sortable(table) {
     controls.append(label);
     return field;
   };
-  const text = (row) => row.textContent.toLowerCase(), said = Object.assign(document.createElement("input"), { type: "search" });
-  labelled("Filter", said);
+  const said = labelled("Filter", Object.assign(document.createElement("input"), { type: "search" }));
   const picks = heads.flatMap((head, column) => {
     if (!("pick" in head.dataset)) return [];
     const values = [...new Set(rows.map((row) => row.cells[column].textContent))].sort((a, b) => order(a, b));
@@ -47,7 +46,10 @@ function sortable(table) {
   controls.append(status);
   const filter = () => {
     const asked = said.value.toLowerCase().split(/\s+/);
-    for (const row of rows) row.hidden = !(picks.every((fits) => fits(row)) && asked.every((word) => text(row).includes(word)));
+    for (const row of rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !(picks.every((fits) => fits(row)) && asked.every((word) => text.includes(word)));
+    }
     status.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows shown`;
   };
   controls.addEventListener("input", filter);
