@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import with_scripts
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -87,6 +87,7 @@ def test_every_call_of_every_run_is_kept(table):
         assert {name: p >= content["threshold"] for name, p in shown.items() if p is not None} == called.to_dict()
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1, width=32))
 def test_a_probability_is_cut_on_its_own_side_of_the_threshold(p):
     (cut,) = browse._cut(pd.DataFrame({"name": ["a"], "probability": np.float32([p])}), pd.Series(["a"]))

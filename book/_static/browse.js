@@ -80,7 +80,8 @@ function browse(root) {
       row.sequence.name.toLowerCase().includes(field.words.value.trim().toLowerCase()) &&
       row.confidence >= from && row.confidence <= to);
     rows.sort((a, b) => b.wrong - a.wrong || b.confidence - a.confidence);
-    find("[role=status]").textContent = `${rows.length} of ${answered.length} sequences, wrong and confident ones first.`;
+    const count = `${rows.length} of ${answered.length} sequences`;
+    find("[role=status]").textContent = `${count}, wrong and confident ones first.`;
     const link = find(".browse-status a");
     [link.href, link.textContent] = [run.page, run.name === "chosen" ? "How it was chosen" : "This run's page"];
     wanted = PAGE;

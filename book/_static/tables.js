@@ -1,4 +1,4 @@
-// Tables one can sort and filter: every table.sortable. A header with data-pick also gets a list of its column's values.
+// Tables one can sort and filter: every table.sortable. A header with data-pick also gets a list of its values.
 "use strict";
 
 const FEW = 8; // rows up to which a table needs no filter
