@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-KEPT = 0.6  #: share of a sequence's frames that stays at least
+KEPT = 0.35, 0.85  #: share of a sequence's frames that stays, from and to
 CONTRAST_SD, LIGHT_SD = 0.2, 0.1  #: of the logarithm of the contrast; of an offset, in units of the input
 SHIFT_PX = 2  #: at most
 INTRUDED = 0.3  #: share of the sequences in which another cell passes
@@ -29,10 +29,10 @@ def augment(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def frames(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """A random part of the frames, at least `KEPT` of them, in order; for half of the sequences time and x reversed."""
+    """A random part of the frames, a share of `KEPT`, in order; for half of the sequences time and x reversed."""
     b, k = x.shape[:2]
     real = torch.arange(k, device=x.device) < lengths[:, None]
-    share = KEPT + (1 - KEPT) * torch.rand(b, device=x.device)
+    share = KEPT[0] + (KEPT[1] - KEPT[0]) * torch.rand(b, device=x.device)
     kept = (lengths * share).ceil().long().clamp(min=1)
     luck = torch.rand(b, k, device=x.device).masked_fill(~real, 2.0)
     chosen = luck.argsort(1).argsort(1) < kept[:, None]

@@ -7,13 +7,19 @@ Unreliable cells are mostly out of focus. Bands of difference-of-Gaussians measu
 from __future__ import annotations
 
 import numpy as np
+from scipy.spatial.distance import cdist
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from rbc.paper import FRAME_PX
+from rbc.sequences import Sequences
 
 SIGMAS_PX = (0.6, 0.85, 1.2, 1.7, 2.4, 3.4, 4.8)  #: widths of the blurs; neighbours make a band
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)  #: over frames; extremes are left to intruders
 RINGS = 14  #: of 1 px around the centre of the crop
 SCALE = 20.0  #: grey levels that count as 1
+CONTRAST_SD = 0.15  #: of the logarithm of the contrast in training
+COST = 3.0  #: the SVM's C
 
 
 def _blurs() -> np.ndarray:
@@ -36,7 +42,7 @@ BLURS, RING_MEANS = _blurs(), _rings()
 
 
 def of_frames(frames: np.ndarray, background: float) -> np.ndarray:
-    """Numbers of each frame: (T, 31, 31) uint8 and its sequence's background to (T, F) float32."""
+    """Numbers of each frame: (T, 31, 31) grey levels and its sequence's background to (T, F) float32."""
     x = (frames.astype(np.float32) - np.float32(background)) / np.float32(SCALE)
     blurred = np.stack([b @ x @ b.T for b in BLURS])
     bands = np.log(np.square(np.diff(blurred, axis=0)).mean((2, 3)) + 1e-6).T  # (T, S - 1)
@@ -47,12 +53,43 @@ def of_frames(frames: np.ndarray, background: float) -> np.ndarray:
     return np.concatenate([bands, bands - bands.mean(1, keepdims=True), ring, uneven, ends], 1)
 
 
-def of_sequence(frames: np.ndarray, chosen: np.ndarray | None = None) -> np.ndarray:
-    """Quantiles over (chosen) frames of `of_frames`: (T, 31, 31) uint8 to (5 F,) float32."""
-    numbers = of_frames(frames, float(np.median(frames)))
-    return quantiles(numbers if chosen is None else numbers[chosen])
+def of_sequence(frames: np.ndarray, background: float) -> np.ndarray:
+    """Quantiles over all frames of `of_frames`: (5 F,) float32."""
+    return np.quantile(of_frames(frames, background), QUANTILES, axis=0).ravel().astype(np.float32)
 
 
-def quantiles(numbers: np.ndarray) -> np.ndarray:
-    """(T, F) to (5 F,) float32."""
-    return np.quantile(numbers, QUANTILES, axis=0).ravel().astype(np.float32)
+def of_sequences(sequences: Sequences) -> np.ndarray:
+    """`of_sequence` of each, its background the median of its pixels: (N, 5 F) float32."""
+    return np.array([of_sequence(x, float(np.median(x))) for x in sequences])
+
+
+def varied(sequences: Sequences, noise_sd: float, rng: np.random.Generator) -> np.ndarray:
+    """The same of a random part of each one's frames, its contrast changed and noise added: (N, 5 F) float32."""
+    rows = []
+    for frames in sequences:
+        background = float(np.median(frames))
+        part = frames[rng.permutation(len(frames)) < np.ceil(len(frames) * rng.uniform(0.5, 1))]
+        x = (part - background) * np.exp(rng.normal(0, CONTRAST_SD)) + rng.normal(0, noise_sd, part.shape)
+        rows.append(of_sequence(x, 0.0))
+    return np.array(rows)
+
+
+def fit(numbers: np.ndarray, positive: np.ndarray) -> dict[str, np.ndarray]:
+    """An RBF-SVM on standardised numbers: (N, F) float32 and (N,) bool to the arrays that `decision` needs.
+
+    C = 3 and gamma = 1 / F were fixed beforehand; classes weigh alike.
+    """
+    scaler = StandardScaler().fit(numbers)
+    machine = SVC(C=COST, gamma=1 / numbers.shape[1], class_weight="balanced").fit(scaler.transform(numbers), positive)
+    arrays = {
+        "mean": scaler.mean_, "scale": scaler.scale_, "vectors": machine.support_vectors_,
+        "duals": machine.dual_coef_[0], "intercept": machine.intercept_,
+    }  # fmt: skip
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def decision(machine: dict[str, np.ndarray], numbers: np.ndarray) -> np.ndarray:
+    """What scikit-learn's decision_function says: (N, F) float32 to (N,) float64, above 0 for the positive class."""
+    x = (numbers - machine["mean"]) / machine["scale"]
+    kernel = np.exp(-cdist(x, machine["vectors"], "sqeuclidean") / x.shape[1])
+    return kernel @ machine["duals"].astype(float) + float(machine["intercept"][0])
