@@ -11,10 +11,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from rbc import focus
+from rbc.metrics import log_odds
 from rbc.paper import positive
 from rbc.profiles import Fold
 from rbc.sequences import Sequences
@@ -54,11 +55,6 @@ def machines(sequences: Sequences, folds: list[Fold]) -> tuple[pd.DataFrame, lis
 def scored(predictions: pd.DataFrame) -> pd.DataFrame:
     """A network's predictions with their log odds as score."""
     return predictions.assign(score=log_odds(predictions["probability"]))
-
-
-def log_odds(probability: np.ndarray) -> np.ndarray:
-    """Logit of float probabilities, finite at 0 and 1."""
-    return logit(np.clip(np.asarray(probability, float), 1e-6, 1 - 1e-6))
 
 
 def answers(predictions: pd.DataFrame, folds: list[Fold], left_out: Iterable[str]) -> pd.DataFrame:

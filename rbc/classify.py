@@ -18,6 +18,7 @@ from scipy.special import expit
 from torch import nn
 
 from rbc import ROOT, focus
+from rbc.metrics import log_odds
 from rbc.models import build
 from rbc.paper import NEGATIVE, POSITIVE, STAGES, Configuration
 from rbc.profiles import Training
@@ -31,9 +32,9 @@ INPUT = Training(epochs=1, batch_size=16)  #: the networks' input: each sequence
 def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     """What the shipped models say of each sequence, whatever its label.
 
-    A sequence of an acquisition that some of the shipped members were trained on is judged by the others only, so the
-    answers for the released sample are honest; all members judge a new acquisition, and their mean counts. The name of
-    a sequence is never looked at.
+    A sequence of an acquisition that some of the shipped members were trained on is judged by the others only, where
+    there are any, so the answers for the released test sequences are honest; all members judge a new acquisition, and
+    their mean counts. The name of a sequence is never looked at.
 
     Parameters
     ----------
@@ -64,15 +65,22 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
 def _score(sequences: Sequences, stage: int, own: dict, models: Path) -> np.ndarray:
     """Mean over the kinds of model of their calibrated log odds: (N,) float64."""
     tensors = _tensors(models / f"stage{stage}.safetensors")
-    acquisitions, parts = sequences.index["acquisition"], []
+    parts = []
     for kind, about in own["kinds"].items():
         prepared = PREPARED[kind](sequences, stage, own)
-        scores = np.full((len(about["members"]), len(sequences)), np.nan)
-        for row, (member, seen) in zip(scores, about["members"].items()):
-            chosen = np.flatnonzero(~acquisitions.isin(seen).to_numpy())
-            row[chosen] = ANSWER[kind](_part(tensors, f"{kind}.{member}."), prepared, chosen)
-        parts.append(about["slope"] * np.nanmean(scores, axis=0) + about["offset"])
+        judges = _judges(sequences.index["acquisition"], list(about["members"].values()))
+        total = np.zeros(len(sequences))
+        for member, chosen in zip(about["members"], judges):
+            which = np.flatnonzero(chosen)
+            total[which] += ANSWER[kind](_part(tensors, f"{kind}.{member}."), prepared, which)
+        parts.append(about["slope"] * total / judges.sum(0) + about["offset"])
     return np.mean(parts, axis=0)
+
+
+def _judges(acquisitions: pd.Series, seen: list[list[str]]) -> np.ndarray:
+    """Which members judge which sequences: (members, N) bool; those that have not seen its acquisition, or else all."""
+    unseen = np.array([~acquisitions.isin(own) for own in seen])
+    return unseen | ~unseen.any(axis=0)
 
 
 @cache
@@ -89,8 +97,7 @@ def _sampled(sequences: Sequences, stage: int, own: dict) -> Rows:
 
 
 def _network(weights: dict[str, np.ndarray], data: Rows, chosen: np.ndarray) -> np.ndarray:
-    probability = predict(_loaded(weights, data.frames.shape[1]), data, chosen, INPUT).astype(float)
-    return np.log(probability + 1e-6) - np.log1p(1e-6 - probability)
+    return log_odds(predict(_loaded(weights, data.frames.shape[1]), data, chosen, INPUT))
 
 
 def _loaded(weights: dict[str, np.ndarray], k: int) -> nn.Module:
