@@ -38,6 +38,7 @@ def main() -> None:
     networks = {stage: {seed: network(results, stage, seed) for seed in seeds(results, stage)} for stage in (1, 2)}
     kept = runs.REFERENCE / "ours"
     keep(results, kept)
+    runs.describe(cells, kept)
     table = pd.concat([*judged_1(profile, machine, networks[1]), *judged_2(profile, networks[2])], ignore_index=True)
     table.to_parquet(kept / "answers.parquet", index=False)
     columns = ["stage", "model", "left_out"]

@@ -1,0 +1,50 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rbc import classify, ingest, metrics
+from rbc.paper import in_stage, positive
+
+
+@pytest.fixture(scope="module")
+def answers(cells) -> pd.DataFrame:
+    return classify.classify(cells)
+
+
+def test_every_sequence_has_one_record_whose_decision_follows_from_its_numbers(cells, answers):
+    stages = json.loads((classify.MODELS / "models.json").read_text())["stages"]
+    assert answers["name"].tolist() == cells.index["name"].tolist()
+    assert answers[["reliable", "flipping"]].to_numpy().min() >= 0 and answers["flipping"].max() <= 1
+    first, second = (answers[f"{name}_margin"] for name in ("reliable", "flipping"))
+    open_1, open_2 = (abs(m) < stages[s]["unsure_within"] for m, s in ((first, "1"), (second, "2")))
+    assert ((answers["decision"] == "unsure") == (open_1 | (~open_1 & (first >= 0) & open_2))).all()
+    assert ((answers["decision"] == "unreliable") == (~open_1 & (first < 0))).all()
+    assert (second[answers["decision"] == "flipping"] > 0).all() and len(answers["decision"].unique()) > 1
+
+
+def test_neither_names_nor_labels_nor_the_others_change_an_answer(cells, answers):
+    chosen = np.arange(len(cells)) % 3 == 1
+    part = cells.select(chosen)
+    part = classify.Sequences(part.frames, part.index.assign(name=[f"x{i}" for i in range(len(part))]), part.meta)
+    part.index["label"] = "unlabelled"
+    found = classify.classify(part)
+    numbers = ["reliable", "flipping", "reliable_margin", "flipping_margin"]
+    np.testing.assert_allclose(found[numbers], answers.loc[chosen, numbers], atol=1e-4)
+    assert classify.classify(cells.select(np.zeros(len(cells), bool))).empty
+
+
+def test_a_member_does_not_judge_what_it_has_seen():
+    judges = classify._judges(pd.Series(["a", "b", "c", "new"]), [["a", "b"], ["b", "c"], ["b"]])
+    assert judges.T.tolist() == [[False, True, True], [True] * 3, [True, False, True], [True] * 3]
+
+
+def test_the_shipped_models_hold_on_released_test_sequences(released_sample):
+    cells = ingest.strips(released_sample / "Stage_1" / "test")
+    found = classify.classify(cells).assign(label=cells.index["label"])
+    for stage, name in ((1, "reliable"), (2, "flipping")):
+        own = found[in_stage(found["label"], stage)]
+        called, truth = own[f"{name}_margin"] >= 0, positive(own["label"], stage)
+        assert called[truth].mean() > 0.85 and called[~truth].mean() < 0.12, stage
+        assert metrics.auc(own.assign(probability=own[name]), stage) > 0.95
