@@ -52,7 +52,9 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     sure = {}
     for stage in STAGES:
         own = specification[str(stage)]
-        score = _score(sequences, stage, own, models) if len(sequences) else np.zeros(0)
+        parts = scores(sequences, stage, own, models)
+        calibrated = [own["kinds"][kind]["slope"] * s + own["kinds"][kind]["offset"] for kind, s in parts.items()]
+        score = np.mean(calibrated, axis=0)
         out[POSITIVE[stage]] = expit(score)
         out[f"{POSITIVE[stage]}_margin"] = score - own["threshold"]
         sure[stage] = abs(score - own["threshold"]) >= own["unsure_within"]
@@ -62,10 +64,12 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     return out
 
 
-def _score(sequences: Sequences, stage: int, own: dict, models: Path) -> np.ndarray:
-    """Mean over the kinds of model of their calibrated log odds: (N,) float64."""
-    tensors = _tensors(models / f"stage{stage}.safetensors")
-    parts = []
+def scores(sequences: Sequences, stage: int, own: dict, models: Path = MODELS) -> dict[str, np.ndarray]:
+    """Each kind of model's mean score of the members that judge, not yet calibrated: (N,) float64 by kind.
+
+    `own` is the stage's part of models.json.
+    """
+    tensors, out = _tensors(models / f"stage{stage}.safetensors"), {}
     for kind, about in own["kinds"].items():
         prepared = PREPARED[kind](sequences, stage, own)
         judges = _judges(sequences.index["acquisition"], list(about["members"].values()))
@@ -73,8 +77,8 @@ def _score(sequences: Sequences, stage: int, own: dict, models: Path) -> np.ndar
         for member, chosen in zip(about["members"], judges):
             which = np.flatnonzero(chosen)
             total[which] += ANSWER[kind](_part(tensors, f"{kind}.{member}."), prepared, which)
-        parts.append(about["slope"] * total / judges.sum(0) + about["offset"])
-    return np.mean(parts, axis=0)
+        out[kind] = total / judges.sum(0)
+    return out
 
 
 def _judges(acquisitions: pd.Series, seen: list[list[str]]) -> np.ndarray:
