@@ -73,9 +73,8 @@ def varied(sequences: Sequences, noise_sd: float, rng: np.random.Generator) -> n
     rows = []
     for frames in sequences:
         part = frames[rng.permutation(len(frames)) < np.ceil(len(frames) * rng.uniform(0.5, 1))]
-        x = (part - float(background(frames))) * np.exp(rng.normal(0, CONTRAST_SD)) + rng.normal(
-            0, noise_sd, part.shape
-        )
+        contrast, noise = np.exp(rng.normal(0, CONTRAST_SD)), rng.normal(0, noise_sd, part.shape)
+        x = (part - float(background(frames))) * contrast + noise
         rows.append(of_sequence(x, 0.0))
     return np.array(rows)
 
