@@ -196,8 +196,9 @@ def shipped_figures(cells: Sequences) -> list[dict]:
 
 
 def write(path: Path, content: dict | list) -> None:
-    """JSON, an indent a level."""
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    """JSON, an indent a level; what is not defined is null."""
+    plain = json.loads(json.dumps(content), parse_constant=lambda word: None)
+    path.write_text(json.dumps(plain, indent=1) + "\n")
 
 
 if __name__ == "__main__":
