@@ -26,6 +26,7 @@ from rbc.sequences import Sequences
 from rbc.training import Rows, predict, rows
 
 MODELS = ROOT / "data" / "models"
+COLUMNS = ("name", "reliable", "reliable_margin", "flipping", "flipping_margin", "decision")
 INPUT = Training(epochs=1, batch_size=16)  #: the networks' input: each sequence minus its background, small batches
 
 
@@ -47,6 +48,8 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     left out, both classes counting alike); reliable_margin and flipping_margin (float64, log odds above the threshold);
     decision: ``tank-treading``, ``flipping``, ``unreliable``, or ``unsure`` where a margin is too small for the answer.
     """
+    if not len(sequences):
+        return pd.DataFrame(columns=COLUMNS)
     specification = json.loads((models / "models.json").read_text())["stages"]
     out = sequences.index[["name"]].copy()
     sure = {}
