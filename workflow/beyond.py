@@ -120,6 +120,8 @@ def figures(table: pd.DataFrame, stage: int) -> dict:
     out = {"together": [metrics.uncertainty(together.drop(columns="seed"), stage, s) for s in SCORES]}
     if len(single):
         out["over_seeds"] = [metrics.uncertainty(single, stage, s) for s in SCORES]
+    half = metrics.confusion(together.assign(probability=expit(together["score"])), stage)
+    out["calibrated_half"] = {"recall": float(half.recall), "specificity": float(half.specificity)}
     by_label = called.groupby("label")["called"].mean()
     out["called_positive"] = {label: float(share) for label, share in by_label.items()}
     if stage == 1:
