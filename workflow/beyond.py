@@ -82,12 +82,14 @@ def keep(results: Path, kept: Path) -> None:
 
 
 def judged_1(profile: Profile, machine: pd.DataFrame, networks: dict[int, pd.DataFrame]) -> list[pd.DataFrame]:
-    """Stage 1: the machine, each seed's network, both, and all seeds together; acquisitions, then patients left out."""
+    """Stage 1: the machine, each seed's network, both, and all together; blood draws, then patients left out."""
     folds = profile.stages[1].folds
     acquisitions = sorted({a for fold in folds for a in fold.train})
-    patients = sorted({a[:2] for a in acquisitions})
-    groups = {"acquisition": [[a] for a in acquisitions]}
-    groups["patient"] = [[a for a in acquisitions if a.startswith(p)] for p in patients]
+    part_of = {"blood draw": metrics.blood_draw, "patient": lambda name: name[:2]}
+    groups = {
+        unit: [[a for a in acquisitions if of(a) == part] for part in sorted(set(map(of, acquisitions)))]
+        for unit, of in part_of.items()
+    }
     asked = {("focus", TOGETHER): [machine]}
     for seed, own in (networks | {TOGETHER: pd.concat(networks.values())} if networks else {}).items():
         asked |= {("frames", seed): [own], ("frames + focus", seed): [own, machine]}
