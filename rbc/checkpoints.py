@@ -30,12 +30,14 @@ class BestEpoch(TrackerCallback):
 
     Each epoch draws its order and noise from a seed of its own, so that it does not matter what was drawn before it.
     With a file, the state is written there after an epoch once `seconds` have passed since the last time, and a file
-    with the same `key` is gone on from.
+    with the same `key` is gone on from. With `last` every epoch counts as the best: nothing is chosen.
     """
 
-    def __init__(self, seed: int, file: Path | None = None, key: str = "", seconds: float = 60.0) -> None:
+    def __init__(
+        self, seed: int, file: Path | None = None, key: str = "", seconds: float = 60.0, last: bool = False
+    ) -> None:
         super().__init__()
-        self.seed, self.file, self.key, self.seconds = seed, file, key, seconds
+        self.seed, self.file, self.key, self.seconds, self.last = seed, file, key, seconds, last
         self.kept: dict[str, Tensor] = {}
         self.header = read_header(file, key)
 
@@ -60,7 +62,7 @@ class BestEpoch(TrackerCallback):
             self.recorder.values[-1] = self.header["losses"][self.epoch]
             return
         super().after_epoch()
-        if self.new_best:
+        if self.new_best or self.last:
             self.kept = {name: tensor.clone() for name, tensor in self.learn.model.state_dict().items()}
         if self.file and time.monotonic() - self.written >= self.seconds:
             self._write()

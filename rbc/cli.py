@@ -220,6 +220,24 @@ def track(
     typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join([f"{len(found)} sequences in {out}", *notes]))
 
 
+@app.command("classify")
+def classify_cells(
+    cells: Annotated[
+        Path, typer.Argument(metavar="SEQUENCES", help="Sequences (as rbc track writes), or strips with dataset.csv.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Say of each cell whether it is reliable and whether it flips, by the shipped models. Not a medical device.
+
+    Example: rbc classify /tmp/tracked --json
+    """
+    from rbc import classify  # here, as PyTorch would slow the start of every command
+
+    found = sequences.load(cells) if (cells / "meta.json").exists() else ingest.strips(cells)
+    table = classify.classify(found)
+    typer.echo(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))
+
+
 @app.command("run")
 def run(
     stage: Annotated[int, typer.Option(help="1: reliable or unreliable; 2: flipping or tank-treading.")],

@@ -64,6 +64,15 @@ def read(folder: Path, layout: Path | None = None, *, simulated: bool = False) -
         return _in_memory(root, chosen, _record(folder), simulated=simulated)
 
 
+def strips(folder: Path) -> Sequences:
+    """Sequences of one folder of strips with its ``dataset.csv``, all in the split ``test``.
+
+    Raises `RbcError`, one line, as `read` does.
+    """
+    layout = Layout(parts=(Part(path=".", kind="csv", split="test"),))
+    return _in_memory(_existing(folder, "name the folder that holds dataset.csv"), layout, {}, simulated=False)
+
+
 def into(
     folder: Path, out: Path, layout: Path | None = None, *, simulated: bool = False, workers: int | None = None
 ) -> None:

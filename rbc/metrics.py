@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
@@ -140,6 +141,11 @@ def auc(predictions: pd.DataFrame, stage: int) -> float:
     """Area under the ROC curve of a table of predictions (scikit-learn's); nan where it holds one class only."""
     truth = positive(predictions["label"], stage)
     return float(roc_auc_score(truth, predictions["probability"])) if 0 < truth.sum() < len(truth) else float("nan")
+
+
+def log_odds(probability: np.ndarray) -> np.ndarray:
+    """Logit of float probabilities, finite at 0 and 1."""
+    return logit(np.clip(np.asarray(probability, float), 1e-6, 1 - 1e-6))
 
 
 def blood_draw(acquisition: str) -> str:

@@ -182,6 +182,41 @@ class ReleasedCRNN(nn.Module):
         return self.head(context[0])
 
 
+class FrameNet(nn.Module):
+    """Ours, for the paper's outlook: one small CNN for every frame, then time, then what all frames say together.
+
+    The first layers keep the picture's size, as 31 px leave nothing to spare. Padding never enters: only real frames
+    pass the CNN, a masked convolution sees three neighbours in time, and attention, mean and spread pool what is real.
+    """
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        shapes = ((1, 8), (8, 32), (32, 64), (64, width))
+        layers = [
+            nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True))
+            for a, b in shapes
+        ]
+        pools = [nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d(2, ceil_mode=True), nn.Identity()]  # 31 > 15 > 7 > 4
+        self.features = nn.Sequential(*(part for pair in zip(layers, pools) for part in pair))
+        self.vector = nn.Sequential(nn.Flatten(), nn.Linear(width * 16, width), nn.ReLU(inplace=True))
+        self.time = nn.Conv1d(width, width, 3, padding=1)
+        self.attention = nn.Linear(width, 1)
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(3 * width, 2))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """(B, K, 31, 31) with `lengths` (B,) to logits (B, 2)."""
+        real = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]  # (B, K)
+        pictures = frames[real][:, None].contiguous(memory_format=torch.channels_last)
+        vectors = frames.new_zeros(*real.shape, self.time.in_channels)
+        vectors[real] = self.vector(self.features(pictures)).to(vectors.dtype)
+        x = vectors + torch.relu(self.time(vectors.transpose(1, 2))).transpose(1, 2)  # (B, K, width)
+        mask, n = real[:, :, None], lengths[:, None]
+        weights = self.attention(x).masked_fill(~mask, -torch.inf).softmax(1)
+        mean = (x * mask).sum(1) / n
+        spread = (((x - mean[:, None]) * mask).square().sum(1) / n + 1e-5).sqrt()
+        return self.head(torch.cat([(x * weights).sum(1), mean, spread], 1))
+
+
 NETWORKS = {
     "cnn": ResNet18,
     "cnn-torchvision": partial(ResNet18, first_stride=1),
@@ -189,4 +224,5 @@ NETWORKS = {
     "crnn": lambda k: CRNN(),
     "crnn-released-padded": lambda k: ReleasedCRNN(masked=False),
     "crnn-released-masked": lambda k: ReleasedCRNN(masked=True),
+    "frames": lambda k: FrameNet(),
 }  #: each takes K

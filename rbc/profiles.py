@@ -83,6 +83,8 @@ class Training(Strict):
     """How one configuration is trained (paper: "Model hyperparameters"; batch 64, 20 to 40 epochs).
 
     grey : each sequence minus its background, or the raw grey levels / 255
+    augment : whether training sequences are mirrored, moved, thinned and so on (`rbc.augment`)
+    keep : the epoch of lowest validation loss, or the last
     padding : what stands after a short sequence's end: empty background, or black
     lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0: none
     checkpoint_seconds : how often a run's state is put on disk, at the end of an epoch
@@ -93,6 +95,8 @@ class Training(Strict):
     lr_low: float = 1e-4
     lr_high: float = 1e-3
     noise_sd: float = 0.0
+    augment: bool = False
+    keep: Literal["best", "last"] = "best"
     grey: Literal["background", "raw"] = "background"
     padding: Literal["empty", "black"] = "empty"
     precision: Literal["float32", "bfloat16"] = "float32"

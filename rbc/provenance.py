@@ -24,10 +24,11 @@ MADE_FROM = {
     "browse": "every run",
     "marker": "chosen runs",
     "register": "every run",
+    "ours": "every run",
     "packet": "every run",
     "beside": "every run",
 }
-WITHOUT_RUN_PAGES = ("register", "beside")  #: pages that do not stand beside the pages of their runs
+WITHOUT_RUN_PAGES = ("register", "ours", "beside")  #: pages that do not stand beside the pages of their runs
 
 
 def origins(results: Path) -> pd.DataFrame:
@@ -70,7 +71,7 @@ def made_from(results: Path, page: str) -> str:
         table = pd.DataFrame({"": list(wanted), "data": [escape(str(value)) for value in wanted.values()]})
         return _details("Made from these data", table)
     table = origins(results)
-    if page != "register":  # there, nothing is chosen
+    if page not in WITHOUT_RUN_PAGES:  # there, nothing is chosen
         words = chosen(results)
         table["chosen for"] = [words.get(run, "") for run in table["run"]]
     if MADE_FROM[page] == "chosen runs":

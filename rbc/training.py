@@ -23,6 +23,7 @@ from fastai.data.load import DataLoader
 from torch import Tensor, nn
 
 from rbc import ROOT, RbcError
+from rbc.augment import augment
 from rbc.checkpoints import BestEpoch, key_of
 from rbc.models import build
 from rbc.paper import SPLITS, Configuration, in_stage, positive
@@ -31,7 +32,8 @@ from rbc.sampling import balance, medians, sample_all
 from rbc.sequences import Sequences, checksum
 from rbc.variants import variant
 
-CODE = ("paper", "sequences", "sampling", "models", "variants", "checkpoints", "training")  #: what numbers depend on
+#: what numbers depend on
+CODE = ("paper", "sequences", "sampling", "models", "augment", "variants", "checkpoints", "training")
 #: what PyTorch's allocators and oneDNN say in a plain RuntimeError where memory is short
 NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
 GREY_SCALE = 20.0  #: grey levels that count as 1 at the networks' input: about the contrast of a cell
@@ -50,7 +52,7 @@ class Rows:
     background: Tensor
     classes: Tensor
 
-    def batch(self, rows: Tensor, training: Training, noise_sd: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, rows: Tensor, training: Training, learning: bool = False) -> tuple[Tensor, Tensor, Tensor]:
         """Network input of some rows: frames (B, K, 31, 31) float32, lengths (B,), classes (B,).
 
         Open in the text: how grey levels enter. Here each sequence minus its background, over `GREY_SCALE`, so that a
@@ -58,14 +60,16 @@ class Rows:
         which after the subtraction means empty background (unless the profile's `padding` is black).
         """
         x, background = self.frames[rows].float(), self.background[rows][:, None, None, None]
-        raw = training.grey == "raw"
+        raw, lengths = training.grey == "raw", self.lengths[rows]
         x = x / 255 if raw else (x - background) / GREY_SCALE
-        if noise_sd:  # departure: the paper names no augmentation
-            x = x + torch.randn_like(x) * (noise_sd / (255 if raw else GREY_SCALE))
-        real = (torch.arange(x.shape[1], device=x.device) < self.lengths[rows][:, None])[:, :, None, None]
+        if learning and training.augment:
+            x, lengths = augment(x, lengths)
+        if learning and training.noise_sd:  # departure: the paper names no augmentation
+            x = x + torch.randn_like(x) * (training.noise_sd / (255 if raw else GREY_SCALE))
+        real = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[:, :, None, None]
         black = training.padding == "black" and not raw
         x = torch.where(real, x, -background / GREY_SCALE) if black else x * real
-        return x, self.lengths[rows], self.classes[rows]
+        return x, lengths, self.classes[rows]
 
 
 def rows(sequences: Sequences, configuration: Configuration, device: torch.device) -> Rows:
@@ -86,10 +90,9 @@ def device(wanted: str) -> torch.device:
 
 def loader(data: Rows, chosen: np.ndarray, training: Training, shuffle: bool) -> DataLoader:
     """fastai's DataLoader over row numbers: batches are cut by index from what lies on the device."""
-    noise = training.noise_sd if shuffle else 0.0
 
     def create_batch(numbers: list) -> tuple[Tensor, Tensor, Tensor]:
-        return data.batch(torch.tensor(numbers, device=data.frames.device), training, noise)
+        return data.batch(torch.tensor(numbers, device=data.frames.device), training, shuffle)
 
     alone = len(chosen) % training.batch_size == 1  # batch norm cannot train on a batch of one
     return DataLoader(
@@ -203,7 +206,7 @@ def train(sequences: Sequences, c: Configuration, profile: Profile, checkpoints:
         trained = []
         for number in range(len(splits)):
             file = checkpoints / f"fold{number}.safetensors" if checkpoints else None
-            best = BestEpoch(c.seed, file, key, training.checkpoint_seconds)
+            best = BestEpoch(c.seed, file, key, training.checkpoint_seconds, training.keep == "last")
             trained.append(train_fold(inside, outside, c, training, best, number))
     histories, rates, predictions, unreliable, weights = zip(*trained)
     return Outcome(

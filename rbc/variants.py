@@ -1,6 +1,7 @@
 """The open details that can be switched, by name: the text leaves room, or the authors' released code went elsewhere.
 
-Each variant changes one detail of the book's register and nothing else; ``text`` changes none.
+Each variant changes one detail of the book's register and nothing else; ``text`` changes none, and ``frames`` is our
+own network, trained by the same path.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from rbc import RbcError
 class Variant:
     """One switched detail.
 
-    detail : its row in the register, e.g. ``D9``
+    detail : its row in the register, e.g. ``D9``; empty for what is no open detail
     what : what is done instead, in one line
     networks, samplings : the network (`rbc.models.NETWORKS`) or sampler (`rbc.sampling.SAMPLERS`) taken for a table's
     training : keys of the profile's training that are set otherwise
@@ -47,6 +48,12 @@ VARIANTS = {
     "one-rate": Variant("D21", "1e-3 as peak for all layers", training={"lr_low": 1e-3, "lr_high": 1e-3}),
     "no-noise": Variant("D22", "no noise in training", training={"noise_sd": 0.0}),
     "bfloat16": Variant("D32", "forward pass in bfloat16", training={"precision": "bfloat16"}),
+    "frames": Variant(
+        "",
+        "ours: one small CNN for every frame, augmented, the last epoch kept",
+        networks={"cnn": "frames"},
+        training={"augment": True, "keep": "last", "lr_low": 3e-3, "lr_high": 3e-3},
+    ),
 }
 
 

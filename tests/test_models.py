@@ -117,3 +117,16 @@ def test_padding_enters_the_padded_network_and_not_the_masked_one(batch):
     for masked, same in ((True, True), (False, False)):
         model = ReleasedCRNN(masked).eval()
         assert torch.allclose(model(longer, lengths), model(frames, lengths), atol=1e-6) == same
+
+
+def test_our_network_sees_no_padding_and_every_frame(batch):
+    frames, lengths = batch
+    model = build("frames", 20).eval()
+    rubbish, longer = frames.clone(), torch.cat([frames, torch.zeros(3, 30, 31, 31)], dim=1)
+    rubbish[1, 3:] = 99.0
+    expected = model(frames, lengths)
+    assert torch.allclose(model(rubbish, lengths), expected, atol=1e-6)
+    assert torch.allclose(model(longer, lengths), expected, atol=1e-5)
+    frames.requires_grad_()
+    model(frames, lengths)[:, 1].sum().backward()
+    assert ((frames.grad.abs().amax((2, 3)) > 0) == (torch.arange(20) < lengths[:, None])).all()

@@ -75,7 +75,7 @@ def test_the_kept_weights_are_those_of_the_best_epoch(cells, tiny):
 def test_inputs_have_no_background_and_zeros_after_the_end():
     short = from_list([np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True})
     data = training.rows(short, Configuration(2, "cnn", "uniform", 10), torch.device("cpu"))
-    x, lengths, _ = data.batch(torch.tensor([0]), profiles.Training(epochs=1), noise_sd=2.0)
+    x, lengths, _ = data.batch(torch.tensor([0]), profiles.Training(epochs=1, noise_sd=2.0), learning=True)
     assert lengths.tolist() == [4]
     assert float(x[0, 4:].abs().max()) == 0.0
     assert 0.05 < float(x[0, :4].std()) < 0.15 and abs(float(x[0, :4].mean())) < 0.01  # 2 grey levels of noise over 20

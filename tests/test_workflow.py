@@ -89,7 +89,7 @@ WITHOUT = dict.fromkeys(("audit.html", "learn-imbalance.html"), "Printed numbers
 
 def test_pages_of_simulated_cells_say_so_and_pages_of_real_ones_and_of_none_too(html):
     for page in (html / "book/pages").rglob("*.html"):
-        real = "/released/" in str(page) or "/register/" in str(page)
+        real = "/released/" in str(page) or "/register/" in str(page) or "/ours/" in str(page)
         word = "Real cells" if real else "Simulated data"
         assert WITHOUT.get(page.name, word) in page.read_text(), page
 

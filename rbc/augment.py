@@ -1,0 +1,73 @@
+"""Training sequences as they might have been seen otherwise: symmetries of the flow, light, place, gaps, intruders.
+
+Departure: the paper names no augmentation. Nothing here is applied to what is validated or tested.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+KEPT = 0.35, 0.85  #: share of a sequence's frames that stays, from and to
+CONTRAST_SD, LIGHT_SD = 0.2, 0.1  #: of the logarithm of the contrast; of an offset, in units of the input
+SHIFT_PX = 2  #: at most
+INTRUDED = 0.3  #: share of the sequences in which another cell passes
+
+
+def augment(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """A batch (B, K, 31, 31) float32 with background 0 and its lengths (B,), to the same shapes, lengths maybe less.
+
+    The two mirrors are exact symmetries of a cell in shear flow: top with bottom; time reversed, with left and right.
+    What stands after a sequence's end is left undefined: mask it.
+    """
+    x = intruders(x, lengths)
+    x, lengths = frames(x, lengths)
+    x = torch.where(_coin(x), x.flip(2), x)
+    x = shifted(x)
+    light = torch.randn(len(x), 1, 1, 1, device=x.device) * LIGHT_SD
+    return x * torch.exp(torch.randn_like(light) * CONTRAST_SD) + light, lengths
+
+
+def frames(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """A random part of the frames, a share of `KEPT`, in order; for half of the sequences time and x reversed."""
+    b, k = x.shape[:2]
+    real = torch.arange(k, device=x.device) < lengths[:, None]
+    share = KEPT[0] + (KEPT[1] - KEPT[0]) * torch.rand(b, device=x.device)
+    kept = (lengths * share).ceil().long().clamp(min=1)
+    luck = torch.rand(b, k, device=x.device).masked_fill(~real, 2.0)
+    chosen = luck.argsort(1).argsort(1) < kept[:, None]
+    place = torch.arange(k, device=x.device).expand(b, k)
+    back = _coin(x)[:, :, 0, 0]
+    order = torch.where(chosen, torch.where(back, -place, place), k + 1).argsort(1)
+    x = x.gather(1, order[:, :, None, None].expand_as(x))
+    return torch.where(back[:, :, None, None], x.flip(3), x), kept
+
+
+def intruders(x: Tensor, lengths: Tensor) -> Tensor:
+    """Lay part of another sequence's cell, off the centre, over two to six neighbouring frames of some sequences."""
+    b, k = x.shape[:2]
+    other = x[torch.randperm(b, device=x.device), :1].roll(_offset(), 2).roll(_offset(), 3)
+    first = (torch.rand(b, 1, device=x.device) * lengths[:, None]).long()
+    last = first + torch.randint(2, 7, (b, 1), device=x.device)
+    place = torch.arange(k, device=x.device)
+    there = (place >= first) & (place < last) & (torch.rand(b, 1, device=x.device) < INTRUDED)
+    return x + other * there[:, :, None, None]
+
+
+def shifted(x: Tensor) -> Tensor:
+    """Each sequence moved by up to `SHIFT_PX` whole pixels both ways; background comes in."""
+    side = x.shape[2]
+    padded = torch.nn.functional.pad(x, (SHIFT_PX,) * 4)
+    dy, dx = torch.randint(0, 2 * SHIFT_PX + 1, (2, len(x), 1), device=x.device)
+    line = torch.arange(side, device=x.device)
+    rows, columns = (line + dy)[:, None, :, None], (line + dx)[:, None, None, :]
+    each, frame = (torch.arange(n, device=x.device) for n in x.shape[:2])
+    return padded[each[:, None, None, None], frame[None, :, None, None], rows, columns]
+
+
+def _coin(x: Tensor) -> Tensor:
+    return torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
+
+
+def _offset() -> int:
+    return int(torch.randint(9, 15, ())) * (1 if torch.rand(()) < 0.5 else -1)

@@ -1,0 +1,52 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from rbc import beyond, metrics
+from rbc.profiles import Fold
+
+ACQUISITIONS = ("A1_1", "A2_1", "B1_1", "B2_1")
+FOLDS = [
+    Fold(train=[a for a in ACQUISITIONS if a not in (p, q)], validation=[p, q], test=[])
+    for i, p in enumerate(ACQUISITIONS)
+    for q in ACQUISITIONS[i + 1 :]
+]
+FOLDS.append(Fold(train=["A1_1"], validation=["B1_1"], test=[]))
+
+
+def predictions(seed: int = 0, apart: float = 3.0) -> pd.DataFrame:
+    """Scores that tell reliable from unreliable, each fold with an offset of its own."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        (f"{a}_{i}", a, ("unreliable", "flipping", "tank-treading", "unreliable")[i % 4], number)
+        for number, fold in enumerate(FOLDS)
+        for a in fold.validation
+        for i in range(40)
+    ]
+    table = pd.DataFrame(rows, columns=[*beyond.KEY, "fold"])
+    return table.assign(score=apart * (table["label"] != "unreliable") + rng.normal(size=len(table)))
+
+
+def test_an_answer_is_by_folds_that_saw_nothing_of_what_is_left_out():
+    table = predictions()
+    table["score"] = table["fold"].astype(float)
+    found = beyond.answers(table, FOLDS, ["A1_1"]).groupby("acquisition")["score"].first()
+    pairs = {a: [i for i, f in enumerate(FOLDS[:6]) if {"A1_1", a} <= set(f.validation)] for a in ACQUISITIONS[1:]}
+    assert {a: found[a] for a in pairs} == {a: float(i) for a, (i,) in pairs.items()}  # never the small last fold
+    assert found["A1_1"] == np.mean([i for i, f in enumerate(FOLDS) if "A1_1" in f.validation])
+
+
+def test_what_is_judged_sets_neither_its_threshold_nor_its_calibration():
+    table = predictions()
+    changed = table.assign(score=table["score"].where(table["acquisition"] != "B1_1", -table["score"]))
+    first, second = (beyond.judged([(t, FOLDS)], 1, ["B1_1"]) for t in (table, changed))
+    assert set(first["acquisition"]) == {"B1_1"} and first["threshold"].tolist() == second["threshold"].tolist()
+    assert not np.allclose(first["score"], second["score"])
+
+
+def test_the_threshold_stands_where_the_others_specificity_was_wanted():
+    kinds = [(predictions(0), FOLDS), (predictions(1), FOLDS)]
+    found = pd.concat([beyond.judged(kinds, 1, [a]) for a in ACQUISITIONS])
+    one = metrics.confusion(found, 1)
+    assert one.specificity == pytest.approx(0.95, abs=0.06) and one.recall > 0.95
+    assert 0.02 < found["unsure"].mean() < 0.2

@@ -1,0 +1,55 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from rbc import classify, ingest, metrics, runs
+from rbc.paper import in_stage
+
+
+@pytest.fixture(scope="module")
+def answers(cells) -> pd.DataFrame:
+    return classify.classify(cells)
+
+
+def test_every_sequence_has_one_record_whose_decision_follows_from_its_numbers(cells, answers):
+    stages = json.loads((classify.MODELS / "models.json").read_text())["stages"]
+    assert answers["name"].tolist() == cells.index["name"].tolist()
+    assert answers[["reliable", "flipping"]].to_numpy().min() >= 0 and answers["flipping"].max() <= 1
+    first, second = (answers[f"{name}_margin"] for name in ("reliable", "flipping"))
+    open_1, open_2 = (abs(m) < stages[s]["unsure_within"] for m, s in ((first, "1"), (second, "2")))
+    assert ((answers["decision"] == "unsure") == (open_1 | (~open_1 & (first >= 0) & open_2))).all()
+    assert ((answers["decision"] == "unreliable") == (~open_1 & (first < 0))).all()
+    assert (second[answers["decision"] == "flipping"] > 0).all() and len(answers["decision"].unique()) > 1
+
+
+def test_neither_names_nor_labels_nor_the_others_change_an_answer(cells, answers):
+    chosen = np.arange(len(cells)) % 3 == 1
+    part = cells.select(chosen)
+    part = classify.Sequences(part.frames, part.index.assign(name=[f"x{i}" for i in range(len(part))]), part.meta)
+    part.index["label"] = "unlabelled"
+    found = classify.classify(part)
+    numbers = ["reliable", "flipping", "reliable_margin", "flipping_margin"]
+    np.testing.assert_allclose(found[numbers], answers.loc[chosen, numbers], atol=1e-4)
+    assert classify.classify(cells.select(np.zeros(len(cells), bool))).empty
+
+
+def test_a_member_does_not_judge_what_it_has_seen():
+    judges = classify._judges(pd.Series(["a", "b", "c", "new"]), [["a", "b"], ["b", "c"], ["b"]])
+    assert judges.T.tolist() == [[False, True, True], [True] * 3, [True, False, True], [True] * 3]
+
+
+def test_the_kept_figures_are_those_of_the_shipped_weights(released_sample):
+    cells = ingest.strips(released_sample / "Stage_1" / "test")
+    found = classify.classify(cells).assign(label=cells.index["label"])
+    kept = json.loads((runs.REFERENCE / "ours" / "shipped.json").read_text())
+    for stage, name in ((1, "reliable"), (2, "flipping")):
+        own = found[in_stage(found["label"], stage)]
+        own = own.assign(probability=expit(own[f"{name}_margin"]))
+        scores = {s["score"]: s["mean"] for s in kept[stage - 1]["scores"]}
+        called = metrics.confusion(own, stage)
+        assert called.recall == pytest.approx(scores["recall"], abs=0.02)  # one cell, for another processor's rounding
+        assert called.specificity == pytest.approx(scores["specificity"], abs=0.02)
+        assert metrics.auc(own, stage) == pytest.approx(scores["auc"], abs=0.005) and scores["auc"] > 0.95
