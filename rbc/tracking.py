@@ -113,7 +113,7 @@ class Track:
     x: float
     y: float
     speed: float
-    hits: int = 3
+    hits: float = 3
     missed: int = 0
     seen: list[tuple[float, float, bool]] = field(default_factory=list)  #: x, y (nan where unseen), beside another
     corners: list[tuple[int, int]] = field(default_factory=list)  #: centre pixel x, y of each wide crop
@@ -259,9 +259,9 @@ def _assign(
 
 def _update(track: Track, x: float, y: float, near: bool) -> None:
     """Growing-memory filter of a steady speed (a straight-line fit to all hits, at most 20); cautious beside others."""
-    track.hits, track.missed, elapsed = track.hits + 1, 0, track.missed + 1
+    trust = 0.3 if near else 1.0  # such a hit counts for less, and also less against later ones
+    track.hits, track.missed, elapsed = track.hits + trust, 0, track.missed + 1
     n = min(track.hits, 20)
-    trust = 0.3 if near else 1.0
     error = x - track.x
     track.x += trust * error * 2 * (2 * n - 1) / (n * (n + 1))
     track.speed += trust * error * 6 / (n * (n + 1)) / elapsed
