@@ -133,20 +133,38 @@ class CRNN(nn.Module):
 class StepNorm(nn.BatchNorm2d):
     """Batch norm of K steps at once, each by its own mean and variance, as when the network is called step by step."""
 
-    def forward(self, x: Tensor, steps: int) -> Tensor:
-        """(K B, C, H, W), step after step, to the same shape. The running averages are updated once a step."""
+    def forward(self, x: Tensor, counts: Tensor) -> Tensor:
+        """(F, C, H, W) to the same shape. The running averages are updated once a step.
+
+        counts: (K, F) float32, of how many equal pictures of the step a picture is the one that is here, mostly 1; 0 if
+        it is none of the step's.
+        """
         if not self.training:
             return super().forward(x)
-        return torch.cat([super(StepNorm, self).forward(step) for step in x.chunk(steps)])
+        with torch.autocast(x.device.type, enabled=False):
+            x, counts = x.to(self.weight), counts.to(self.weight)
+            own, n = (counts > 0).to(x).T, counts.sum(1, keepdim=True)
+            var, mean = torch.var_mean(x, (2, 3), correction=0)  # (F, C)
+            centre = counts @ mean / n  # (K, C)
+            var = counts @ (var + (mean - own @ centre) ** 2) / n
+            n = n * x[0, 0].numel()
+            for step in zip(centre.detach(), (var * n / (n - 1)).detach()):
+                self.running_mean.lerp_(step[0], self.momentum)
+                self.running_var.lerp_(step[1], self.momentum)
+            self.num_batches_tracked += len(n)
+            scale = self.weight * (var + self.eps).rsqrt()
+            scale, shift = own @ scale, own @ (self.bias - centre * scale)
+            return torch.addcmul(shift[:, :, None, None], x, scale[:, :, None, None])
 
 
 class ReleasedCRNN(nn.Module):
     """Approach B as the authors released it, from its description: wider, batch norm, a second pool, two GRUs of 256.
 
     Padded, as released, it runs over the zeros after a sequence's end, and each step has its own batch norm, since it
-    is called frame by frame there. Masked, the padding enters neither. Open in the description: the kernels' sides and
-    the first pool, here as Table 1; where batch norm stands (here after each convolution) and the second pool (here
-    last); and the dense layers, here as in the text.
+    is called frame by frame there; of a step's equal padding only one picture passes the CNN (the same result, sooner).
+    Masked, the padding enters neither. Open in the description: the kernels' sides and the first pool, here as Table 1;
+    where batch norm stands (here after each convolution) and the second pool (here last); and the dense layers, here as
+    in the text.
     """
 
     def __init__(self, masked: bool) -> None:
@@ -159,13 +177,14 @@ class ReleasedCRNN(nn.Module):
         self.grus = nn.ModuleList([nn.GRU(256 * 3 * 3, 256), nn.GRU(256, 256)])
         self.head = nn.Sequential(nn.Linear(256, 64), nn.ReLU(inplace=True), nn.Linear(64, 2))
 
-    def features(self, pictures: Tensor, *steps: int) -> Tensor:
+    def features(self, pictures: Tensor, *counts: Tensor) -> Tensor:
         """(F, 1, 31, 31) to (F, 2304)."""
-        x = pictures
+        x = pictures.contiguous(memory_format=torch.channels_last)
         for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms)):
-            x = torch.relu(norm(convolution(x), *steps))
-            if number >= 2:  # 33 > 11, and 11 > 3
+            x = norm(convolution(x), *counts)
+            if number >= 2:  # 33 > 11, and 11 > 3; before the ReLU: the same result, sooner
                 x = nn.functional.max_pool2d(x, 3)
+            x = x.relu_()
         return x.flatten(1)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
@@ -174,12 +193,22 @@ class ReleasedCRNN(nn.Module):
             real = real_frames(frames, lengths)
             states, _ = self.grus[0](real._replace(data=self.features(real.data)))
         else:
-            b, k = frames.shape[:2]
-            pictures = frames.transpose(0, 1).reshape(k * b, 1, *frames.shape[2:])
-            vectors = self.features(pictures.contiguous(memory_format=torch.channels_last), k)
-            states, _ = self.grus[0](vectors.view(k, b, -1))
+            states, _ = self.grus[0](self._padded(frames.transpose(0, 1), lengths))
         _, context = self.grus[1](states)
         return self.head(context[0])
+
+    def _padded(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """(K, B, 31, 31) to (K, B, 2304); of a step's padding only the first picture passes the CNN."""
+        padding = torch.arange(len(frames), device=frames.device)[:, None] >= lengths
+        if (frames[padding] != frames[padding][:1]).any():  # black: each sequence has its own
+            padding = torch.zeros_like(padding)
+        first = padding & (padding.cumsum(1) == 1)
+        kept = first | ~padding
+        counts = torch.where(first, padding.sum(1, keepdim=True), 1)[kept].float()
+        counts = counts * (kept.nonzero()[:, 0] == torch.arange(len(frames), device=frames.device)[:, None])
+        vectors = self.features(frames[kept][:, None], counts)
+        place = kept.flatten().cumsum(0).view_as(kept) - 1
+        return vectors[torch.where(padding, (place * first).sum(1, keepdim=True), place)]
 
 
 NETWORKS = {
