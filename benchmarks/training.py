@@ -2,8 +2,9 @@
 
 The plain loop is written from the description of the authors' released one: strips decoded from PNG by two workers of a
 DataLoader, the network called once a frame, the GRU run unpacked over the padding, Adam. Ours is what `rbc run` does:
-`rbc.training`'s rows on the device, all frames of a batch at once. Both start from the same weights and see the same
-batches in the same order, in 32-bit floats with two threads; their losses must agree to 1e-4.
+`rbc.training`'s rows on the device, padding left out or, where it belongs to the network, passed once a step. Both
+start from the same weights and see the same batches in the same order, in 32-bit floats with two threads; their losses
+must agree to 1e-4.
 
 python benchmarks/training.py [--networks crnn ...] [--k 20 50] [--sequences 192] [--repeats 3]
 

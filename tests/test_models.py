@@ -111,7 +111,7 @@ def test_the_released_network_equals_its_plain_loop(batch, training, padding):
     seen = []
     ours.convolutions[0].register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
     expected, answer = plain_released(plain, frames), ours(frames, lengths)
-    assert seen == [(20 + 3 + 11 + 17) if padding == "equal" else 60]
+    assert sum(seen) == (20 + 3 + 11 + 17 if padding == "equal" else 60)
     assert torch.allclose(answer, expected, atol=1e-7)
     for logits in (answer, expected):
         nn.functional.cross_entropy(logits, torch.tensor([0, 1, 0])).backward()
