@@ -135,7 +135,7 @@ class _Weighed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, copies: int, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        mean, var = torch.batch_norm_update_stats(x, None, None, 0.0)
+        mean, var = torch.batch_norm_update_stats(x.to(weight), None, None, 0.0)  # 32 bit of bfloat16 too
         last_var, last = torch.var_mean(x[-1].to(mean), (1, 2), correction=0)
         share = (copies - 1) / (len(x) + copies - 1)
         var = (1 - share) * var + share * last_var + share * (1 - share) * (last - mean) ** 2

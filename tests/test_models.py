@@ -121,6 +121,17 @@ def test_the_released_network_equals_its_plain_loop(batch, training, padding):
         assert torch.allclose(a.double(), b.double(), atol=1e-7), name
 
 
+def test_the_released_network_trains_in_bfloat16(batch):
+    model = build("crnn-released-padded", 20)
+    half = copy.deepcopy(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = half(*batch).float()
+    nn.functional.cross_entropy(logits, torch.tensor([0, 1, 0])).backward()
+    assert torch.allclose(logits, model(*batch), atol=0.05)
+    assert all(torch.isfinite(p.grad).all() for p in half.parameters())
+    assert torch.allclose(half.norms[3].running_var, model.norms[3].running_var, rtol=0.05)
+
+
 def test_padding_enters_the_padded_network_and_not_the_masked_one(batch):
     frames, lengths = batch
     longer = torch.cat([frames, torch.zeros(3, 30, 31, 31)], dim=1)
