@@ -4,6 +4,7 @@ Chromium is found on the path or by RBC_CHROMIUM; without one these tests are sk
 """
 
 from pathlib import Path
+from random import Random
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -86,19 +87,34 @@ def test_axe_and_the_listeners_find_what_is_wrong(chromium, tmp_path):
     assert all(word in text for word in ("failed: ", "nothing is not defined", "px too wide", "image-alt", "contrast"))
 
 
-def test_search_from_the_landing_page_finds_a_term_on_a_disk(chromium, html):
+def test_search_from_the_landing_page_finds_a_term_of_the_glossary_on_a_disk(chromium, html):
     page = chromium.new_page()
-    visit(page, (html / "book" / "index.html").as_uri())
+    visit(page, (html / "index.html").as_uri())  # which leads to the landing page
+    page.wait_for_url("**/book/pages/index.html")
     page.locator("button.search-button__button").first.click()
-    page.locator("dialog input[type=search]").fill("flipping")
+    page.locator("dialog input[type=search]").fill("leakage")
     errors = []
     page.on("console", lambda message: message.type == "error" and errors.append(message.text))
     page.keyboard.press("Enter")
-    page.locator("#search-results li a").first.wait_for()
-    assert "methods.html" in " ".join(a.get_attribute("href") for a in page.locator("#search-results li a").all())
+    page.locator("#search-results li a[href*='learn/glossary.html']").first.wait_for()
     page.close()
     assert errors == []
 
 
 def test_the_book_is_below_sixty_megabytes(html):
     assert sum(p.stat().st_size for p in html.rglob("*") if p.is_file()) < 60e6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three_clicks(chromium, html, seed):
+    page = chromium.new_page()
+    visit(page, (html / "book" / "pages" / "index.html").as_uri())
+    page.locator("ul.verdicts a").first.click()
+    claims = page.locator("#claims-board tbody tr:has(a[href$='.csv'])")
+    chosen = claims.nth(Random(seed).randrange(claims.count()))
+    chosen.locator("summary").click()
+    link = chosen.locator("a[href$='.csv']").first
+    assert link.is_visible()
+    file = Path(unquote(urlsplit(link.evaluate("a => a.href")).path))
+    page.close()
+    assert file.read_text().startswith("name,acquisition,label,")
