@@ -77,6 +77,18 @@ def analyze(
     return result
 
 
+def in_words(result: dict) -> str:
+    """The marker, counts and objections, a line each."""
+    said = ", ".join(f"{n} {name}" for name, n in result["decisions"].items())
+    marker = "undefined"
+    if result["estimate"] is not None:
+        percent = [100 * result[name] for name in ("estimate", "low", "high")]
+        marker = "{:.1f} % (95 % interval {:.1f} to {:.1f} %)".format(*percent)
+    simulated = " (simulated)" if result["simulated"] else ""
+    lines = [f"tank-treading among reliable cells{simulated}: {marker}", f"{result['cells']} sequences: {said}"]
+    return "\n".join([*lines, *(f"objection: {line}" for line in result["objections"]), *result["notes"]])
+
+
 def _known(models: Path) -> dict:
     try:
         return json.loads((Path(models) / "known.json").read_text())
@@ -181,7 +193,9 @@ def describe(cells: Sequences, models: Path = MODELS) -> None:
     but stage 1's threshold was set on such answers too.
     """
     answer = classify(cells, models)["decision"].to_numpy()
-    table = cells.index[["acquisition", "label"]].assign(answer=np.where(np.isin(answer, RELIABLE), answer, "discarded"))
+    table = cells.index[["acquisition", "label"]].assign(
+        answer=np.where(np.isin(answer, RELIABLE), answer, "discarded")
+    )
     counts = table.value_counts(sort=False).reset_index(name="n").to_dict("records")
     medians = looks(cells).groupby("acquisition")[list(BEYOND)].median()
     ranges = {name: [float(medians[name].min()), float(medians[name].max())] for name in BEYOND}

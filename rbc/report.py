@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from html import escape
 from pathlib import Path
 
@@ -52,10 +53,7 @@ def page(
         "data": _data(cells, result, rates),
         "player": films.PLAYER,
     }
-    text = TEMPLATE.read_text()
-    for name, part in parts.items():
-        text = text.replace("{{" + name + "}}", part)
-    return text
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], TEMPLATE.read_text())
 
 
 def _banners(result: dict) -> str:
@@ -93,7 +91,7 @@ def _card(row: tuple, frames: np.ndarray) -> str:
     film = films.film(sampling.sample(frames, "uniform", FRAMES), row.name, note)
     return (
         f'<li class="cell" data-name="{name}" data-decision="{row.decision}">{film}'
-        f'<fieldset><legend>Label of {name}</legend>{choices}</fieldset></li>'
+        f"<fieldset><legend>Label of {name}</legend>{choices}</fieldset></li>"
     )
 
 

@@ -1,0 +1,214 @@
+"""From a movie to the marker: a small simulated movie, models trained on simulated cells, the report in a browser."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import one_line_error, rbc
+from safetensors.numpy import save_file
+
+from rbc import RbcError, analyze, beyond, classify, focus, movies, prevalence, sequences, simulate, tracking
+from rbc.paper import STAGES, in_stage, positive
+
+COUNTS = {"tank-treading": 30, "flipping": 30, "unreliable": 30}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder of models as shipped, but of the machine alone, trained on simulated cells."""
+    folder = tmp_path_factory.mktemp("models")
+    cells = simulate.sequences({"train": COUNTS, "validation": COUNTS}, seed=11)
+    numbers, train = focus.of_sequences(cells), (cells.index["split"] == "train").to_numpy()
+    stages = {}
+    for stage in STAGES:
+        own, truth = in_stage(cells.index["label"], stage), positive(cells.index["label"], stage)
+        machine = focus.fit(numbers[own & train], truth[own & train])
+        save_file({f"focus.0.{name}": array for name, array in machine.items()}, folder / f"stage{stage}.safetensors")
+        setting = own & ~train
+        score = focus.decision(machine, numbers[setting])
+        slope, offset = beyond.calibration(score, truth[setting])
+        members = {"0": sorted(cells.index["acquisition"][train].unique())}
+        kinds = {"focus": {"slope": slope, "offset": offset, "members": members}}
+        stages[str(stage)] = {"sampling": "uniform", "k": 20, "threshold": 0.0, "unsure_within": 0.05, "kinds": kinds}
+    (folder / "models.json").write_text(json.dumps({"stages": stages, "origin": {"data": "simulated"}}))
+    analyze.describe(cells.select(~train), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory):
+    """Simulated cells composited into a small movie."""
+    path = tmp_path_factory.mktemp("movie") / 'a "small", <b>.avi'
+    scene = movies.Scene(shape=(240, 320), cells=8, seed=3)
+    cells = simulate.sequences({"test": {"tank-treading": 36, "flipping": 18, "unreliable": 12}}, seed=1)
+    frames, _ = movies.sprites(cells, scene)
+    movies.write(path, frames, 60.0, "raw")
+    return path
+
+
+@pytest.fixture(scope="module")
+def answer(movie, models, tmp_path_factory):
+    """What the command line answers, and the folder it wrote."""
+    out = tmp_path_factory.mktemp("out") / "report"
+    result = rbc("analyze", movie, "--out", out, "--models", models, "--threads", 1, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout), out
+
+
+def test_the_marker_is_the_adjusted_count_of_the_calls(answer, models):
+    said, out = answer
+    assert said == json.loads((out / "marker.json").read_text()) and said["simulated"]
+    table = pd.read_csv(out / "cells.csv")
+    found = sequences.load(out / "tracked")
+    assert len(table) == said["cells"] == len(found) > 40
+    again = classify.classify(found, models).set_index("name")["decision"]
+    assert (again[table["name"]].to_numpy() == table["decision"]).all()
+    known = pd.DataFrame(json.loads((models / "known.json").read_text())["answers"])
+    rates = known.pivot_table("n", "answer", "label", "sum", fill_value=0)
+    rates = rates.reindex(prevalence.ANSWERS)[["tank-treading", "flipping", "unreliable"]].to_numpy()
+    shares = table["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy() / len(table)
+    x = prevalence.on_simplex(shares, rates / rates.sum(0))
+    assert said["estimate"] == pytest.approx(x[0] / (x[0] + x[1]))
+    assert said["low"] <= said["estimate"] <= said["high"] and said["low"] < said["high"]
+    assert table["sure"].is_monotonic_increasing
+
+
+def test_what_is_refused_leaves_nothing_and_says_why(movie, models, tmp_path):
+    for options, why in (
+        (["--um-per-px", 0.3], "wrong scale"),
+        (["--models", tmp_path], "known.json"),
+        (["--frame-rate", -1], "frame_rate"),
+    ):
+        result = rbc("analyze", movie, "--out", tmp_path / "out", "--models", models, "--threads", 1, *options)
+        assert why in one_line_error(result)
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_magnified_a_faint_and_a_smooth_movie_are_unknown(movie, models):
+    found, _ = tracking.track(movie, threads=1)
+    known = json.loads((models / "known.json").read_text())["looks"]
+    said = pd.DataFrame({"answer": ["flipping"] * 30})
+    assert analyze.objections(found, said, known) == []
+    assert "too few cells, 19 of 19" in analyze.objections(found, said[:19], known)[0]
+    flat = found.frames.mean(axis=(1, 2), keepdims=True)
+    changed = {
+        "cells of": np.repeat(np.repeat(found.frames, 2, 1), 2, 2)[:, 15:46, 15:46],
+        "contrast of": np.clip(np.round(flat + 0.2 * (found.frames - flat)), 0, 255).astype(np.uint8),
+        "noise of": _smoothed(found.frames),
+    }
+    for why, frames in changed.items():
+        other = sequences.Sequences(np.ascontiguousarray(frames), found.index, found.meta)
+        assert any(why in line for line in analyze.objections(other, said, known)), why
+
+
+def _smoothed(frames: np.ndarray) -> np.ndarray:
+    """Means over three neighbours both ways."""
+    x = frames.astype(float)
+    for axis in (1, 2):
+        x = (np.roll(x, 1, axis) + x + np.roll(x, -1, axis)) / 3
+    return x.round().astype(np.uint8)
+
+
+def test_force_judges_and_the_report_says_against_what(movie, models, tmp_path):
+    with pytest.raises(RbcError, match="wrong scale"):
+        analyze.analyze(movie, tmp_path / "no", models=models, um_per_px=0.7, threads=1)
+    said = analyze.analyze(movie, tmp_path / "yes", models=models, um_per_px=0.7, threads=1, force=True)
+    assert "wrong scale, 0.7 um/px" in said["objections"][0]
+    assert "Judged by force, against this objection: wrong scale" in (tmp_path / "yes" / "report.html").read_text()
+
+
+def test_an_acquisition_is_not_judged_with_its_own_errors(models):
+    known = json.loads((models / "known.json").read_text())
+    own = known["answers"][0]["acquisition"]
+    assert own not in set(analyze._errors(known, own)["acquisition"])
+    assert len(analyze._errors(known, "another")) == sum(row["n"] for row in known["answers"])
+
+
+# --- the report in a browser ---
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("no chromium here: the report is not opened")
+    with sync_api.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, answer):
+    """The report, with what it asked for and complained of."""
+    page = browser.new_page(accept_downloads=True)
+    page.asked, page.errors = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
+    page.goto((answer[1] / "report.html").as_uri())
+    yield page
+    assert page.errors == []
+    page.close()
+
+
+def test_the_report_asks_nothing_and_shows_the_marker(page, answer):
+    said, out = answer
+    assert {url.split(":")[0] for url in page.asked} <= {"file", "data"}
+    assert [url for url in page.asked if url.startswith("file")] == [(out / "report.html").as_uri()]
+    assert f"{100 * said['estimate']:.1f} %" in page.inner_text("#marker")
+    assert page.inner_text("h1").endswith('a "small", <b>.avi') and "Simulated movie" in page.inner_text("main")
+    assert page.locator(".cell").count() == said["cells"]  # a small movie: every one is shown
+
+
+def test_the_page_computes_what_the_library_computes(page, answer):
+    said, _ = answer
+    found = page.evaluate("estimate()")
+    assert found["estimate"] == pytest.approx(said["estimate"], abs=1e-6)
+    assert found["low"] == pytest.approx(said["low"], abs=0.04) and found["high"] == pytest.approx(
+        said["high"], abs=0.04
+    )
+
+
+def test_the_operator_overrules_by_keyboard_sees_the_marker_change_and_exports(page, answer):
+    said, _ = answer
+    before = page.inner_text("#marker")
+    cards = page.locator('.cell[data-decision="tank-treading"]')
+    names = [cards.nth(i).get_attribute("data-name") for i in range(3)]
+    cards.nth(0).locator('input[value="tank-treading"]').focus()
+    page.keyboard.press("ArrowDown")  # the next label
+    for i in (1, 2):
+        cards.nth(i).get_by_label("unreliable").check()
+    counted, n = said["decisions"]["tank-treading"] - 3, said["decisions"]["flipping"] + 1
+    assert f"({counted} of {counted + n})" in page.inner_text("#counted")
+    after = page.inner_text("#marker")
+    assert after != before and "undefined" not in after
+    with page.expect_download() as download:
+        page.click("#export")
+    rows = list(csv.reader(io.StringIO(download.value.path().read_text())))
+    wanted = zip(names, ["tank-treading"] * 3, ["flipping", "unreliable", "unreliable"])
+    assert rows == [["name", "before", "after"], *map(list, wanted)]
+    page.click("#undo")
+    assert page.inner_text("#marker") == before and page.locator(".cell[data-changed]").count() == 0
+
+
+def test_when_every_cell_is_labelled_the_marker_is_the_operators_count(page):
+    page.evaluate("""for (const [i, card] of document.querySelectorAll(".cell").entries()) {
+        const input = card.querySelector(`input[value="${i % 4 ? "tank-treading" : "flipping"}"]`);
+        corrected.set(card.dataset.name, input.value); }; update()""")
+    n = page.locator(".cell").count()
+    share = 100 * (n - len(range(0, n, 4))) / n
+    assert page.inner_text("#marker").startswith(f"{share:.1f} %")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_anyone_can_read_and_use_it(page, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.emulate_media(color_scheme=scheme)
+    found = axe.run(page)
+    assert found.violations_count == 0, found.generate_report()
