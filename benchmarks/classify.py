@@ -1,6 +1,6 @@
 """Sequences a second through the shipped models; the last line is one JSON object of the figures.
 
-    python benchmarks/classify.py [--threads 2] [--rounds 3]
+    python benchmarks/classify.py [--rounds 3]
 
 The sequences are those of the authors' released test split where RBC_SAMPLE names its folder, under the name of another
 acquisition, so that every shipped member judges them as it would a new movie; else simulated ones. Time runs from
@@ -15,8 +15,6 @@ import os
 import time
 from pathlib import Path
 
-import torch
-
 from rbc import ingest, simulate
 from rbc.classify import classify
 from rbc.sequences import Sequences
@@ -25,13 +23,11 @@ from rbc.sequences import Sequences
 def main() -> None:
     """Time it and print the figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--threads", type=int, default=2)
     options.add_argument("--rounds", type=int, default=3)
     chosen = options.parse_args()
-    torch.set_num_threads(chosen.threads)
     cells = _cells()
     classify(cells)
-    figures = {"benchmark": "classify", "load_average": os.getloadavg()[0], "threads": chosen.threads}
+    figures = {"benchmark": "classify", "load_average": os.getloadavg()[0], "threads": os.cpu_count()}
     figures |= {"simulated": cells.simulated, "sequences": len(cells), "frames": len(cells.frames)}
     rounds = [_timed(cells) for _ in range(chosen.rounds)]
     seconds, cpu = min(rounds)

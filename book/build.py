@@ -23,7 +23,7 @@ def contents(profile: str) -> dict:
     for part in toc["parts"]:
         if "pages/demo/" in json.dumps(part) and not about["simulated"]:
             part["caption"] = "Results on real cells"
-    if profile in ("released", "register"):
+    if profile in ("released", "register", "ours"):
         toc["parts"] = [part for part in toc["parts"] if "pages/demo/" not in json.dumps(part)]
     return json.loads(json.dumps(toc).replace("pages/demo/", f"pages/{profile}/"))
 

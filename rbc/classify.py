@@ -7,25 +7,30 @@ trained and set, by `workflow/beyond.py`. They are research software, not a medi
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.numpy import load_file
+from safetensors import safe_open
 from scipy.special import expit
 from torch import nn
+from torch.nn.utils import fuse_conv_bn_eval
 
 from rbc import ROOT, focus
 from rbc.metrics import log_odds
-from rbc.models import build
+from rbc.models import FrameNet
 from rbc.paper import NEGATIVE, POSITIVE, STAGES, Configuration
 from rbc.profiles import Training
 from rbc.sequences import Sequences
 from rbc.training import Rows, predict, rows
 
 MODELS = ROOT / "data" / "models"
+COLUMNS = ("name", "reliable", "reliable_margin", "flipping", "flipping_margin", "decision")
+CHUNK = 64  #: sequences that a thread takes at a time
 INPUT = Training(epochs=1, batch_size=16)  #: the networks' input: each sequence minus its background, small batches
 
 
@@ -47,12 +52,16 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     left out, both classes counting alike); reliable_margin and flipping_margin (float64, log odds above the threshold);
     decision: ``tank-treading``, ``flipping``, ``unreliable``, or ``unsure`` where a margin is too small for the answer.
     """
+    if not len(sequences):
+        return pd.DataFrame(columns=COLUMNS)
     specification = json.loads((models / "models.json").read_text())["stages"]
     out = sequences.index[["name"]].copy()
     sure = {}
     for stage in STAGES:
         own = specification[str(stage)]
-        score = _score(sequences, stage, own, models) if len(sequences) else np.zeros(0)
+        parts = scores(sequences, stage, own, models)
+        calibrated = [own["kinds"][kind]["slope"] * s + own["kinds"][kind]["offset"] for kind, s in parts.items()]
+        score = np.mean(calibrated, axis=0)
         out[POSITIVE[stage]] = expit(score)
         out[f"{POSITIVE[stage]}_margin"] = score - own["threshold"]
         sure[stage] = abs(score - own["threshold"]) >= own["unsure_within"]
@@ -62,19 +71,34 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     return out
 
 
-def _score(sequences: Sequences, stage: int, own: dict, models: Path) -> np.ndarray:
-    """Mean over the kinds of model of their calibrated log odds: (N,) float64."""
-    tensors = _tensors(models / f"stage{stage}.safetensors")
-    parts = []
+def scores(sequences: Sequences, stage: int, own: dict, models: Path = MODELS) -> dict[str, np.ndarray]:
+    """Each kind of model's mean score of the members that judge, not yet calibrated: (N,) float64 by kind.
+
+    `own` is the stage's part of models.json.
+    """
+    torch.set_num_threads(1)  # chunks of sequences are shared out among threads instead
+    parts = [sequences.select(_slice(len(sequences), first)) for first in range(0, len(sequences), CHUNK)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = list(pool.map(lambda part: _scores(part, stage, own, models / f"stage{stage}.safetensors"), parts))
+    return {kind: np.concatenate([part[kind] for part in found]) for kind in own["kinds"]}
+
+
+def _slice(n: int, first: int) -> np.ndarray:
+    return (np.arange(n) >= first) & (np.arange(n) < first + CHUNK)
+
+
+def _scores(sequences: Sequences, stage: int, own: dict, file: Path) -> dict[str, np.ndarray]:
+    out = {}
     for kind, about in own["kinds"].items():
-        prepared = PREPARED[kind](sequences, stage, own)
+        prepare, load, answer = KINDS[kind]
+        prepared = prepare(sequences, stage, own)
         judges = _judges(sequences.index["acquisition"], list(about["members"].values()))
         total = np.zeros(len(sequences))
         for member, chosen in zip(about["members"], judges):
-            which = np.flatnonzero(chosen)
-            total[which] += ANSWER[kind](_part(tensors, f"{kind}.{member}."), prepared, which)
-        parts.append(about["slope"] * total / judges.sum(0) + about["offset"])
-    return np.mean(parts, axis=0)
+            if len(which := np.flatnonzero(chosen)):
+                total[which] += answer(load(file, f"{kind}.{member}."), prepared, which)
+        out[kind] = total / judges.sum(0)
+    return out
 
 
 def _judges(acquisitions: pd.Series, seen: list[list[str]]) -> np.ndarray:
@@ -83,28 +107,36 @@ def _judges(acquisitions: pd.Series, seen: list[list[str]]) -> np.ndarray:
     return unseen | ~unseen.any(axis=0)
 
 
-@cache
-def _tensors(file: Path) -> dict[str, np.ndarray]:
-    return {name: array.astype(np.float32) for name, array in load_file(file).items()}
-
-
-def _part(tensors: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in tensors.items() if name.startswith(prefix)}
-
-
 def _sampled(sequences: Sequences, stage: int, own: dict) -> Rows:
     return rows(sequences, Configuration(stage, "cnn", own["sampling"], own["k"]), torch.device("cpu"))
 
 
-def _network(weights: dict[str, np.ndarray], data: Rows, chosen: np.ndarray) -> np.ndarray:
-    return log_odds(predict(_loaded(weights, data.frames.shape[1]), data, chosen, INPUT))
+@cache
+def _arrays(file: Path, prefix: str) -> dict[str, np.ndarray]:
+    with safe_open(file, "np") as tensors:
+        names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a dict)
+        return {name.removeprefix(prefix): tensors.get_tensor(name).astype(np.float32) for name in names}
 
 
-def _loaded(weights: dict[str, np.ndarray], k: int) -> nn.Module:
-    model = build("frames", k)
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+@cache
+def _network(file: Path, prefix: str) -> FrameNet:
+    """A member ready to answer: batch norm folded into the convolutions."""
+    model = FrameNet()
+    model.load_state_dict({name: torch.from_numpy(array) for name, array in _arrays(file, prefix).items()})
+    model.eval()
+    for i, layer in enumerate(model.features):
+        if isinstance(layer, nn.Sequential):
+            convolution, norm, relu = layer
+            model.features[i] = nn.Sequential(fuse_conv_bn_eval(convolution, norm), relu)
     return model.to(memory_format=torch.channels_last)
 
 
-PREPARED = {"frames": _sampled, "focus": lambda sequences, stage, own: focus.of_sequences(sequences)}
-ANSWER = {"frames": _network, "focus": lambda machine, numbers, chosen: focus.decision(machine, numbers[chosen])}
+#: by kind: what a member is given, how it is loaded, and its answer for some rows
+KINDS = {
+    "frames": (_sampled, _network, lambda model, data, which: log_odds(predict(model, data, which, INPUT))),
+    "focus": (
+        lambda sequences, stage, own: focus.of_sequences(sequences),
+        _arrays,
+        lambda machine, numbers, which: focus.decision(machine, numbers[which]),
+    ),
+}

@@ -53,23 +53,28 @@ def of_frames(frames: np.ndarray, background: float) -> np.ndarray:
     return np.concatenate([bands, bands - bands.mean(1, keepdims=True), ring, uneven, ends], 1)
 
 
+def background(frames: np.ndarray) -> int:
+    """The (lower) median grey level of a sequence's pixels: (T, 31, 31) uint8."""
+    return int(np.searchsorted(np.cumsum(np.bincount(frames.ravel(), minlength=256)), (frames.size + 1) // 2))
+
+
 def of_sequence(frames: np.ndarray, background: float) -> np.ndarray:
     """Quantiles over all frames of `of_frames`: (5 F,) float32."""
     return np.quantile(of_frames(frames, background), QUANTILES, axis=0).ravel().astype(np.float32)
 
 
 def of_sequences(sequences: Sequences) -> np.ndarray:
-    """`of_sequence` of each, its background the median of its pixels: (N, 5 F) float32."""
-    return np.array([of_sequence(x, float(np.median(x))) for x in sequences])
+    """`of_sequence` of each: (N, 5 F) float32."""
+    return np.array([of_sequence(x, background(x)) for x in sequences])
 
 
 def varied(sequences: Sequences, noise_sd: float, rng: np.random.Generator) -> np.ndarray:
     """The same of a random part of each one's frames, its contrast changed and noise added: (N, 5 F) float32."""
     rows = []
     for frames in sequences:
-        background = float(np.median(frames))
         part = frames[rng.permutation(len(frames)) < np.ceil(len(frames) * rng.uniform(0.5, 1))]
-        x = (part - background) * np.exp(rng.normal(0, CONTRAST_SD)) + rng.normal(0, noise_sd, part.shape)
+        contrast, noise = np.exp(rng.normal(0, CONTRAST_SD)), rng.normal(0, noise_sd, part.shape)
+        x = (part - float(background(frames))) * contrast + noise
         rows.append(of_sequence(x, 0.0))
     return np.array(rows)
 

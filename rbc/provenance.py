@@ -23,9 +23,10 @@ MADE_FROM = {
     "errors": "every run",
     "marker": "chosen runs",
     "register": "every run",
+    "ours": "every run",
     "packet": "every run",
 }
-WITHOUT_RUN_PAGES = ("register",)  #: pages whose runs have no page of their own in the book
+WITHOUT_RUN_PAGES = ("register", "ours")  #: pages whose runs have no page of their own in the book
 
 
 def origins(results: Path) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def made_from(results: Path, page: str) -> str:
         table = pd.DataFrame({"": list(wanted), "data": [escape(str(value)) for value in wanted.values()]})
         return _details("Made from these data", table)
     table = origins(results)
-    if page != "register":  # there, nothing is chosen
+    if page not in WITHOUT_RUN_PAGES:  # there, nothing is chosen
         words = chosen(results)
         table["chosen for"] = [words.get(run, "") for run in table["run"]]
     if MADE_FROM[page] == "chosen runs":

@@ -16,14 +16,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
+from scipy.special import expit
 
-from rbc import beyond, metrics, profiles, runs, sequences
-from rbc.classify import MODELS
-from rbc.paper import RELIABLE, positive
-from rbc.profiles import Profile
+from rbc import beyond, classify, metrics, profiles, runs, sequences
+from rbc.paper import POSITIVE, RELIABLE, STAGES, in_stage, positive
+from rbc.profiles import Fold, Profile
+from rbc.sequences import Sequences
 
 TOGETHER = -1  #: in column seed: all seeds' networks answer together
-SHIPPED_SEED, SHIPPED_FOLDS = 0, 3  #: of stage 2; stage 1 ships one member for each blood draw that it leaves out
+SHIPPED_SEED = 0  #: stage 1 ships one member for each blood draw, which that member has not seen
+SHIPPED_FOLDS = 2  #: of stage 2's five, for speed
+K_STAGE_1 = 10  #: frames that the shipped networks of stage 1 look at, for speed; they trained on 7 to 17
+INPUT = "31 x 31 px of 0.6 um, 8 bit; networks take each sequence minus the median of its kept frames, over 20"
 SCORES = ("recall", "specificity", "balanced_accuracy", "auc")
 
 
@@ -44,13 +48,13 @@ def main() -> None:
     columns = ["stage", "model", "left_out"]
     found = [dict(zip(columns, key)) | figures(part, key[0]) for key, part in table.groupby(columns)]
     write(kept / "metrics.json", found)
-    shipped = {"1": ship(profile, 1, {"frames": networks[1], "focus": machine}, arrays, results)}
-    shipped["2"] = ship(profile, 2, {"frames": networks[2]}, arrays, results)
+    shipped = {"1": ship_1(profile, cells, arrays, results)}
+    shipped["2"] = ship_2(profile, networks[2][SHIPPED_SEED], results)
     origin = {"commit": runs.git("rev-parse", "HEAD"), "dirty": runs.git("status", "--porcelain") != ""}
     origin |= {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "data": cells.meta["sha256"]}
     write(kept / "provenance.json", origin)
-    about = {"input": "31 x 31 px of 0.6 um, 8 bit; each sequence minus the median of its kept frames, over 20"}
-    write(MODELS / "models.json", {"stages": shipped, "origin": origin, **about})
+    write(classify.MODELS / "models.json", {"stages": shipped, "origin": origin, "input": INPUT})
+    write(kept / "shipped.json", shipped_figures(cells))
     print(json.dumps(found))
 
 
@@ -116,6 +120,8 @@ def figures(table: pd.DataFrame, stage: int) -> dict:
     out = {"together": [metrics.uncertainty(together.drop(columns="seed"), stage, s) for s in SCORES]}
     if len(single):
         out["over_seeds"] = [metrics.uncertainty(single, stage, s) for s in SCORES]
+    half = metrics.confusion(together.assign(probability=expit(together["score"])), stage)
+    out["calibrated_half"] = {"recall": float(half.recall), "specificity": float(half.specificity)}
     by_label = called.groupby("label")["called"].mean()
     out["called_positive"] = {label: float(share) for label, share in by_label.items()}
     if stage == 1:
@@ -123,33 +129,49 @@ def figures(table: pd.DataFrame, stage: int) -> dict:
     return out | {"unsure": float(called["unsure"].mean()), "wrong_of_the_sure": float(wrong.mean())}
 
 
-def ship(profile: Profile, stage: int, kinds: dict, arrays: list[dict], results: Path) -> dict:
-    """Write a stage's weights; its part of models.json: calibrated and set on what each member left out."""
-    folds = profile.stages[stage].folds
-    chosen = list(range(SHIPPED_FOLDS)) if stage == 2 else draws_left_out(profile)
-    kinds = {kind: table for kind, table in kinds.items() if len(table)}
-    tensors, tables = {}, []
-    for kind, given in kinds.items():
-        table = given[SHIPPED_SEED] if kind == "frames" else given
-        tables.append(table[table["fold"].isin(chosen) & (table["split"] == "validation")].sort_values("name"))
-        tables[-1] = tables[-1].reset_index(drop=True)
-        for fold in chosen:
-            own = arrays[fold] if kind == "focus" else weights(results, stage, fold)
-            tensors |= {f"{kind}.{fold}.{name}": array for name, array in own.items()}
+def ship_1(profile: Profile, cells: Sequences, machines: list[dict], results: Path) -> dict:
+    """Write stage 1's weights; its part of models.json, set by the shipped members' answers for what each left out."""
+    folds = profile.stages[1].folds
+    chosen = draws_left_out(folds)
+    kinds = {"focus": {fold: machines[fold] for fold in chosen}}
+    if seeds(results, 1):
+        kinds["frames"] = {fold: weights(results, 1, fold) for fold in chosen}
+    members = {str(fold): folds[fold].train for fold in chosen}
+    own = {"sampling": "uniform", "k": K_STAGE_1, "kinds": {kind: {"members": members} for kind in kinds}}
+    save(1, kinds)
+    tests = cells.select((cells.index["split"] == "test").to_numpy())
+    tables = [tests.index.assign(score=score) for score in classify.scores(tests, 1, own).values()]
+    return placed(own, tables, 1)
+
+
+def ship_2(profile: Profile, answers: pd.DataFrame, results: Path) -> dict:
+    """Write stage 2's weights; its part of models.json, set by all folds' answers for the strips that each left out."""
+    folds = profile.stages[2].folds
+    kinds = {"frames": {fold: weights(results, 2, fold) for fold in range(SHIPPED_FOLDS)}}
+    members = {str(fold): folds[fold].train for fold in range(SHIPPED_FOLDS)}
+    own = {"sampling": "similarity", "k": 20, "kinds": {"frames": {"members": members}}}
+    save(2, kinds)
+    return placed(own, [answers[answers["split"] == "validation"].reset_index(drop=True)], 2)
+
+
+def placed(own: dict, tables: list[pd.DataFrame], stage: int) -> dict:
+    """A stage's part of models.json with calibration, threshold and what stays open; tables as its kinds of model."""
     both, pairs = beyond.combined(tables, np.ones(len(tables[0]), bool), stage)
     threshold, within = beyond.limits(both["score"].to_numpy(), positive(both["label"], stage), stage)
-    MODELS.mkdir(exist_ok=True)
-    save_file(tensors, MODELS / f"stage{stage}.safetensors")
-    members = {str(fold): folds[fold].train for fold in chosen}
-    about = {kind: {"slope": a, "offset": b, "members": members} for kind, (a, b) in zip(kinds, pairs)}
-    cell = profile.stages[stage].cells[0]
-    out = {"sampling": cell.sampling, "k": cell.k, "threshold": threshold, "unsure_within": within, "kinds": about}
-    return out | {"seed": SHIPPED_SEED, "epochs": profile.training.epochs}
+    about = {kind: {"slope": a, "offset": b, **own["kinds"][kind]} for kind, (a, b) in zip(own["kinds"], pairs)}
+    return own | {"threshold": threshold, "unsure_within": within, "seed": SHIPPED_SEED, "kinds": about}
 
 
-def draws_left_out(profile: Profile) -> list[int]:
+def save(stage: int, kinds: dict) -> None:
+    """Weights by kind, fold and name."""
+    classify.MODELS.mkdir(exist_ok=True)
+    each = [(f"{kind}.{fold}", own) for kind, folds in kinds.items() for fold, own in folds.items()]
+    tensors = {f"{member}.{name}": array for member, own in each for name, array in own.items()}
+    save_file(tensors, classify.MODELS / f"stage{stage}.safetensors")
+
+
+def draws_left_out(folds: list[Fold]) -> list[int]:
     """Stage 1's folds that leave out a blood draw, whole and alone, and train on all others."""
-    folds = profile.stages[1].folds
     most = max(len(fold.train) for fold in folds)
     draws = [{metrics.blood_draw(a) for a in fold.validation} for fold in folds]
     return [i for i, fold in enumerate(folds) if len(fold.train) == most and len(draws[i]) == 1]
@@ -162,9 +184,23 @@ def weights(results: Path, stage: int, fold: int) -> dict[str, np.ndarray]:
     return {name.removeprefix(f"fold{fold}."): array.astype(np.float16) for name, array in own.items()}
 
 
+def shipped_figures(cells: Sequences) -> list[dict]:
+    """What `rbc classify` reaches on the test acquisitions, each judged by members that have not seen it."""
+    tests = cells.select((cells.index["split"] == "test").to_numpy())
+    found = tests.index[beyond.KEY].join(classify.classify(tests).drop(columns="name"))
+    out = []
+    for stage in STAGES:
+        own = found[in_stage(found["label"], stage)]
+        own = own.assign(probability=expit(own[f"{POSITIVE[stage]}_margin"]))
+        out.append({"stage": stage, "scores": [metrics.uncertainty(own, stage, score) for score in SCORES]})
+    wrong = (found["decision"] != found["label"]) & (found["decision"] != "unsure")
+    return [*out, {"unsure": float((found["decision"] == "unsure").mean()), "wrong": float(wrong.mean())}]
+
+
 def write(path: Path, content: dict | list) -> None:
-    """JSON, an indent a level."""
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    """JSON, an indent a level; what is not defined is null."""
+    plain = json.loads(json.dumps(content), parse_constant=lambda word: None)
+    path.write_text(json.dumps(plain, indent=1) + "\n")
 
 
 if __name__ == "__main__":
