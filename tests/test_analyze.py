@@ -1,4 +1,4 @@
-"""From a movie to the marker: a small simulated movie, models trained on simulated cells, the report in a browser."""
+"""From a movie to the marker: a small simulated movie, the shipped models, the report in a browser."""
 
 import csv
 import io
@@ -9,34 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import one_line_error, rbc
-from safetensors.numpy import save_file
 
-from rbc import RbcError, analyze, beyond, classify, focus, movies, prevalence, sequences, simulate
-from rbc.paper import STAGES, in_stage, positive
+from rbc import RbcError, analyze, classify, ingest, movies, prevalence, sequences, simulate
 
-COUNTS = {"tank-treading": 20, "flipping": 20, "unreliable": 20}
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """A folder of models as shipped, but of the machine alone, trained on simulated cells."""
-    folder = tmp_path_factory.mktemp("models")
-    cells = simulate.sequences({"train": COUNTS, "validation": COUNTS}, seed=11)
-    numbers, train = focus.of_sequences(cells), (cells.index["split"] == "train").to_numpy()
-    stages = {}
-    for stage in STAGES:
-        own, truth = in_stage(cells.index["label"], stage), positive(cells.index["label"], stage)
-        machine = focus.fit(numbers[own & train], truth[own & train])
-        save_file({f"focus.0.{name}": array for name, array in machine.items()}, folder / f"stage{stage}.safetensors")
-        setting = own & ~train
-        score = focus.decision(machine, numbers[setting])
-        slope, offset = beyond.calibration(score, truth[setting])
-        members = {"0": sorted(cells.index["acquisition"][train].unique())}
-        kinds = {"focus": {"slope": slope, "offset": offset, "members": members}}
-        stages[str(stage)] = {"sampling": "uniform", "k": 20, "threshold": 0.0, "unsure_within": 0.05, "kinds": kinds}
-    (folder / "models.json").write_text(json.dumps({"stages": stages, "origin": {"data": "simulated"}}))
-    analyze.describe(cells.select(~train), folder)
-    return folder
+KNOWN = json.loads((classify.MODELS / "known.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +20,30 @@ def movie(tmp_path_factory):
     """Simulated cells composited into a small movie."""
     path = tmp_path_factory.mktemp("movie") / 'a "small", <b>.avi'
     scene = movies.Scene(shape=(240, 320), cells=8, seed=3)
-    cells = simulate.sequences({"test": {"tank-treading": 26, "flipping": 14, "unreliable": 8}}, seed=1)
+    cells = simulate.sequences({"test": {"tank-treading": 30, "flipping": 20, "unreliable": 4}}, seed=1)
     frames, _ = movies.sprites(cells, scene)
     movies.write(path, frames, 60.0, "raw")
     return path
 
 
 @pytest.fixture(scope="module")
-def answer(movie, models, tmp_path_factory):
+def answer(movie, tmp_path_factory):
     """What the command line answers, and the folder it wrote."""
     out = tmp_path_factory.mktemp("out") / "report"
-    result = rbc("analyze", movie, "--out", out, "--models", models, "--threads", 1, "--json")
+    result = rbc("analyze", movie, "--out", out, "--threads", 1, "--json")
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout), out
 
 
-def test_the_marker_is_the_adjusted_count_of_the_calls(answer, models):
+def test_the_marker_is_the_adjusted_count_of_the_calls(answer):
     said, out = answer
     assert said == json.loads((out / "marker.json").read_text()) and said["simulated"]
     table = pd.read_csv(out / "cells.csv")
     found = sequences.load(out / "tracked")
     assert len(table) == said["cells"] == len(found) > 30
-    again = classify.classify(found, models).set_index("name")["decision"]
+    again = classify.classify(found).set_index("name")["decision"]
     assert (again[table["name"]].to_numpy() == table["decision"]).all()
-    known = pd.DataFrame(json.loads((models / "known.json").read_text())["answers"])
-    rates = known.pivot_table("n", "answer", "label", "sum", fill_value=0)
+    rates = pd.DataFrame(KNOWN["answers"]).pivot_table("n", "answer", "label", "sum", fill_value=0)
     rates = rates.reindex(prevalence.ANSWERS)[["tank-treading", "flipping", "unreliable"]].to_numpy()
     shares = table["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy() / len(table)
     x = prevalence.on_simplex(shares, rates / rates.sum(0))
@@ -77,22 +52,21 @@ def test_the_marker_is_the_adjusted_count_of_the_calls(answer, models):
     assert table["sure"].is_monotonic_increasing
 
 
-def test_what_is_refused_leaves_nothing_and_says_why(movie, models, tmp_path):
-    options = ("--out", tmp_path / "out", "--models", models, "--threads", 1, "--um-per-px", 0.7)
+def test_what_is_refused_leaves_nothing_and_says_why(movie, tmp_path):
+    options = ("--out", tmp_path / "out", "--threads", 1, "--um-per-px", 0.7)
     assert "not judged: wrong scale, 0.7 um/px" in one_line_error(rbc("analyze", movie, *options))
     with pytest.raises(RbcError, match=r"no known\.json"):
         analyze.analyze(movie, tmp_path / "out", models=tmp_path)
     with pytest.raises(RbcError, match="no such movie"):
-        analyze.analyze(movie.with_name("none.avi"), tmp_path / "out", models=models)
+        analyze.analyze(movie.with_name("none.avi"), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_magnified_a_faint_and_a_smooth_movie_are_unknown(answer, models):
+def test_a_magnified_a_faint_and_a_smooth_movie_are_unknown(answer):
     found = sequences.load(answer[1] / "tracked")
-    known = json.loads((models / "known.json").read_text())["looks"]
     said = pd.DataFrame({"answer": ["flipping"] * 30})
-    assert analyze.objections(found, said, known) == []
-    assert "too few cells, 19 of 19" in analyze.objections(found, said[:19], known)[0]
+    assert analyze.objections(found, said, KNOWN["looks"]) == []
+    assert "too few cells, 19 of 19" in analyze.objections(found, said[:19], KNOWN["looks"])[0]
     flat = found.frames.mean(axis=(1, 2), keepdims=True)
     changed = {
         "cells of": np.repeat(np.repeat(found.frames, 2, 1), 2, 2)[:, 15:46, 15:46],
@@ -101,7 +75,7 @@ def test_a_magnified_a_faint_and_a_smooth_movie_are_unknown(answer, models):
     }
     for why, frames in changed.items():
         other = sequences.Sequences(np.ascontiguousarray(frames), found.index, found.meta)
-        assert any(why in line for line in analyze.objections(other, said, known)), why
+        assert any(why in line for line in analyze.objections(other, said, KNOWN["looks"])), why
 
 
 def _smoothed(frames: np.ndarray) -> np.ndarray:
@@ -112,17 +86,40 @@ def _smoothed(frames: np.ndarray) -> np.ndarray:
     return x.round().astype(np.uint8)
 
 
-def test_force_judges_and_the_report_says_against_what(movie, models, tmp_path):
-    said = analyze.analyze(movie, tmp_path / "yes", models=models, um_per_px=0.7, threads=1, force=True)
+def test_force_judges_and_the_report_says_against_what(movie, tmp_path):
+    said = analyze.analyze(movie, tmp_path / "yes", um_per_px=0.7, threads=1, force=True)
     assert "wrong scale, 0.7 um/px" in said["objections"][0]
     assert "Judged by force, against this objection: wrong scale" in (tmp_path / "yes" / "report.html").read_text()
 
 
-def test_an_acquisition_is_not_judged_with_its_own_errors(models):
+def test_an_acquisition_is_not_judged_with_its_own_errors():
+    own = KNOWN["answers"][0]["acquisition"]
+    assert own not in set(analyze._errors(KNOWN, own)["acquisition"])
+    assert len(analyze._errors(KNOWN, "another")) == sum(row["n"] for row in KNOWN["answers"])
+
+
+def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
+    models = shutil.copytree(classify.MODELS, tmp_path / "models")
+    analyze.describe(cells, models)
     known = json.loads((models / "known.json").read_text())
-    own = known["answers"][0]["acquisition"]
-    assert own not in set(analyze._errors(known, own)["acquisition"])
-    assert len(analyze._errors(known, "another")) == sum(row["n"] for row in known["answers"])
+    counts = pd.DataFrame(known["answers"]).groupby(["acquisition", "label"])["n"].sum()
+    assert counts.to_dict() == cells.index.groupby(["acquisition", "label"]).size().to_dict() and known["simulated"]
+    said = pd.DataFrame({"answer": ["flipping"] * 30})
+    found = sequences.Sequences(cells.frames, cells.index, {**cells.meta, "um_per_px": 0.6})
+    assert analyze.objections(found, said, known["looks"]) == []  # the middle of what it was learned from
+
+
+def test_on_real_cells_the_interval_holds_the_fraction_by_hand(released_sample, tmp_path):
+    """Real cells of one acquisition composited into a movie of its name: its members and errors are the others'."""
+    cells = ingest.strips(released_sample / "Stage_1" / "test")
+    own = cells.select((cells.index["acquisition"] == "LJ0926_10s03").to_numpy())
+    frames, _ = movies.sprites(own, movies.Scene(shape=(480, 640), cells=8, seed=3))
+    movies.write(tmp_path / "LJ0926_10s03.avi", frames, 60.0, "raw")
+    said = analyze.analyze(tmp_path / "LJ0926_10s03.avi", tmp_path / "out", threads=1, force=True)
+    n = own.index["label"].value_counts()
+    assert said["known_acquisitions"] == 5
+    assert said["low"] <= n["tank-treading"] / (n["tank-treading"] + n["flipping"]) <= said["high"]
+    assert said["high"] - said["low"] < 0.7
 
 
 # --- the report in a browser ---
@@ -144,6 +141,7 @@ def browser():
 def page(browser, answer):
     """The report, with what it asked for and complained of."""
     page = browser.new_page(accept_downloads=True)
+    page.set_default_timeout(120_000)  # on a busy machine
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
