@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -46,6 +47,11 @@ ProfileOption = Annotated[str, typer.Option(help="Name of a profile in config/, 
 DataOption = Annotated[Path | None, typer.Option(help="Folder of the data, for profiles that do not simulate theirs.")]
 SimulatedOption = Annotated[bool, typer.Option("--simulated", help="The given data are simulated, not real.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
+MovieArgument = Annotated[Path, typer.Argument(help="Movie (AVI, MP4, MKV), TIFF stack, or folder of TIFF frames.")]
+RateOption = Annotated[float | None, typer.Option(help="Frames/s; by default from the file.")]
+PixelOption = Annotated[float | None, typer.Option(help="Pixel size in um; by default from the file, else 0.6.")]
+ShearOption = Annotated[float, typer.Option(help="Shear rate at the wall, 1/s.")]
+ThreadsOption = Annotated[int, typer.Option(help="Threads; 0: one a core. The result does not depend on it.")]
 JobsOption = Annotated[int, typer.Option(help="Runs at the same time; 0: one a core.")]
 
 
@@ -186,17 +192,15 @@ def simulate_video(
 
 @app.command("track")
 def track(
-    video: Annotated[Path, typer.Argument(help="Movie (AVI, MP4, MKV), TIFF stack, or folder of TIFF frames.")],
+    video: MovieArgument,
     out: Annotated[Path, typer.Option(help="Folder to write: Sequences, tracks.parquet, overlay.png.")],
-    frame_rate: Annotated[float | None, typer.Option(help="Frames/s; by default from the file.")] = None,
-    um_per_px: Annotated[
-        float | None, typer.Option(help="Pixel size in um; by default from the file, else 0.6.")
-    ] = None,
-    shear_rate: Annotated[float, typer.Option(help="Shear rate at the wall, 1/s.")] = 10.0,
+    frame_rate: RateOption = None,
+    um_per_px: PixelOption = None,
+    shear_rate: ShearOption = 10.0,
     clip: Annotated[
         bool, typer.Option(help="Also write clip.avi, the first 300 frames with a box around each cell.")
     ] = False,
-    threads: Annotated[int, typer.Option(help="Threads; 0: one a core. The result does not depend on it.")] = 0,
+    threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Track the cells of a movie into sequences of 31 x 31 px.
@@ -206,18 +210,53 @@ def track(
     from rbc import tracking  # here, as numba and PyAV would slow the start of every command
 
     options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
-    with tqdm(desc="track", unit="frame", disable=not sys.stderr.isatty()) as bar:
-
-        def progress(done: int, announced: int | None) -> None:
-            bar.total = announced
-            bar.update(done - bar.n)
-
+    with _tracked() as progress:
         found = tracking.track_movie(
             video, out, clip=clip, threads=threads or os.cpu_count(), progress=progress, **options
         )
     notes = found.meta["notes"]
     answer = {"sequences": len(found), "folder": str(out), "notes": notes}
     typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join([f"{len(found)} sequences in {out}", *notes]))
+
+
+@contextmanager
+def _tracked() -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar of tracking, as what `rbc.tracking.track` calls."""
+    with tqdm(desc="track", unit="frame", disable=not sys.stderr.isatty()) as bar:
+
+        def progress(done: int, announced: int | None) -> None:
+            bar.total = announced
+            bar.update(done - bar.n)
+
+        yield progress
+
+
+@app.command("analyze")
+def analyze_movie(
+    video: MovieArgument,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; by default <name of the movie>-report.")] = None,
+    frame_rate: RateOption = None,
+    um_per_px: PixelOption = None,
+    shear_rate: ShearOption = 10.0,
+    models: Annotated[Path | None, typer.Option(help="Folder of other models than the shipped ones.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Judge a movie unlike the known ones all the same; the report says so.")
+    ] = False,
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """From a movie to the fraction of tank-treading cells and a report to correct. Not a medical device.
+
+    Example: rbc analyze movie.avi --out /tmp/report --um-per-px 0.6
+    """
+    from rbc import analyze  # here, as PyTorch and numba would slow the start of every command
+
+    folder = out or Path(f"{video.stem}-report")
+    options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
+    with _tracked() as progress:
+        options |= {"models": models or analyze.MODELS, "force": force, "progress": progress}
+        found = analyze.analyze(video, folder, threads=threads or os.cpu_count(), **options)
+    typer.echo(json.dumps(found, indent=1) if as_json else analyze.in_words(found) + f"\nreport: {folder}/report.html")
 
 
 @app.command("classify")

@@ -330,6 +330,12 @@ def end_to_end(cells: pd.DataFrame, known: pd.DataFrame, draws: int = 1000, seed
     return {"counted": float(fraction(observed)), **ends, "unreliable": float(x[2])}
 
 
+def known_rates(known: pd.DataFrame, draws: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`rates` of labelled cells as `end_to_end` learns them, and of resampled ones: (3, 3) and (draws, 3, 3)."""
+    table, tables = _table(known, ["answer", "label"], draws, np.random.default_rng(seed))
+    return rates(table), rates(tables)
+
+
 def _table(
     cells: pd.DataFrame, columns: list[str], draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from zenodo import Zenodo
 from rbc import ROOT, sampling, sequences
 
 COMMANDS = ["data fetch", "data prepare", "data check", "data summary", "simulate sequences", "simulate video"]
-COMMANDS += ["track", "run", "grid", "book", "results", "audit", "claims", "packet", "classify"]
+COMMANDS += ["track", "run", "grid", "book", "results", "audit", "claims", "packet", "classify", "analyze"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

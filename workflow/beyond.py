@@ -18,7 +18,7 @@ import pandas as pd
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit
 
-from rbc import beyond, classify, metrics, profiles, runs, sequences
+from rbc import analyze, beyond, classify, metrics, profiles, runs, sequences
 from rbc.paper import POSITIVE, RELIABLE, STAGES, in_stage, positive
 from rbc.profiles import Fold, Profile
 from rbc.sequences import Sequences
@@ -55,6 +55,7 @@ def main() -> None:
     write(kept / "provenance.json", origin)
     write(classify.MODELS / "models.json", {"stages": shipped, "origin": origin, "input": INPUT})
     write(kept / "shipped.json", shipped_figures(cells))
+    analyze.describe(cells.select((cells.index["split"] == "test").to_numpy()))
     print(json.dumps(found))
 
 

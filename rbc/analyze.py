@@ -1,0 +1,210 @@
+"""From a movie to the marker with its interval and a report that the operator can correct; or the reason why not.
+
+Research software, not a medical device. What the shipped models say of labelled cells, and what those look like, lies
+beside the weights in known.json (`describe`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from rbc import RbcError, __version__, prevalence, report, sequences, simulate, tracking
+from rbc.classify import MODELS, classify
+from rbc.paper import FRAME_PX, POSITIVE, RELIABLE
+from rbc.sequences import Sequences
+
+FEWEST = 20  #: cells said to tank-tread or to flip; with fewer the interval says next to nothing
+PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the models'
+#: Factors by which a movie's median may lie beyond the range of the known acquisitions. Contrast and noise: twice the
+#: spread by which the contrast was varied in training (`rbc.augment`). Size: half of what cells a quarter larger show.
+BEYOND = {"size_px": 1.08, "contrast": 1.5, "noise": 1.5}
+ENOUGH = 300  #: sequences looked at for `looks`, spread over the movie
+
+
+def analyze(
+    video: Path,
+    out: Path,
+    *,
+    models: Path = MODELS,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **options: object,
+) -> dict:
+    """Track a movie, judge its cells, estimate the marker and write a report.
+
+    Parameters
+    ----------
+    video : as `rbc.tracking.track` takes it, as are `options`
+    out : folder to write, whole or not at all: report.html (self-contained), cells.csv (a row a sequence), marker.json
+        and tracked (sequences, tracks.parquet and overlay.png of `rbc.tracking.track_movie`)
+    models : folder of the weights and of known.json
+    force : judge also what `objections` speak against; they then stand in the report
+    progress : called with the frames tracked and the frames announced
+
+    Returns
+    -------
+    What marker.json holds: counts by decision, counted (of the calls), estimate, low and high (adjusted count, 95 %
+    interval; None where undefined), objections, notes, seconds of each step, and what it was made with.
+
+    Raises `RbcError` where the movie cannot be tracked, the models are missing or, without `force`, where there are
+    objections.
+    """
+    known = _known(models)
+    seconds = {}
+    with sequences.whole_folder(Path(out)) as part:
+        start = time.perf_counter()
+        found = tracking.track_movie(video, part / "tracked", progress=progress, **options)
+        seconds["track"] = time.perf_counter() - start
+        cells = _cells(found, classify(found, models), part / "tracked")
+        seconds["classify"] = time.perf_counter() - start - sum(seconds.values())
+        against = objections(found, cells, known["looks"])
+        if against and not force:
+            raise RbcError(f"{video}: not judged: {'; '.join(against)}")
+        errors = _errors(known, found.index["acquisition"].iat[0])
+        result = _result(found, cells, errors, models) | {"objections": against}
+        cells.drop(columns="acquisition").to_csv(part / "cells.csv", index=False)
+        rates = prevalence.known_rates(errors)
+        (part / "report.html").write_text(report.page(found, cells, result, rates, part / "tracked" / "overlay.png"))
+        seconds["report"] = time.perf_counter() - start - sum(seconds.values())
+        result["seconds"] = {step: round(s, 2) for step, s in seconds.items()}
+        (part / "marker.json").write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def in_words(result: dict) -> str:
+    """The marker, counts and objections, a line each."""
+    said = ", ".join(f"{n} {name}" for name, n in result["decisions"].items())
+    marker = "undefined"
+    if result["estimate"] is not None:
+        percent = [100 * result[name] for name in ("estimate", "low", "high")]
+        marker = "{:.1f} % (95 % interval {:.1f} to {:.1f} %)".format(*percent)
+    simulated = " (simulated)" if result["simulated"] else ""
+    lines = [f"tank-treading among reliable cells{simulated}: {marker}", f"{result['cells']} sequences: {said}"]
+    return "\n".join([*lines, *(f"objection: {line}" for line in result["objections"]), *result["notes"]])
+
+
+def _known(models: Path) -> dict:
+    try:
+        return json.loads((Path(models) / "known.json").read_text())
+    except FileNotFoundError as error:
+        raise RbcError(f"{models}: no known.json beside the weights; give a folder of models that has one") from error
+
+
+def _cells(found: Sequences, said: pd.DataFrame, tracked: Path) -> pd.DataFrame:
+    """A row a sequence, the least sure first: where it was, what was said, and the margin that decided it."""
+    tracks = pd.read_parquet(tracked / "tracks.parquet").groupby("name", sort=False)
+    place = tracks.agg(first_frame=("frame", "min"), speed_px=("speed_px", "first"), y_px=("y_px", "mean"))
+    cells = found.index[["name", "acquisition", "length"]].merge(place, on="name").merge(said, on="name")
+    far = cells[[f"{name}_margin" for name in POSITIVE.values()]].abs()
+    discarded = cells["decision"] == "unreliable"  # stage 2 does not matter there
+    sure = np.where(discarded, far["reliable_margin"], far.min(axis=1))
+    answer = cells["decision"].where(cells["decision"].isin(RELIABLE), "discarded")
+    return cells.assign(sure=sure, answer=answer).sort_values("sure", ignore_index=True, kind="stable")
+
+
+def _result(found: Sequences, cells: pd.DataFrame, errors: pd.DataFrame, models: Path) -> dict:
+    """The marker and what it was made with."""
+    marker = prevalence.end_to_end(cells, errors)
+    kept = ("um_per_px", "frame_rate", "shear_rate", "n_frames", "notes", "simulated", "source")
+    origin = json.loads((Path(models) / "models.json").read_text()).get("origin", {})
+    return {
+        "cells": len(cells),
+        "decisions": {name: int(n) for name, n in cells["decision"].value_counts().items()},
+        **{name: None if np.isnan(value) else value for name, value in marker.items()},
+        **{name: found.meta[name] for name in kept},
+        "known_cells": len(errors),
+        "known_acquisitions": int(errors["acquisition"].nunique()),
+        "version": __version__,
+        "models": origin,
+    }
+
+
+# --------------------------------------------------------------------------- what cannot be judged
+
+
+def looks(cells: Sequences) -> pd.DataFrame:
+    """What tells an unknown scale, light or camera, for each of up to `ENOUGH` sequences.
+
+    size_px: root mean square radius of the squared contrast within 14 px; contrast: root mean square in the central
+    11 x 11 px, grey levels; noise: its standard deviation, grey levels, by the filter of Immerkaer (Comput. Vis. Image
+    Underst. 64:300, 1996), its median instead of its mean as cells have edges. Brightness is none of it: the models
+    subtract it.
+    """
+    some = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), ENOUGH)).astype(int))
+    return pd.DataFrame([_look(cells[i]) for i in some], columns=list(BEYOND)).assign(
+        acquisition=cells.index["acquisition"].to_numpy()[some]
+    )
+
+
+def _look(frames: np.ndarray) -> tuple[float, float, float]:
+    x = frames.astype(np.float32)
+    x -= np.median(x)
+    rough = x[:, :-2] - 2 * x[:, 1:-1] + x[:, 2:]
+    rough = rough[:, :, :-2] - 2 * rough[:, :, 1:-1] + rough[:, :, 2:]
+    noise = float(np.median(np.abs(rough))) / 0.6745 / 6
+    place = np.arange(FRAME_PX) - FRAME_PX // 2
+    apart = place[:, None] ** 2 + place**2
+    power = np.maximum(np.square(x).mean(0) - noise**2, 1e-6) * (apart <= 14**2)
+    middle = slice(FRAME_PX // 2 - 5, FRAME_PX // 2 + 6)
+    contrast = np.sqrt(np.square(x[:, middle, middle]).mean())
+    return float(np.sqrt((power * apart).sum() / power.sum())), float(contrast), noise
+
+
+def objections(found: Sequences, cells: pd.DataFrame, known: dict[str, list[float]]) -> list[str]:
+    """Why a movie cannot be judged, in words; empty where nothing speaks against it.
+
+    Its medians of `looks` must lie in the range of the known acquisitions (`known`: lowest and highest), widened by
+    `BEYOND`; its pixels must be of the models' size, and `FEWEST` cells be said to tank-tread or flip.
+    """
+    against, um = [], found.meta["um_per_px"]
+    if not 1 / PIXEL <= um / simulate.PX_UM <= PIXEL:
+        against.append(f"wrong scale, {um:g} um/px: the models know {simulate.PX_UM:g}; resize the movie to that")
+    medians = looks(found)[list(BEYOND)].median()
+    for name, (low, high) in known.items():
+        low, high = low / BEYOND[name], high * BEYOND[name]
+        if not low <= medians[name] <= high:
+            against.append(f"{WORDS[name].format(medians[name])}: the models know {low:.1f} to {high:.1f}")
+    n = int(cells["answer"].isin(RELIABLE).sum())
+    if n < FEWEST:
+        against.append(f"too few cells, {n} of {len(cells)} are said to tank-tread or flip: {FEWEST} are needed")
+    return against
+
+
+WORDS = {
+    "size_px": "wrong scale, cells of {:.1f} px (root mean square radius)",
+    "contrast": "unknown light or focus, contrast of {:.1f} grey levels",
+    "noise": "unknown camera or compression, noise of {:.1f} grey levels",
+}
+
+
+# --------------------------------------------------------------------------- what is known of the models
+
+
+def describe(cells: Sequences, models: Path = MODELS) -> None:
+    """Write known.json beside the weights: how often they say what of labelled `cells`, and how these look.
+
+    `classify` judges each acquisition by members that were not trained on it, so these are errors on unseen movies;
+    but stage 1's threshold was set on such answers too.
+    """
+    answer = classify(cells, models)["decision"].to_numpy()
+    table = cells.index[["acquisition", "label"]].assign(
+        answer=np.where(np.isin(answer, RELIABLE), answer, "discarded")
+    )
+    counts = table.value_counts(sort=False).reset_index(name="n").to_dict("records")
+    medians = looks(cells).groupby("acquisition")[list(BEYOND)].median()
+    ranges = {name: [float(medians[name].min()), float(medians[name].max())] for name in BEYOND}
+    content = {"simulated": cells.simulated, "answers": counts, "looks": ranges}
+    (Path(models) / "known.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _errors(known: dict, acquisition: str) -> pd.DataFrame:
+    """A row a labelled cell: acquisition, label, answer; without those of the acquisition that is to be judged."""
+    table = pd.DataFrame(known["answers"])
+    table = table.loc[table.index.repeat(table["n"])]
+    return table[table["acquisition"] != acquisition].drop(columns="n").reset_index(drop=True)

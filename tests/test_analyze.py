@@ -1,0 +1,209 @@
+"""From a movie to the marker: a small simulated movie, the shipped models, the report in a browser."""
+
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import one_line_error, rbc
+
+from rbc import RbcError, analyze, classify, ingest, movies, prevalence, sequences, simulate
+
+KNOWN = json.loads((classify.MODELS / "known.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory):
+    """Simulated cells composited into a small movie."""
+    path = tmp_path_factory.mktemp("movie") / 'a "small", <b>.avi'
+    scene = movies.Scene(shape=(240, 320), cells=8, seed=3)
+    cells = simulate.sequences({"test": {"tank-treading": 30, "flipping": 20, "unreliable": 4}}, seed=1)
+    frames, _ = movies.sprites(cells, scene)
+    movies.write(path, frames, 60.0, "raw")
+    return path
+
+
+@pytest.fixture(scope="module")
+def answer(movie, tmp_path_factory):
+    """What the command line answers, and the folder it wrote."""
+    out = tmp_path_factory.mktemp("out") / "report"
+    result = rbc("analyze", movie, "--out", out, "--threads", 1, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout), out
+
+
+def test_the_marker_is_the_adjusted_count_of_the_calls(answer):
+    said, out = answer
+    assert said == json.loads((out / "marker.json").read_text()) and said["simulated"]
+    table = pd.read_csv(out / "cells.csv")
+    found = sequences.load(out / "tracked")
+    assert len(table) == said["cells"] == len(found) > 30
+    again = classify.classify(found).set_index("name")["decision"]
+    assert (again[table["name"]].to_numpy() == table["decision"]).all()
+    rates = pd.DataFrame(KNOWN["answers"]).pivot_table("n", "answer", "label", "sum", fill_value=0)
+    rates = rates.reindex(prevalence.ANSWERS)[["tank-treading", "flipping", "unreliable"]].to_numpy()
+    shares = table["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy() / len(table)
+    x = prevalence.on_simplex(shares, rates / rates.sum(0))
+    assert said["estimate"] == pytest.approx(x[0] / (x[0] + x[1]))
+    assert said["low"] <= said["estimate"] <= said["high"] and said["low"] < said["high"]
+    assert table["sure"].is_monotonic_increasing
+
+
+def test_what_is_refused_leaves_nothing_and_says_why(movie, tmp_path):
+    options = ("--out", tmp_path / "out", "--threads", 1, "--um-per-px", 0.7)
+    assert "not judged: wrong scale, 0.7 um/px" in one_line_error(rbc("analyze", movie, *options))
+    with pytest.raises(RbcError, match=r"no known\.json"):
+        analyze.analyze(movie, tmp_path / "out", models=tmp_path)
+    with pytest.raises(RbcError, match="no such movie"):
+        analyze.analyze(movie.with_name("none.avi"), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_magnified_a_faint_and_a_smooth_movie_are_unknown(answer):
+    found = sequences.load(answer[1] / "tracked")
+    said = pd.DataFrame({"answer": ["flipping"] * 30})
+    assert analyze.objections(found, said, KNOWN["looks"]) == []
+    assert "too few cells, 19 of 19" in analyze.objections(found, said[:19], KNOWN["looks"])[0]
+    flat = found.frames.mean(axis=(1, 2), keepdims=True)
+    changed = {
+        "cells of": np.repeat(np.repeat(found.frames, 2, 1), 2, 2)[:, 15:46, 15:46],
+        "contrast of": np.clip(np.round(flat + 0.2 * (found.frames - flat)), 0, 255).astype(np.uint8),
+        "noise of": _smoothed(found.frames),
+    }
+    for why, frames in changed.items():
+        other = sequences.Sequences(np.ascontiguousarray(frames), found.index, found.meta)
+        assert any(why in line for line in analyze.objections(other, said, KNOWN["looks"])), why
+
+
+def _smoothed(frames: np.ndarray) -> np.ndarray:
+    """Means over three neighbours both ways."""
+    x = frames.astype(float)
+    for axis in (1, 2):
+        x = (np.roll(x, 1, axis) + x + np.roll(x, -1, axis)) / 3
+    return x.round().astype(np.uint8)
+
+
+def test_force_judges_and_the_report_says_against_what(movie, tmp_path):
+    said = analyze.analyze(movie, tmp_path / "yes", um_per_px=0.7, threads=1, force=True)
+    assert "wrong scale, 0.7 um/px" in said["objections"][0]
+    assert "Judged by force, against this objection: wrong scale" in (tmp_path / "yes" / "report.html").read_text()
+
+
+def test_an_acquisition_is_not_judged_with_its_own_errors():
+    own = KNOWN["answers"][0]["acquisition"]
+    assert own not in set(analyze._errors(KNOWN, own)["acquisition"])
+    assert len(analyze._errors(KNOWN, "another")) == sum(row["n"] for row in KNOWN["answers"])
+
+
+def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
+    models = shutil.copytree(classify.MODELS, tmp_path / "models")
+    analyze.describe(cells, models)
+    known = json.loads((models / "known.json").read_text())
+    counts = pd.DataFrame(known["answers"]).groupby(["acquisition", "label"])["n"].sum()
+    assert counts.to_dict() == cells.index.groupby(["acquisition", "label"]).size().to_dict() and known["simulated"]
+    said = pd.DataFrame({"answer": ["flipping"] * 30})
+    found = sequences.Sequences(cells.frames, cells.index, {**cells.meta, "um_per_px": 0.6})
+    assert analyze.objections(found, said, known["looks"]) == []  # the middle of what it was learned from
+
+
+def test_on_real_cells_the_interval_holds_the_fraction_by_hand(released_sample, tmp_path):
+    """Real cells of one acquisition composited into a movie of its name: its members and errors are the others'."""
+    cells = ingest.strips(released_sample / "Stage_1" / "test")
+    own = cells.select((cells.index["acquisition"] == "LJ0926_10s03").to_numpy())
+    frames, _ = movies.sprites(own, movies.Scene(shape=(480, 640), cells=8, seed=3))
+    movies.write(tmp_path / "LJ0926_10s03.avi", frames, 60.0, "raw")
+    said = analyze.analyze(tmp_path / "LJ0926_10s03.avi", tmp_path / "out", threads=1, force=True)
+    n = own.index["label"].value_counts()
+    assert said["known_acquisitions"] == 5
+    assert said["low"] <= n["tank-treading"] / (n["tank-treading"] + n["flipping"]) <= said["high"]
+    assert said["high"] - said["low"] < 0.7
+
+
+# --- the report in a browser ---
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("no chromium here: the report is not opened")
+    with sync_api.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, answer):
+    """The report, with what it asked for and complained of."""
+    page = browser.new_page(accept_downloads=True)
+    page.set_default_timeout(120_000)  # on a busy machine
+    page.asked, page.errors = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
+    page.goto((answer[1] / "report.html").as_uri())
+    yield page
+    assert page.errors == []
+    page.close()
+
+
+def test_the_report_asks_nothing_and_shows_the_marker(page, answer):
+    said, out = answer
+    assert {url.split(":")[0] for url in page.asked} <= {"file", "data"}
+    assert [url for url in page.asked if url.startswith("file")] == [(out / "report.html").as_uri()]
+    assert f"{100 * said['estimate']:.1f} %" in page.inner_text("#marker")
+    assert page.inner_text("h1").endswith('a "small", <b>.avi') and "Simulated movie" in page.inner_text("main")
+    assert page.locator(".cell").count() == said["cells"]  # a small movie: every one is shown
+
+
+def test_the_page_computes_what_the_library_computes(page, answer):
+    said, _ = answer
+    found = page.evaluate("estimate()")
+    assert found["estimate"] == pytest.approx(said["estimate"], abs=1e-6)
+    assert found["low"] == pytest.approx(said["low"], abs=0.04) and found["high"] == pytest.approx(
+        said["high"], abs=0.04
+    )
+
+
+def test_the_operator_overrules_by_keyboard_sees_the_marker_change_and_exports(page, answer):
+    said, _ = answer
+    before = page.inner_text("#marker")
+    cards = page.locator('.cell[data-decision="tank-treading"]')
+    names = [cards.nth(i).get_attribute("data-name") for i in range(3)]
+    cards.nth(0).locator('input[value="tank-treading"]').focus()
+    page.keyboard.press("ArrowDown")  # the next label
+    for i in (1, 2):
+        cards.nth(i).get_by_label("unreliable").check()
+    counted, n = said["decisions"]["tank-treading"] - 3, said["decisions"]["flipping"] + 1
+    assert f"({counted} of {counted + n})" in page.inner_text("#counted")
+    after = page.inner_text("#marker")
+    assert after != before and "undefined" not in after
+    with page.expect_download() as download:
+        page.click("#export")
+    rows = list(csv.reader(io.StringIO(download.value.path().read_text())))
+    wanted = zip(names, ["tank-treading"] * 3, ["flipping", "unreliable", "unreliable"])
+    assert rows == [["name", "before", "after"], *map(list, wanted)]
+    page.click("#undo")
+    assert page.inner_text("#marker") == before and page.locator(".cell[data-changed]").count() == 0
+
+
+def test_when_every_cell_is_labelled_the_marker_is_the_operators_count(page):
+    page.evaluate("""for (const [i, card] of document.querySelectorAll(".cell").entries()) {
+        const input = card.querySelector(`input[value="${i % 4 ? "tank-treading" : "flipping"}"]`);
+        corrected.set(card.dataset.name, input.value); }; update()""")
+    n = page.locator(".cell").count()
+    share = 100 * (n - len(range(0, n, 4))) / n
+    assert page.inner_text("#marker").startswith(f"{share:.1f} %")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_anyone_can_read_and_use_it(page, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page.emulate_media(color_scheme=scheme)
+    found = axe.run(page)
+    assert found.violations_count == 0, found.generate_report()
