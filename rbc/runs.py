@@ -117,13 +117,13 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
     if unknown := sorted(set(parameters) - known):
         raise RbcError(f"{notebook}: unknown parameter {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
     filled = out.with_name(f".{out.name}")
+    failed = out.parent.parent / f"{out.parent.name.strip('.').removesuffix('.part')}-{out.stem}.failed.ipynb"
     _fill(notebook, filled, words)
     os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
     started = time.time()
     try:
         papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
     except (papermill.PapermillExecutionError, DeadKernelError) as error:
-        failed = out.parent.parent / f"{out.parent.name.strip('.').removesuffix('.part')}-{out.stem}.failed.ipynb"
         filled.rename(failed)
         what = " ".join(f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}".split())
         raise RbcError(f"{notebook.name} failed: {what} (see {failed})") from error
@@ -132,6 +132,7 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
     page["metadata"]["made"] = {**_checkout(), "finished": _now(), "seconds": round(time.time() - started, 1)}
     _write_json(out, page)
     filled.unlink()
+    failed.unlink(missing_ok=True)  # of an earlier attempt
 
 
 def _inside(path: Path | str) -> str:

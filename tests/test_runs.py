@@ -40,6 +40,9 @@ def test_a_cell_that_fails_leaves_no_page(tmp_path):
     with pytest.raises(RbcError, match="ZeroDivisionError"):
         runs.execute(notebook(tmp_path, "1 / 0"), out, {}, WORDS)
     assert list((tmp_path / "out").iterdir()) == []
+    assert (tmp_path / "out-page.failed.ipynb").exists()
+    runs.execute(notebook(tmp_path, "1 + 0"), out, {}, WORDS)
+    assert out.exists() and not (tmp_path / "out-page.failed.ipynb").exists()
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb")))
