@@ -6,12 +6,13 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/ready
 
-.PHONY: help book test check serve clean
+.PHONY: help book pdf test check serve clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book    train a profile's runs and build the book into _build/html"
 	@echo "             (PROFILE=demo, or PROFILE=released DATA=folder of the released sample)"
+	@echo "make pdf     print the built book into _build/book.pdf (needs chromium)"
 	@echo "make test    run the tests"
 	@echo "make check   look at the code's style"
 	@echo "make serve   show the built book at http://localhost:8000"
@@ -25,6 +26,9 @@ $(READY): requirements.lock pyproject.toml
 
 book: $(READY)
 	$(BIN)/rbc book --profile $(PROFILE) $(if $(DATA),--data $(DATA))
+
+pdf: $(READY)
+	$(BIN)/python book/pdf.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadscope tests --nbval notebooks/paper.ipynb

@@ -131,10 +131,12 @@ def one_movie(rho: float) -> Iterator[Case]:
         return prevalence.lang_reiczigel(called, n, rng.binomial(k, SPECIFICITY), k, rng.binomial(m, 1 - RECALL), m)
 
     def f1(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
-        return metrics.f1_interval(metrics.confusion(movie(rng, p, n, r), 2), DRAWS)
+        c = metrics.confusion(movie(rng, p, n, r), 2)
+        drawn = np.random.default_rng(0).multinomial(c.n, np.array([c.tp, c.fp, c.fn, c.tn]) / c.n, DRAWS)
+        return metrics.percentiles(metrics.Confusion(*drawn.T).f1)
 
     def f1_wilson(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
-        return metrics.f1_wilson(metrics.confusion(movie(rng, p, n, r), 2))
+        return metrics.f1_interval(metrics.confusion(movie(rng, p, n, r), 2))
 
     named = {
         "fraction by hand, Wilson": by_hand,

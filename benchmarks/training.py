@@ -2,13 +2,14 @@
 
 The plain loop is written from the description of the authors' released one: strips decoded from PNG by two workers of a
 DataLoader, the network called once a frame, the GRU run unpacked over the padding, Adam. Ours is what `rbc run` does:
-`rbc.training`'s rows on the device, all frames of a batch at once. Both start from the same weights and see the same
-batches in the same order, in 32-bit floats with two threads; their losses must agree to 1e-4.
+`rbc.training`'s rows on the device, padding left out or, where it belongs to the network, passed once a step. Both
+start from the same weights and see the same batches in the same order, in 32-bit floats with two threads; their losses
+must agree to 1e-4.
 
-python benchmarks/training.py [--networks crnn ...] [--k 20] [--sequences 192] [--repeats 3]
+python benchmarks/training.py [--networks crnn ...] [--k 20 50] [--sequences 192] [--repeats 3]
 
-Ends with one line of JSON: by network, seconds an epoch of both, their ratio, samples/s, the largest difference of a
-batch's loss; for inference the same; for ours the share of time that is not arithmetic, and bfloat16's ratio.
+Ends with one line of JSON: by network and K, seconds an epoch of both, their ratio, samples/s, the largest difference
+of a batch's loss; for inference the same; for ours the share of time that is not arithmetic, and bfloat16's ratio.
 """
 
 import argparse
@@ -60,12 +61,21 @@ def plain(model: nn.Module, frames: Tensor, lengths: Tensor) -> Tensor:
     """A network's answer by the plain loop; the same answer as its own forward."""
     if not hasattr(model, "gru") and not hasattr(model, "grus"):
         return model(frames, lengths)
-    steps = (1,) if hasattr(model, "grus") else ()
-    vectors = torch.stack([model.features(frames[:, t, None], *steps) for t in range(frames.shape[1])])
-    if steps:
+    features = (lambda x: plain_features(model, x)) if hasattr(model, "grus") else model.features
+    vectors = torch.stack([features(frames[:, t, None]) for t in range(frames.shape[1])])
+    if hasattr(model, "grus"):
         return model.head(model.grus[1](model.grus[0](vectors)[0])[1][0])
     states, _ = model.gru(vectors.transpose(0, 1))
     return model.head(states[torch.arange(len(lengths)), lengths - 1])
+
+
+def plain_features(model: nn.Module, x: Tensor) -> Tensor:
+    """The released network's CNN on one frame of each sequence, padding or not."""
+    for number, (convolution, norm) in enumerate(zip(model.convolutions, model.norms)):
+        x = torch.relu(nn.BatchNorm2d.forward(norm, convolution(x)))
+        if number >= 2:
+            x = nn.functional.max_pool2d(x, 3)
+    return x.flatten(1)
 
 
 class Side:
@@ -146,7 +156,7 @@ def compare(network: str, cells: Sequences, classes: np.ndarray, k: int, folder:
         "loading_share": ours.loading() / ours_s, "plain_loading_share": theirs.loading() / plain_s,
         "bfloat16_ratio": ours_s / half_s,
     }  # fmt: skip
-    print(f"{network:22} " + "  ".join(f"{key} {value:.3g}" for key, value in found.items()), flush=True)
+    print(f"{network:22} {k:3} " + "  ".join(f"{key} {value:.3g}" for key, value in found.items()), flush=True)
     return found
 
 
@@ -169,7 +179,7 @@ def given(n: int) -> tuple[Sequences, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=["cnn", "crnn", "crnn-released-padded"], choices=NETWORKS)
-    parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--k", type=int, nargs="+", default=[20])
     parser.add_argument("--sequences", type=int, default=192)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
@@ -181,14 +191,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for i, frames in enumerate(cells):
             Image.fromarray(np.hstack(list(frames))).save(Path(folder) / f"{i:06}.png")
-        about = {"sequences": len(cells), "source": source, "k": options.k, "batch": BATCH, "threads": 2}
-        about["mean_frames_kept"] = float(np.minimum(cells.index["length"], options.k).mean())
+        about = {"sequences": len(cells), "source": source, "batch": BATCH, "threads": 2}
+        lengths = cells.index["length"]
+        about["mean_frames_kept"] = {k: float(np.minimum(lengths, k).mean()) for k in options.k}
         print(json.dumps(about))
         found = {
-            name: compare(name, cells, classes, options.k, Path(folder), options.repeats) for name in options.networks
+            name: {k: compare(name, cells, classes, k, Path(folder), options.repeats) for k in options.k}
+            for name in options.networks
         }
-    print(json.dumps(about | found))
-    if worst := [name for name, f in found.items() if not f["loss_apart"] < 1e-4]:
+    print(json.dumps(about | {"load_average": os.getloadavg()[0]} | found))
+    if worst := [f"{name} at K = {k}" for name in found for k, f in found[name].items() if not f["loss_apart"] < 1e-4]:
         raise SystemExit(f"losses differ: {', '.join(worst)}")
 
 

@@ -5,15 +5,20 @@ or a warning of the build is an error, and nothing is left that looks like a boo
 """
 
 import json
+import platform
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
 
+from rbc import runs
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
+PAGES = ROOT / "book" / "pages"
 
 
 def contents(profile: str) -> dict:
@@ -30,14 +35,37 @@ def contents(profile: str) -> dict:
 
 def check_notebooks() -> None:
     """Stop where an executed notebook holds an error: the build itself would pass over it."""
-    for path in [*sorted((ROOT / "book" / "pages").rglob("*.ipynb")), ROOT / "notebooks" / "paper.ipynb"]:
+    for path in [*sorted(PAGES.rglob("*.ipynb")), ROOT / "notebooks" / "paper.ipynb"]:
         outputs = [o for cell in json.loads(path.read_text())["cells"] for o in cell.get("outputs", [])]
         if any(o["output_type"] == "error" for o in outputs):
             sys.exit(f"{path}: this notebook ended with an error; remove it and build again")
 
 
+def status() -> str:
+    """The page that says of every page of the book when, from what and how long it was made, in Markdown.
+
+    A page that failed is not there: the build stops before (`check_notebooks`).
+    """
+    pages = {path: json.loads(path.read_text()) for path in sorted(PAGES.rglob("*.ipynb"))}
+    rows = [row for path, page in pages.items() if (row := _made(path, page))]
+    packages = [f"{name} {version(name)}" for name in (*runs.PACKAGES, "jupyter-book")]
+    head = "# Status of every page\n\nEach page was made by running its notebook from top to bottom; all of them "
+    head += f"passed, or this book would not be there. Python {platform.python_version()}, {', '.join(packages)}.\n\n"
+    table = "| page | made (UTC) | seconds | commit |\n|---|---|---|---|\n"
+    return head + table + "\n".join(rows) + "\n"
+
+
+def _made(path: Path, page: dict) -> str:
+    made, title = page["metadata"].get("made"), "".join(page["cells"][0]["source"]).splitlines()[0].strip("# ")
+    if made is None:
+        return ""
+    commit = made["commit"][:10] + " with changes" * made["dirty"]
+    return f"| [{title}]({path.relative_to(PAGES)}) | {made['finished']} | {made['seconds']:.0f} | {commit} |"
+
+
 def main(profile: str) -> None:
     check_notebooks()
+    (PAGES / "status.md").write_text(status())
     BUILD.mkdir(exist_ok=True)
     (BUILD / "toc.yml").write_text(yaml.safe_dump(contents(profile), sort_keys=False))
     shutil.rmtree(BUILD / "html", ignore_errors=True)  # pages of another profile must not stay

@@ -106,13 +106,29 @@ def failing(failures: pd.DataFrame) -> str:
         }
         for row in failures.itertuples(index=False, name="Sequence")
     ]  # fmt: skip
-    return pd.DataFrame(rows).to_html(escape=False, index=False, border=0)
+    return pd.DataFrame(rows).to_html(escape=False, index=False, border=0, classes="sortable")
 
 
-def _run_links(count: str, runs: tuple[str, ...]) -> str:
+def sortable(table: pd.DataFrame) -> str:
+    """HTML of a table that a reader can sort and filter (book/_static/tables.js); its index become columns.
+
+    A tuple holds runs, which become links to their pages (in a column `seed`: by their seed); anything else is text.
+    """
+    cells = table.reset_index()
+    for name in cells:
+        cells[name] = [_links(x, name == "seed") if isinstance(x, tuple) else escape(str(x)) for x in cells[name]]
+    return cells.to_html(escape=False, index=False, border=0, classes="sortable")
+
+
+def _run_links(count: str, failed: tuple[str, ...]) -> str:
+    return f"<details><summary>{count}</summary>{_links(failed)}</details>" if failed else count
+
+
+def _links(runs: tuple[str, ...], by_seed: bool = False) -> str:
+    """Links to the pages of runs, one a line, by what follows model, sampling and K or by their whole name."""
     pages = [(run.replace("/", "-"), run.split("/")[1]) for run in sorted(set(runs))]
-    links = "<br>".join(f'<a href="runs/{escape(page)}.html">{escape(name)}</a>' for page, name in pages)
-    return f"<details><summary>{count}</summary>{links}</details>" if links else count
+    named = [(page, f"seed {name.split('-', 3)[-1][1:]}" if by_seed else name) for page, name in pages]
+    return "<br>".join(f'<a href="runs/{escape(page)}.html">{escape(name)}</a>' for page, name in named)
 
 
 def curves(history: pd.DataFrame) -> Figure:
@@ -144,21 +160,20 @@ def finder(rates: pd.DataFrame, training: Training) -> Figure | None:
 def beside(table: pd.DataFrame, stage: int, why_not: str = "") -> pd.DataFrame:
     """Table 3 or 4, reported beside replicated: 16 rows; replicated are means over seeds on the validation split.
 
+    Columns ``recall, reported``, ``recall, replicated`` and so on; before them seed, the runs of the cell as a tuple.
     A cell that was not run says `why_not`, or 'not run'; precision is undefined where nothing was called positive.
     """
     printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
-    ours = table[(table["stage"] == stage) & (table["split"] == "validation")]
-    ours = ours.groupby(["model", "sampling", "k"])[list(PAPER_SCORES)].mean().reindex(printed.index)
+    mine = (table["stage"] == stage) & (table["split"] == "validation")
+    ours = table[mine].groupby(["model", "sampling", "k"])[list(PAPER_SCORES)].mean().reindex(printed.index)
     words = ours.map(lambda x: "undefined" if pd.isna(x) else f"{x:.2f}")
-    words[~printed.index.isin(_cells_run(table, stage))] = why_not or "not run"
-    both = pd.concat({"reported": printed.map(lambda x: f"{x:.2f}"), "replicated": words}, axis=1)
-    order = [(source, score) for score in PAPER_SCORES for source in ("reported", "replicated")]
-    return both[order].swaplevel(axis=1)
-
-
-def _cells_run(table: pd.DataFrame, stage: int) -> set[tuple]:
-    ours = table[table["stage"] == stage]
-    return set(ours[["model", "sampling", "k"]].itertuples(index=False, name=None))
+    made = {cell: tuple(part["run"]) for cell, part in table[mine].groupby(["model", "sampling", "k"])}
+    words[~printed.index.isin(list(made))] = why_not or "not run"
+    sources = {"reported": printed.map(lambda x: f"{x:.2f}"), "replicated": words}
+    both = {f"{score}, {source}": part[score] for score in PAPER_SCORES for source, part in sources.items()}
+    return pd.DataFrame({"seed": [made.get(cell, ()) for cell in printed.index]}, printed.index).join(
+        pd.DataFrame(both)
+    )
 
 
 def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") -> pd.DataFrame:
@@ -170,7 +185,7 @@ def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") ->
     rows = []
     for cell in [(m, s, k) for m in MODELS for s in SAMPLINGS for k in KS]:
         chosen = table[(table["stage"] == stage) & (table["split"] == split)]
-        chosen = chosen[(chosen[["model", "sampling", "k"]] == cell).all(axis=1)]
+        chosen = chosen[(chosen[["model", "sampling", "k"]] == list(cell)).all(axis=1)]
         reference = {"paper's F1 (validation)": f"{printed.loc[cell, 'f1']:.2f}"}
         lines = [_with_intervals(run) for _, run in chosen.iterrows()] or [{"recall": why_not or "not run"}]
         rows += [dict(zip(("model", "sampling", "K"), cell)) | line | reference for line in lines]
@@ -179,7 +194,7 @@ def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") ->
 
 
 def _with_intervals(run: pd.Series) -> dict:
-    counts = {"seed": str(run["seed"])} | {count: str(run[count]) for count in COUNTS}
+    counts = {"seed": (run["run"],)} | {count: str(run[count]) for count in COUNTS}
     return counts | {s: interval(run[s], run[f"{s}_low"], run[f"{s}_high"]) for s in ("recall", "specificity", "f1")}
 
 

@@ -54,11 +54,16 @@ for (const film of document.querySelectorAll(".film:not([data-ready])")) {
 """.replace("SIDE", str(SIDE))
 
 
+def png(frames: np.ndarray) -> bytes:
+    """The strip of one sequence, (T, 31, 31) uint8, as a PNG file."""
+    file = io.BytesIO()
+    Image.fromarray(strip(frames)).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
 def film(frames: np.ndarray, name: str, note: str = "") -> str:
     """HTML of one sequence, (T, 31, 31) uint8: its strip in a window of one frame, buttons, name and note below."""
-    png = io.BytesIO()
-    Image.fromarray(strip(frames)).save(png, "PNG", optimize=True)
-    data, name, n = base64.b64encode(png.getvalue()).decode(), escape(name), len(frames)
+    data, name, n = base64.b64encode(png(frames)).decode(), escape(name), len(frames)
     return (
         f'<figure class="film" data-frames="{n}" data-name="{name}">'
         f'<div class="film-window"><img src="data:image/png;base64,{data}" alt="Film of {name}, {n} frames" /></div>'

@@ -91,17 +91,21 @@ def wilson(part: int, whole: int) -> tuple[float, float]:
     return interval.low, interval.high
 
 
+def f1_interval(c: Confusion) -> tuple[float, float]:
+    """95 % interval of F1 from that of a proportion: TP / (TP + FP + FN) is F1 / (2 - F1); nan where that is 0 / 0.
+
+    Lam, Gopal & Qian, arXiv 2309.14621 (2023), "Wilson indirect". It holds the truth more often than a bootstrap
+    where there are few positives (data/reference/coverage.json).
+    """
+    low, high = (2 * end / (1 + end) for end in wilson(c.tp, c.tp + c.fp + c.fn))
+    return low, high
+
+
 def percentiles(values: np.ndarray) -> tuple[float, float]:
     """2.5th and 97.5th percentile of what a bootstrap gave; draws that were undefined (nan) are left out."""
     known = values[~np.isnan(values)]
     low, high = np.percentile(known, [2.5, 97.5]) if known.size else (np.nan, np.nan)
     return float(low), float(high)
-
-
-def f1_interval(c: Confusion, draws: int = 10_000, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile bootstrap of F1: the n sequences drawn anew, as one multinomial of the four counts."""
-    shares = np.array([c.tp, c.fp, c.fn, c.tn]) / c.n
-    return percentiles(Confusion(*np.random.default_rng(seed).multinomial(c.n, shares, draws).T).f1)
 
 
 def summary(predictions: pd.DataFrame, stage: int) -> dict:
@@ -191,16 +195,6 @@ def _inside(times: np.ndarray, group: np.ndarray, sizes: np.ndarray, rng: np.ran
         n = sizes[own].sum()
         out[:, own] = rng.multinomial(times[:, g] * n, sizes[own] / n)
     return out
-
-
-def f1_wilson(c: Confusion) -> tuple[float, float]:
-    """95 % interval of F1 from that of a proportion: TP / (TP + FP + FN) is F1 / (2 - F1); nan where that is 0 / 0.
-
-    Lam, Gopal & Qian, arXiv 2309.14621 (2023), "Wilson indirect". It holds the truth more often than the bootstrap
-    where there are few positives (data/reference/coverage.json).
-    """
-    low, high = (2 * end / (1 + end) for end in wilson(c.tp, c.tp + c.fp + c.fn))
-    return low, high
 
 
 def uncertainty(predictions: pd.DataFrame, stage: int, score: str, draws: int = 2000, seed: int = 0) -> dict:

@@ -21,12 +21,14 @@ MADE_FROM = {
     "selection": "every run",
     "test": "every run",
     "errors": "every run",
+    "browse": "every run",
     "marker": "chosen runs",
     "register": "every run",
     "ours": "every run",
     "packet": "every run",
+    "beside": "every run",
 }
-WITHOUT_RUN_PAGES = ("register", "ours")  #: pages whose runs have no page of their own in the book
+WITHOUT_RUN_PAGES = ("register", "ours", "beside")  #: pages that do not stand beside the pages of their runs
 
 
 def origins(results: Path) -> pd.DataFrame:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # training is the only module that needs PyTorch; tables and 
 
 #: What the train notebook writes; the executed notebook itself is the last file.
 FILES = (
-    "config.json", "history.csv", "rates.csv", "predictions.parquet", "metrics.json", "weights.safetensors",
-    "provenance.json", "notebook.ipynb",
+    "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet", "metrics.json",
+    "weights.safetensors", "provenance.json", "notebook.ipynb",
 )  # fmt: skip
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
 #: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
@@ -44,6 +44,7 @@ def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile:
     outcome.history.to_csv(folder / "history.csv", index=False)
     outcome.rates.to_csv(folder / "rates.csv", index=False)
     outcome.predictions.to_parquet(folder / "predictions.parquet", index=False)
+    outcome.unreliable.to_parquet(folder / "unreliable.parquet", index=False)
     save_file(outcome.weights, folder / "weights.safetensors")
     parts = outcome.predictions.groupby("split")
     _write_json(folder / "metrics.json", {split: metrics.summary(part, c.stage) for split, part in parts})
@@ -54,16 +55,24 @@ def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile:
 def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
     """Where a run came from: commit, packages, device, data, seconds, seed."""
     return {
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": git("status", "--porcelain") != "",  # also where there is no git to tell
+        **_checkout(),
         "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "device": outcome.device,
         "processor": platform.machine(),
         "data": {key: data.get(key) for key in ("source", "simulated", "sha256")},
         "seconds": outcome.seconds,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "finished": _now(),
         "seed": seed,
     }
+
+
+def _checkout() -> dict:
+    """Commit, and whether the checkout had changes (also where there is no git to tell)."""
+    return {"commit": git("rev-parse", "HEAD"), "dirty": git("status", "--porcelain") != ""}
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def git(*arguments: str) -> str:
@@ -108,19 +117,22 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
     if unknown := sorted(set(parameters) - known):
         raise RbcError(f"{notebook}: unknown parameter {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
     filled = out.with_name(f".{out.name}")
+    failed = out.parent.parent / f"{out.parent.name.strip('.').removesuffix('.part')}-{out.stem}.failed.ipynb"
     _fill(notebook, filled, words)
     os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
+    started = time.time()
     try:
         papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
     except (papermill.PapermillExecutionError, DeadKernelError) as error:
-        failed = out.parent.parent / f"{out.parent.name.strip('.').removesuffix('.part')}-{out.stem}.failed.ipynb"
         filled.rename(failed)
         what = " ".join(f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}".split())
         raise RbcError(f"{notebook.name} failed: {what} (see {failed})") from error
     page = json.loads(filled.read_text())
-    page["metadata"].pop("papermill")  # paths of this machine; provenance.json says what matters
+    page["metadata"].pop("papermill")  # paths of this machine; what matters is in `made` and a run's provenance.json
+    page["metadata"]["made"] = {**_checkout(), "finished": _now(), "seconds": round(time.time() - started, 1)}
     _write_json(out, page)
     filled.unlink()
+    failed.unlink(missing_ok=True)  # of an earlier attempt
 
 
 def _inside(path: Path | str) -> str:
@@ -215,11 +227,15 @@ def select(results: Path, stage: int) -> pd.DataFrame:
     return best[["fold", "run", "f1"]]
 
 
-def chosen_answers(results: Path, stage: int, split: str = "test") -> pd.DataFrame:
-    """Predictions of each fold's chosen configuration on a split of its own (column run says which)."""
+def chosen_answers(results: Path, stage: int, split: str = "test", unreliable: bool = False) -> pd.DataFrame:
+    """Predictions of each fold's chosen configuration on a split of its own (column run says which).
+
+    With `unreliable`, what stage 2 answers for the test split's unreliable sequences instead. Raises `RbcError` where
+    a run does not have that.
+    """
     parts = []
     for row in select(results, stage).itertuples():
-        answers = predictions(results, row.run)
+        answers = predictions(results, row.run, "unreliable" if unreliable else "predictions")
         parts.append(answers[(answers["split"] == split) & (answers["fold"] == row.fold)].assign(run=row.run))
     return pd.concat(parts, ignore_index=True)
 
@@ -237,9 +253,12 @@ def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]
     return found
 
 
-def predictions(results: Path, run: str) -> pd.DataFrame:
+def predictions(results: Path, run: str, file: str = "predictions") -> pd.DataFrame:
     """What a run answered: name, acquisition, label, fold, split, probability."""
-    return pd.read_parquet(Path(results) / run / "predictions.parquet")
+    path = Path(results) / run / f"{file}.parquet"
+    if not path.exists():
+        raise RbcError(f"{path}: not there; make the run again with rbc run")
+    return pd.read_parquet(path)
 
 
 def failures(results: Path, stage: int) -> pd.DataFrame:

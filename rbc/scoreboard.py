@@ -1,4 +1,4 @@
-"""The scoreboard of claims as one piece of HTML with its own script, the predictions that it links to, and a table."""
+"""The scoreboard of claims as one piece of HTML, the predictions that it links to, and a table."""
 
 from __future__ import annotations
 
@@ -24,73 +24,18 @@ DECIDES = {
     "ratio": "data and runs",
     "untestable": "nothing",
 }
-COLUMNS = ("Verdict", "Claim (opens its evidence)", "Place", "Decided by", "Runs alone")
-STYLE = """
-.cell_output .text_html:has(#claims-board) { background: none !important; padding: 0; }
-#claims-board { color: var(--pst-color-text-base, inherit); }
-#claims-board .controls { display: flex; flex-wrap: wrap; gap: .5em 1em; margin-bottom: .5em; }
-#claims-board input, #claims-board select, #claims-board th button { font: inherit; color: inherit;
-  background: var(--pst-color-surface, transparent); border: 1px solid var(--pst-color-border, #888);
-  border-radius: .2em; padding: .1em .3em; max-width: 16em; }
-#claims-board option { color: var(--pst-color-text-base, #222); background: var(--pst-color-background, #fff); }
-#claims-board table { border-collapse: collapse; width: 100%; }
-#claims-board th, #claims-board td { border-bottom: 1px solid var(--pst-color-border, #888); vertical-align: top; }
-#claims-board th button { font-weight: bold; }
-#claims-board [aria-sort=ascending] button::after { content: " ▲"; }
-#claims-board [aria-sort=descending] button::after { content: " ▼"; }
-#claims-board :focus-visible { outline: 2px solid currentColor; outline-offset: 1px; }
-#claims-board summary { cursor: pointer; }
-#claims-board details > * { margin: .3em 0; }
-#claims-board details ul { padding-left: 1.2em; }
-#claims-board .sign { display: inline-block; width: 1.2em; }
-"""
-SCRIPT = """
-(() => {
-  const board = document.getElementById("claims-board"), body = board.querySelector("tbody");
-  const rows = [...body.rows], shown = board.querySelector("[role=status]");
-  const words = board.querySelector("input"), picks = [...board.querySelectorAll("select")];
-  const texts = rows.map(row => row.textContent.toLowerCase());
-  const filter = () => {
-    const said = words.value.toLowerCase().split(/\\s+/);
-    let n = 0;
-    rows.forEach((row, i) => {
-      const fits = picks.every(p => !p.value || row.dataset[p.name] === p.value);
-      row.hidden = !(fits && said.every(w => texts[i].includes(w)));
-      n += !row.hidden;
-    });
-    shown.textContent = `${n} of ${rows.length} claims shown`;
-  };
-  [words, ...picks].forEach(e => e.addEventListener("input", filter));
-  const heads = [...board.querySelectorAll("thead th")];
-  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
-    const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-    heads.forEach(h => h.removeAttribute("aria-sort"));
-    head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-    const key = row => row.cells[column].dataset.key;
-    rows.slice().sort((a, b) => sign * key(a).localeCompare(key(b), "en", {numeric: true}))
-      .forEach(row => body.append(row));
-  }));
-  filter();
-})();
-"""
+#: Columns, and whether one can pick a value in them (book/_static/tables.js).
+COLUMNS = {
+    "Verdict": True, "Claim (opens its evidence)": False, "Place": True, "Decided by": True, "Runs alone": False,
+}  # fmt: skip
 
 
 def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
-    """The table with its filters; `part` is the folder of the book's pages that it stands in, e.g. ``released``."""
+    """The table that a reader can sort and filter; `part` is the folder of the book's pages that it stands in."""
     rows = "\n".join(_row(c, verdicts[c.id], part) for c in listed)
-    heads = "".join(f'<th scope="col"><button type="button">{name}</button></th>' for name in COLUMNS)
-    picks = _pick("verdict", "Verdict", [v for v in claims.VERDICTS if v in {x.verdict for x in verdicts.values()}])
-    picks += _pick("place", "Place", list(dict.fromkeys(c.place for c in listed)))
-    picks += _pick("decides", "Decided by", list(dict.fromkeys(DECIDES[c.rule.kind] for c in listed)))
-    words = '<label>Words <input type="search" name="words"></label>'
-    controls = f'<div class="controls">{words}{picks}<span role="status"></span></div>'
-    table = f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>"
-    return f'<div id="claims-board"><style>{STYLE}</style>{controls}{table}</div><script>{SCRIPT}</script>'
-
-
-def _pick(name: str, label: str, values: list[str]) -> str:
-    options = "".join(f"<option>{escape(v)}</option>" for v in values)
-    return f'<label>{label} <select name="{name}"><option value="">all</option>{options}</select></label>'
+    heads = "".join(f'<th scope="col"{" data-pick" * pick}>{name}</th>' for name, pick in COLUMNS.items())
+    inside = f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody>"
+    return f'<table class="dataframe text sortable" id="claims-board">{inside}</table>'
 
 
 def _row(claim: Claim, v: Verdict, part: str) -> str:
@@ -104,9 +49,7 @@ def _row(claim: Claim, v: Verdict, part: str) -> str:
         (v.comparison or "~", _said(v.comparison) if v.comparison else "–"),
     ]
     inside = "".join(f'<td data-key="{escape(key)}">{content}</td>' for key, content in cells)
-    data = {"verdict": v.verdict, "place": claim.place, "decides": decides}
-    attributes = " ".join(f'data-{k}="{escape(x)}"' for k, x in data.items())
-    return f'<tr id="{claim.id}" {attributes}>{inside}</tr>'
+    return f'<tr id="{claim.id}">{inside}</tr>'
 
 
 def _said(verdict: str) -> str:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ WIDE = FRAME_PX + 2 * SLACK
 DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no picture
 REACH = 2  #: px searched around the predicted shift when two crops are registered
 BACK = 9  #: frames kept, so that a new track can be followed back from its birth
+UNSEEN = (np.nan, np.nan)
 DECIDE = 60  #: frames after which the direction of the flow must be clear
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  #: Okabe and Ito
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
@@ -105,6 +106,18 @@ class Parameters:
 # ---------------------------------------------------------------------------------------------- linking
 
 
+class Look(NamedTuple):
+    """One frame of a track: centre x, y (nan where unseen), whether beside another cell, and the wide crop around a
+    pixel."""
+
+    x: float
+    y: float
+    near: bool
+    corner: tuple[int, int]  #: x, y of the crop's middle
+    crop: np.ndarray | None  #: (39, 39) uint8, None in a damaged frame
+    gain: int
+
+
 @dataclass
 class Track:
     """One cell being followed: its motion as known so far, and what was seen of it in every frame since its birth."""
@@ -113,12 +126,9 @@ class Track:
     x: float
     y: float
     speed: float
-    hits: int = 3
+    hits: float = 3
     missed: int = 0
-    seen: list[tuple[float, float, bool]] = field(default_factory=list)  #: x, y (nan where unseen), beside another
-    corners: list[tuple[int, int]] = field(default_factory=list)  #: centre pixel x, y of each wide crop
-    crops: list[np.ndarray | None] = field(default_factory=list)  #: (39, 39) uint8, None in a damaged frame
-    gains: list[int] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
 
 
 class Linker:
@@ -158,15 +168,13 @@ class Linker:
         self.votes["left to right"] += len(pairs)
         for i, track in enumerate(tracks):
             track.x = x[i]
-            j = pairs.get(i)
+            seen, near, j = UNSEEN, bool(beside[i]), pairs.get(i)
             if j is None:
                 track.missed += 1
-                track.seen.append((np.nan, np.nan, bool(beside[i])))
             else:
-                near = bool(beside[i] or found.shared[j])
-                _update(track, found.x[j], found.y[j], near)
-                track.seen.append((found.x[j], found.y[j], near))
-            _cut(track, frame, found.gain, track.x, track.y)
+                seen, near = (found.x[j], found.y[j]), bool(near or found.shared[j])
+                _update(track, *seen, near)
+            track.looks.append(_look(seen, near, frame, found.gain, track.x, track.y))
         return ~np.isin(np.arange(len(found.x)), list(pairs.values()))
 
     def _vote(self) -> None:
@@ -183,47 +191,39 @@ class Linker:
         for triple in _triples(*(d.centres for d in found[-3:]), self.parameters):
             if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
                 continue
-            points = [(float(found[t].x[k]), float(found[t].y[k]), False) for t, k in zip(last, triple, strict=True)]
+            points = [(float(found[t].x[k]), float(found[t].y[k])) for t, k in zip(last, triple, strict=True)]
             speed = (points[2][0] - points[0][0]) / 2
             track = Track(self.number - 2, points[2][0], sum(p[1] for p in points) / 3, speed)
             for t, k, point in zip(last, triple, points, strict=True):
                 taken[t][k] = True
-                track.seen.append(point)
-                _cut(track, frames[t], found[t].gain, point[0], point[1])
+                track.looks.append(_look(point, False, frames[t], found[t].gain, *point))
             self._follow_back(track, frames, found, taken)
             self.active.append(track)
             self.votes["left to right"] += 2
         for (frame, d), used in zip(list(self.recent), taken, strict=True):
             self.recent.append((frame, d.part(~used)))
 
-    def _follow_back(
-        self,
-        track: Track,
-        frames: tuple[np.ndarray | None, ...],
-        found: tuple[Detections, ...],
-        taken: list[np.ndarray],
-    ) -> None:
+    def _follow_back(self, track: Track, frames: tuple, found: tuple[Detections, ...], taken: list) -> None:
         """Add what was seen of a new track in the frames before its first three."""
-        past = Track(track.first, track.seen[0][0], track.y, track.speed)
+        x, past = track.looks[0].x, []
         for t in range(len(found) - 4, -1, -1):
             d = found[t]
-            past.x -= track.speed
-            off = np.where(taken[t], np.inf, np.hypot(d.x - past.x, d.y - track.y))
+            x -= track.speed
+            off = np.where(taken[t], np.inf, np.hypot(d.x - x, d.y - track.y))
             k = int(off.argmin()) if len(off) else -1
-            seen = k >= 0 and off[k] < self.parameters.gate_px
-            if seen:
-                taken[t][k], past.x = True, float(d.x[k])
-            past.seen.append((past.x, float(d.y[k]), False) if seen else (np.nan, np.nan, False))
-            _cut(past, frames[t], d.gain, past.x, past.seen[-1][1] if seen else track.y)
-        known = [i + 1 for i, point in enumerate(past.seen) if np.isfinite(point[0])]
-        n = known[-1] if known else 0
-        track.first -= n
-        track.seen[:0], track.corners[:0] = past.seen[:n][::-1], past.corners[:n][::-1]
-        track.crops[:0], track.gains[:0] = past.crops[:n][::-1], past.gains[:n][::-1]
+            seen, place = UNSEEN, (x, track.y)
+            if k >= 0 and off[k] < self.parameters.gate_px:
+                taken[t][k], x = True, float(d.x[k])
+                seen = place = x, float(d.y[k])
+            past.append(_look(seen, False, frames[t], d.gain, *place))
+        while past and np.isnan(past[-1].x):
+            past.pop()
+        track.first -= len(past)
+        track.looks[:0] = past[::-1]
 
     def _over(self, track: Track) -> bool:
         """Whether a track has left the picture or was unseen for too long."""
-        limit = self.parameters.max_hidden if track.seen[-1][2] else self.parameters.max_gap
+        limit = self.parameters.max_hidden if track.looks[-1].near else self.parameters.max_gap
         return track.missed > limit or track.x > self.shape[1] - 1 or not 0 <= track.y < self.shape[0]
 
 
@@ -259,9 +259,9 @@ def _assign(
 
 def _update(track: Track, x: float, y: float, near: bool) -> None:
     """Growing-memory filter of a steady speed (a straight-line fit to all hits, at most 20); cautious beside others."""
-    track.hits, track.missed, elapsed = track.hits + 1, 0, track.missed + 1
+    trust = 0.3 if near else 1.0  # such a hit counts for less, and also less against later ones
+    track.hits, track.missed, elapsed = track.hits + trust, 0, track.missed + 1
     n = min(track.hits, 20)
-    trust = 0.3 if near else 1.0
     error = x - track.x
     track.x += trust * error * 2 * (2 * n - 1) / (n * (n + 1))
     track.speed += trust * error * 6 / (n * (n + 1)) / elapsed
@@ -282,12 +282,10 @@ def _triples(a: np.ndarray, b: np.ndarray, c: np.ndarray, p: Parameters) -> list
     return [(int(i[o]), int(j[pair[o]]), int(k[pair[o]])) for o in order]
 
 
-def _cut(track: Track, frame: np.ndarray | None, light: int, x: float, y: float) -> None:
-    """Add the wide crop around a place to the track."""
-    cx, cy = round(x), round(y)
-    track.corners.append((cx, cy))
-    track.crops.append(None if frame is None else _wide(frame, cx, cy))
-    track.gains.append(light)
+def _look(seen: tuple[float, float], near: bool, frame: np.ndarray | None, gain: int, x: float, y: float) -> Look:
+    """What is kept of a frame, with the wide crop around a place."""
+    corner = round(x), round(y)
+    return Look(*seen, near, corner, None if frame is None else _wide(frame, *corner), gain)
 
 
 @njit(cache=True, nogil=True)
@@ -400,47 +398,46 @@ class Finished:
 def finish(track: Track, paper: np.ndarray, parameters: Parameters) -> list[Finished]:
     """Register a track, smooth its path and cut its crops; nothing where fewer than `min_frames` crops fit the
     picture."""
-    seen = np.array([s[:2] for s in track.seen])
-    last = int(np.flatnonzero(np.isfinite(seen[:, 0]))[-1]) + 1
+    last = max(i for i, look in enumerate(track.looks) if np.isfinite(look.x)) + 1
     if last < parameters.min_frames:
         return []
-    seen, near = seen[:last], np.array([s[2] for s in track.seen[:last]])
-    corners = np.array(track.corners[:last])
-    path = smooth_path(seen, _steps(track, paper, seen, corners), near)
-    chosen = _fitting(track, path, corners, paper.shape)
+    x, y, near, corners, crops, gains = zip(*track.looks[:last], strict=True)
+    seen, corners = np.stack([x, y], axis=1), np.array(corners)
+    whole = np.array([c is not None for c in crops])
+    path = smooth_path(seen, _steps(crops, gains, whole, paper, seen, corners), np.array(near))
+    chosen = _fitting(path, corners, whole, paper.shape)
     if len(chosen) < parameters.min_frames:
         return []
     speed = float(np.polyfit(chosen, path[chosen, 0], 1)[0])
     if not parameters.min_speed_px <= speed <= parameters.max_speed_px:
         return []
     offsets = np.round(path[chosen]).astype(int) - corners[chosen] + SLACK
-    cuts = [track.crops[i][v : v + FRAME_PX, u : u + FRAME_PX] for i, (u, v) in zip(chosen, offsets, strict=True)]
+    cuts = [crops[i][v : v + FRAME_PX, u : u + FRAME_PX] for i, (u, v) in zip(chosen, offsets, strict=True)]
     return [Finished(track.first + chosen, path[chosen], speed, np.stack(cuts))]
 
 
-def _steps(track: Track, paper: np.ndarray, seen: np.ndarray, corners: np.ndarray) -> np.ndarray:
+def _steps(
+    cuts: tuple, gains: tuple, whole: np.ndarray, paper: np.ndarray, seen: np.ndarray, corners: np.ndarray
+) -> np.ndarray:
     """Registered displacement from each frame to the next: (n - 1, 2) px, nan where a frame is damaged."""
     blank = np.zeros((WIDE, WIDE), np.uint8)
     behind = np.stack([_wide(paper, cx, cy) for cx, cy in corners]).astype(np.float32)
-    n = len(seen)
-    damaged = np.array([c is None for c in track.crops[:n]])
-    crops = np.stack([blank if c is None else c for c in track.crops[:n]]).astype(np.float32)
-    crops -= behind * (np.array(track.gains[:n], np.float32) / UNIT)[:, None, None]
+    crops = np.stack([blank if c is None else c for c in cuts]).astype(np.float32)
+    crops -= behind * (np.array(gains, np.float32) / UNIT)[:, None, None]
     moved = np.diff(corners, axis=0)
     expected = np.nan_to_num(np.diff(seen, axis=0) - moved)
     steps = register(crops, np.clip(expected, -3, 3)) + moved
-    steps[damaged[1:] | damaged[:-1]] = np.nan
+    steps[~(whole[1:] & whole[:-1])] = np.nan
     return steps
 
 
-def _fitting(track: Track, path: np.ndarray, corners: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _fitting(path: np.ndarray, corners: np.ndarray, whole: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Indices of the longest run of frames whose crop lies in the picture; damaged frames are left out of it."""
     at = np.round(path).astype(int)
     inside = (at >= HALF).all(axis=1) & (at[:, 0] < shape[1] - HALF) & (at[:, 1] < shape[0] - HALF)
     inside &= (abs(at - corners) <= SLACK).all(axis=1)
     run = np.cumsum(~inside)
     best = np.bincount(run[inside]).argmax() if inside.any() else -1
-    whole = np.array([c is not None for c in track.crops[: len(path)]])
     return np.flatnonzero(inside & (run == best) & whole)
 
 

@@ -162,7 +162,7 @@ def predict(model: nn.Module, data: Rows, chosen: np.ndarray, training: Training
     """Probability of the positive class for some rows: (len(chosen),) float32."""
     model.eval()
     parts = []
-    for numbers in torch.from_numpy(chosen).to(data.frames.device).split(training.batch_size):
+    for numbers in torch.from_numpy(chosen).to(data.frames.device).split(training.batch_size) if len(chosen) else ():
         x, lengths, _ = data.batch(numbers, training)
         parts.append(model(x, lengths).float().softmax(1)[:, 1].cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
@@ -176,6 +176,8 @@ class Outcome:
     rates : the learning-rate finder's curve on the first fold: rate, loss
     predictions : one row a fold and sequence of validation and test: name, acquisition, label, fold, split,
         probability (of the positive class)
+    unreliable : the same of the test split's unreliable sequences in stage 2, which no score of it counts but which it
+        is asked about in use; no row in stage 1
     weights : array by name, ``fold0.`` and so on before the network's own names
     device : where it ran
     seconds : how long it took, sampling included
@@ -184,6 +186,7 @@ class Outcome:
     history: pd.DataFrame
     rates: pd.DataFrame
     predictions: pd.DataFrame
+    unreliable: pd.DataFrame
     weights: dict[str, np.ndarray]
     device: str
     seconds: float
@@ -197,41 +200,68 @@ def train(sequences: Sequences, c: Configuration, profile: Profile, checkpoints:
     started, training = time.perf_counter(), settings(profile.training, c)
     torch.set_num_threads(training.threads)  # more threads give other last bits: part of the profile
     torch.use_deterministic_algorithms(True, warn_only=True)
-    key = run_key(sequences, c, profile)
-    sequences = sequences.select(in_stage(sequences.index["label"], c.stage))
-    splits = folds(sequences.index, profile.stages[c.stage].folds)
+    key, splits = run_key(sequences, c, profile), folds(sequences.index, profile.stages[c.stage].folds)
     with memory(c, profile):
-        data = rows(sequences, c, device(training.device))
+        inside, outside = (asked(sequences, splits, c, training, of_stage) for of_stage in (True, False))
         trained = []
-        for number, split in enumerate(splits):
+        for number in range(len(splits)):
             file = checkpoints / f"fold{number}.safetensors" if checkpoints else None
             best = BestEpoch(c.seed, file, key, training.checkpoint_seconds, training.keep == "last")
-            trained.append(train_fold(sequences.index, data, split, c, training, best, number))
-    histories, rates, predictions, weights = zip(*trained)
+            trained.append(train_fold(inside, outside, c, training, best, number))
+    histories, rates, predictions, unreliable, weights = zip(*trained)
     return Outcome(
         pd.concat(histories), rates[0], pd.concat(predictions, ignore_index=True),
-        {name: w for fold in weights for name, w in fold.items()},
-        str(data.frames.device), round(time.perf_counter() - started, 1),
+        pd.concat(unreliable, ignore_index=True), {name: w for fold in weights for name, w in fold.items()},
+        str(inside.rows.frames.device), round(time.perf_counter() - started, 1),
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Sequences that a network is trained on or asked about.
+
+    index (N rows): the sequences' index; rows: their frames; splits: of each fold, (N,) of 'train', 'validation',
+    'test' or ''.
+    """
+
+    index: pd.DataFrame
+    rows: Rows
+    splits: list[np.ndarray]
+
+    def where(self, fold: int, part: str) -> np.ndarray:
+        """Row numbers of a split of a fold: (n,) int64."""
+        return np.flatnonzero(self.splits[fold] == part)
+
+    def answers(self, model: nn.Module, fold: int, part: str, training: Training) -> pd.DataFrame:
+        """What a network answers on a split of a fold: name, acquisition, label, fold, split, probability."""
+        chosen = self.where(fold, part)
+        table = self.index.iloc[chosen][["name", "acquisition", "label"]]
+        return table.assign(fold=fold, split=part, probability=predict(model, self.rows, chosen, training))
+
+
+def asked(
+    sequences: Sequences, splits: list[np.ndarray], c: Configuration, training: Training, of_stage: bool
+) -> Asked:
+    """The stage's sequences, or those of no class of it that are in a test split."""
+    inside = in_stage(sequences.index["label"], c.stage)
+    wanted = inside if of_stage else ~inside & np.any([split == "test" for split in splits], axis=0)
+    own = sequences.select(wanted)
+    return Asked(own.index, rows(own, c, device(training.device)), [split[wanted] for split in splits])
+
+
 def train_fold(
-    index: pd.DataFrame, data: Rows, split: np.ndarray, c: Configuration, training: Training, best: BestEpoch, fold: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
-    """History, finder's curve, predictions and weights of one fold, as `Outcome` has them."""
-    where = {part: np.flatnonzero(split == part) for part in SPLITS}
-    classes = positive(index["label"], c.stage)
-    chosen = where["train"][balance(classes[where["train"]], c.model, c.stage, c.seed)]
-    made = learner(data, chosen, where["validation"], c, training)
+    inside: Asked, outside: Asked, c: Configuration, training: Training, best: BestEpoch, fold: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
+    """History, finder's curve, predictions, those on unreliable sequences, and weights of one fold (see `Outcome`)."""
+    train, validation, classes = inside.where(fold, "train"), inside.where(fold, "validation"), inside.rows.classes
+    chosen = train[balance(classes.cpu().numpy()[train] == 1, c.model, c.stage, c.seed)]
+    made = learner(inside.rows, chosen, validation, c, training)
     rates = find_rates(made, training.lr_finder_batches if fold == 0 else 0)
     fit(made, best, training)
-    tables = []
-    for part in SPLITS[1:]:
-        probability = predict(made.model, data, where[part], training)
-        table = index.iloc[where[part]][["name", "acquisition", "label"]]
-        tables.append(table.assign(fold=fold, split=part, probability=probability))
+    predictions = pd.concat([inside.answers(made.model, fold, part, training) for part in SPLITS[1:]])
+    unreliable = outside.answers(made.model, fold, "test", training)
     weights = {f"fold{fold}.{k}": v.cpu().contiguous().numpy() for k, v in made.model.state_dict().items()}
-    return history(made, fold), rates, pd.concat(tables), weights
+    return history(made, fold), rates, predictions, unreliable, weights
 
 
 @contextmanager

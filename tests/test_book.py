@@ -1,21 +1,29 @@
-"""The book's builder: what a part is called, and what stops a build."""
+"""The book's builder and its extensions: parts, what stops a build, formulas, names, the document that is printed."""
 
 import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 import yaml
+from docutils import nodes
 
 from rbc import ROOT
+
+
+def load(file: str):
+    """A file of book/ as a module."""
+    specification = importlib.util.spec_from_file_location(Path(file).stem, ROOT / "book" / file)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
 def build(tmp_path):
     """book/build.py, working on a folder of its own with the real table of contents."""
-    specification = importlib.util.spec_from_file_location("build", ROOT / "book" / "build.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    module.ROOT = tmp_path
+    module = load("build.py")
+    module.ROOT, module.PAGES = tmp_path, tmp_path / "book" / "pages"
     (tmp_path / "_toc.yml").write_text((ROOT / "_toc.yml").read_text())
     return module
 
@@ -41,3 +49,44 @@ def test_a_page_that_ended_with_an_error_stops_the_build(build, tmp_path):
     page.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "error"}]}]}))
     with pytest.raises(SystemExit, match="ended with an error"):
         build.check_notebooks()
+
+
+def test_the_status_page_says_when_each_page_was_made_from_what(build, tmp_path):
+    pages = tmp_path / "book" / "pages"
+    (pages / "tiny").mkdir(parents=True)
+    made = {"commit": "a" * 40, "dirty": True, "finished": "2026-01-02T03:04:05Z", "seconds": 12.4}
+    page = {"cells": [{"source": "# A page\n\nwords"}], "metadata": {"made": made}}
+    (pages / "tiny" / "a.ipynb").write_text(json.dumps(page))
+    (pages / "tiny" / "old.ipynb").write_text(json.dumps(page | {"metadata": {}}))
+    table = [line for line in build.status().splitlines() if line.startswith("| [")]
+    assert table == ["| [A page](tiny/a.ipynb) | 2026-01-02T03:04:05Z | 12 | aaaaaaaaaa with changes |"]
+
+
+@pytest.mark.parametrize("tex", [r"\frac{2\pi}{\dot\gamma}", r"\begin{aligned} a &= b \\ c &= d \end{aligned}"])
+def test_a_formula_becomes_mathml(tex):
+    made = load("_ext/formulas.py").mathml(nodes.math_block(tex, tex), "block")
+    assert made.startswith("<math") and ("&" not in tex or made.count("<mtr>") == 2)
+
+
+@pytest.mark.parametrize("tex", [r"\unheardof x", r"\begin{unheardof} a & b \end{unheardof}", "x_"])
+def test_a_formula_that_does_not_become_mathml_is_a_warning(tex, caplog):
+    load("_ext/formulas.py").mathml(nodes.math(tex, tex), "inline")
+    assert [tex in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_every_page_names_the_file_that_it_is_made_from():
+    source = load("_ext/pages.py").source
+    assert source("book/methods") == "book/methods.md" and source("notebooks/paper") == "notebooks/paper.ipynb"
+    assert source("book/pages/demo/runs/stage1-cnn-uniform-k10-s0") == "notebooks/train.ipynb"
+    assert source("book/pages/tracking") == "notebooks/tracking.ipynb"
+
+
+def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path, monkeypatch):
+    pdf, page = load("pdf.py"), tmp_path / "book" / "one.html"
+    page.parent.mkdir()
+    inner = '<h1 id="top">One</h1><a href="../two.html#end">on</a><a href="#top">up</a><img src="../_images/a.png">'
+    page.write_text(f'<body><article class="bd-article">{inner}</article></body>')
+    monkeypatch.setattr(pdf, "HTML", tmp_path)
+    made = pdf.article(page)
+    for there in ('id="book/one.html:top"', 'href="#two.html:end"', 'href="#book/one.html:top"', 'src="_images/a.png"'):
+        assert there in made

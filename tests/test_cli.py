@@ -32,6 +32,15 @@ def test_the_dry_run_of_the_demo_lists_32_runs():
     assert len(rbc("grid", "--dry-run").stdout.splitlines()) == 32
 
 
+def test_classify_answers_for_saved_sequences_and_for_strips(cells, tmp_path):
+    few = cells.select(cells.index["split"] == "test")
+    few.save(tmp_path / "saved")
+    answers = json.loads(rbc("classify", tmp_path / "saved", "--json").stdout)
+    assert [a["name"] for a in answers] == few.index["name"].tolist()
+    assert {a["decision"] for a in answers} <= {"tank-treading", "flipping", "unreliable", "unsure"}
+    assert "dataset.csv" in one_line_error(rbc("classify", tmp_path / "nowhere"))
+
+
 def test_simulated_sequences_land_in_a_folder(tmp_path):
     result = rbc(
         "simulate", "sequences", "--out", tmp_path / "cells", "--tank-treading", 3, "--flipping", 2, "--unreliable", 1

@@ -18,7 +18,7 @@ import yaml
 
 from rbc import ROOT
 
-PAGES = sorted([*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").glob("*.ipynb")])
+PAGES = sorted(page for where in ("book/*.md", "book/learn/*.md", "notebooks/*.ipynb") for page in ROOT.glob(where))
 ALLOWED = yaml.safe_load((ROOT / "tests" / "prose.yaml").read_text())
 
 RESULT = re.compile(

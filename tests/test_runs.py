@@ -40,14 +40,16 @@ def test_a_cell_that_fails_leaves_no_page(tmp_path):
     with pytest.raises(RbcError, match="ZeroDivisionError"):
         runs.execute(notebook(tmp_path, "1 / 0"), out, {}, WORDS)
     assert list((tmp_path / "out").iterdir()) == []
+    assert (tmp_path / "out-page.failed.ipynb").exists()
+    runs.execute(notebook(tmp_path, "1 + 0"), out, {}, WORDS)
+    assert out.exists() and not (tmp_path / "out-page.failed.ipynb").exists()
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "notebooks").glob("*.ipynb")))
 def test_notebooks_are_stored_as_nbval_and_the_workflow_expect_them(name):
-    """Parameterised ones without outputs; those that nbval compares with (it passes a notebook without any)."""
+    """Without outputs, but for the one that nbval compares (it passes a notebook without any)."""
     cells = [c for c in nbformat.read(ROOT / "notebooks" / name, 4).cells if c.cell_type == "code"]
-    parameterised = any("parameters" in c.metadata.get("tags", []) for c in cells)
-    assert any(c.outputs for c in cells) != parameterised
+    assert any(c.outputs for c in cells) == (name == "paper.ipynb")
 
 
 def fake_run(results, name: str, right: dict[int, int]) -> None:

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from conftest import with_scripts
 
 from rbc import claims, profiles, runs, scoreboard
 from rbc.study import Study
@@ -63,3 +64,20 @@ def test_the_released_model_stands_beside_the_paper_and_ours(study):
     test = runs.collect(RELEASED).set_index(["run", "split"]).loc[(RUN, "test")]
     ours = table.loc[("reliable kept", f"ours: {RUN}"), "sequences"]
     assert ours == f"{test['tp']} of {test['tp'] + test['fn']}"
+
+
+def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium, tmp_path):
+    listed = claims.load()[1]
+    verdicts = {c.id: claims.Verdict(claims.NOISE if i % 3 else claims.DIFFERS, "x") for i, c in enumerate(listed)}
+    (tmp_path / "page.html").write_text(with_scripts(scoreboard.html(listed, verdicts, "released")))
+    page = chromium.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    sign = scoreboard.SIGNS[claims.NOISE]
+    page.select_option("label:has-text('Verdict') select", f"{sign}{claims.NOISE}")
+    page.select_option("label:has-text('Place') select", "Table 3")
+    page.fill(".table-controls input", "recall")
+    kept = [c.id for i, c in enumerate(listed) if i % 3 and c.place == "Table 3" and "recall" in c.says]
+    shown = page.eval_on_selector_all("tbody tr:not([hidden])", "rows => rows.map(row => row.id)")
+    assert sorted(shown) == sorted(kept) and len(kept) > 3
+    assert page.text_content("[role=status]") == f"{len(kept)} of {len(listed)} rows shown"
+    page.close()

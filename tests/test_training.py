@@ -50,15 +50,27 @@ def test_both_networks_learn_an_easy_motion(tiny, model):
     assert (called == (outcome.predictions["label"] == "flipping")).mean() > 0.8
 
 
-def test_the_kept_weights_are_those_of_the_best_epoch(cells, tiny):
-    longer = tiny.model_copy(update={"training": profiles.Training(epochs=4, batch_size=8, lr_high=0.05)})
+def test_stage_2_answers_for_the_unreliable_test_sequences_too(cells, tiny):
+    outcome = training.train(cells, Configuration(2, "cnn", "uniform", 10), tiny)
+    index = cells.index
+    asked = index[(index["label"] == "unreliable") & (index["split"] == "test")]
+    assert len(asked) and outcome.unreliable["name"].tolist() == asked["name"].tolist()
+    assert set(outcome.unreliable["split"]) == {"test"} and outcome.unreliable["probability"].between(0, 1).all()
+    assert "unreliable" not in set(outcome.predictions["label"])
+    assert training.train(cells, Configuration(1, "cnn", "uniform", 10), tiny).unreliable.empty
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_kept_weights_are_those_of_the_best_epoch_or_the_last(cells, tiny, keep):
+    longer = tiny.model_copy(update={"training": profiles.Training(epochs=4, batch_size=8, lr_high=0.05, keep=keep)})
     outcome = training.train(cells, Configuration(2, "cnn", "uniform", 10), longer)
     part = outcome.predictions[outcome.predictions["split"] == "validation"]
     p = torch.tensor(part["probability"].to_numpy())
     loss = cross_entropy(
         torch.log(torch.stack([1 - p, p], 1)), torch.tensor((part["label"] == "flipping").to_numpy() * 1)
     )
-    assert outcome.history["valid_loss"].min() == pytest.approx(float(loss), rel=1e-3)
+    losses = outcome.history["valid_loss"]
+    assert (losses.min() if keep == "best" else losses.iat[-1]) == pytest.approx(float(loss), rel=1e-3)
     assert outcome.history["valid_loss"].nunique() > 1
 
 

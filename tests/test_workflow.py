@@ -1,60 +1,25 @@
 """The whole way in a copy of the checkout: grid, interrupt, exactness, pages and book, with the tests' tiny profile."""
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import one_line_error, rbc
+from conftest import RUNS, TINY, complete, one_line_error, rbc
 from safetensors.numpy import load_file
 
 from rbc.figures import COUNTS
 
-TINY = "tests/tiny.yaml"
-RUNS = [f"stage{s}/{m}-similarity-k10-s0" for s in (1, 2) for m in ("cnn", "crnn")]
 
-
-def start_grid(checkout: Path) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    command = [sys.executable, "-m", "rbc", "grid", "--profile", TINY, "--jobs", "1"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=checkout, env=environment, start_new_session=True, text=True, **quiet)
-
-
-def complete(checkout: Path) -> list[str]:
-    listed = json.loads(rbc("grid", "--profile", TINY, "--dry-run", "--json", cwd=checkout).stdout)
-    return [row["run"] for row in listed if row["complete"]]
+@pytest.fixture(scope="module")
+def checkout(built) -> Path:
+    return built
 
 
 @pytest.fixture(scope="module")
 def grid(checkout) -> Path:
-    """The grid of the tiny profile: interrupted after its first run, then killed, then finished."""
-    for stop in (signal.SIGINT, signal.SIGKILL):
-        process = start_grid(checkout)
-        before = len(list(checkout.glob("results/tiny/stage?/[!.]*/metrics.json")))
-        deadline = time.time() + 240
-        while len(list(checkout.glob("results/tiny/stage?/[!.]*/metrics.json"))) == before and time.time() < deadline:
-            time.sleep(0.2)
-        time.sleep(3)  # into the next run
-        os.killpg(process.pid, stop)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode != 0
-        if stop == signal.SIGINT:
-            assert said.strip().splitlines()[-1] == "rbc: interrupted; the same command goes on where it stopped"
-        assert 0 < len(complete(checkout)) < len(RUNS)
-        folders = [
-            f for f in checkout.glob("results/tiny/stage?/[!.]*") if any(f.iterdir())
-        ]  # Snakemake makes empty ones
-        assert sorted(str(f.relative_to(checkout / "results/tiny")) for f in folders) == sorted(complete(checkout))
-    result = rbc("grid", "--profile", TINY, cwd=checkout)
-    assert result.returncode == 0, result.stderr
     return checkout / "results" / "tiny"
 
 
@@ -99,20 +64,13 @@ def test_two_grids_at_once_are_refused(grid, checkout):
         assert "another grid" in one_line_error(rbc("grid", "--profile", TINY, cwd=checkout))
 
 
-@pytest.fixture(scope="module")
-def html(grid, checkout) -> Path:
-    result = rbc("book", "--profile", TINY, cwd=checkout)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return checkout / "_build" / "html"
-
-
 def test_the_book_has_a_page_for_every_run_and_report(html):
     pages = {str(p.relative_to(html)) for p in html.rglob("*.html")}
     for run in RUNS:
         assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
         assert (html / f"predictions/tiny/{run.replace('/', '-')}.csv").exists()
     for part in ("tiny", "released"):
-        reports = ("dataset", "claims", "sampling", "selection", "test", "errors", "marker", "packet")
+        reports = ("dataset", "claims", "sampling", "selection", "test", "errors", "browse", "marker", "packet")
         assert {f"book/pages/{part}/{name}.html" for name in reports} <= pages
 
 
@@ -125,12 +83,15 @@ def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):
             assert (page.parent / link).exists(), (page, link)
 
 
+#: Pages without data of cells, and what they say instead.
+WITHOUT = dict.fromkeys(("audit.html", "learn-imbalance.html"), "Printed numbers") | {"learn-networks.html": "No cells"}
+
+
 def test_pages_of_simulated_cells_say_so_and_pages_of_real_ones_and_of_none_too(html):
     for page in (html / "book/pages").rglob("*.html"):
         real = "/released/" in str(page) or "/register/" in str(page) or "/ours/" in str(page)
         word = "Real cells" if real else "Simulated data"
-        word = "Printed numbers" if page.name == "audit.html" else word
-        assert word in page.read_text(), page
+        assert WITHOUT.get(page.name, word) in page.read_text(), page
 
 
 def test_numbers_on_the_page_are_those_of_the_runs(html, grid):
@@ -138,7 +99,26 @@ def test_numbers_on_the_page_are_those_of_the_runs(html, grid):
     for run in RUNS:
         scores = json.loads((grid / run / "metrics.json").read_text())["test"]
         counts = "".join(f"<td>{scores[count]}</td>" for count in COUNTS)
-        assert f"<td>0</td>{counts}<td>{scores['recall']:.2f}[" in text  # seed, counts in their order, recall
+        assert f">seed0</a></td>{counts}<td>{scores['recall']:.2f}[" in text  # seed, counts in their order, recall
+
+
+def test_in_the_built_book_films_step_and_tables_sort_and_filter(html, chromium):
+    page = chromium.new_page()
+    page.goto((html / "book/pages/tiny/browse.html").as_uri())
+    assert page.text_content(".browse [role=status]").startswith("20 of 20 sequences")  # those of tests/tiny.yaml
+    page.select_option("[name=label]", "flipping")
+    assert page.text_content(".browse [role=status]").startswith("4 of 20 sequences")
+    page.locator(".browse-strip").first.press("Enter")
+    page.keyboard.press("ArrowRight")
+    assert ", frame 2 of " in page.text_content("figcaption p")
+    assert page.locator(".browse-window img").first.evaluate("film => film.naturalWidth / film.naturalHeight") > 5
+    page.goto((html / "book/pages/tiny/test.html").as_uri())
+    page.locator("th:has-text('recall') button").first.click()
+    assert page.locator("th[aria-sort=ascending]").count() == 1
+    page.goto((html / "book/pages/tiny/claims.html").as_uri())
+    page.fill(".table-controls input", "flipping sequences in the train split")
+    assert page.text_content(".table-controls [role=status]").startswith("1 of ")
+    page.close()
 
 
 def test_predictions_are_probabilities(grid):

@@ -38,17 +38,20 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=profile.results_folder)
     results = parser.parse_args().results
     cells = sequences.load(profile.data_folder)
-    machine, arrays = beyond.machines(cells, profile.stages[1].folds)
+    left = units(sorted({a for fold in profile.stages[1].folds for a in fold.train}))
+    folds = machine_folds(left)
+    machine, arrays = beyond.machines(cells, folds)
     networks = {stage: {seed: network(results, stage, seed) for seed in seeds(results, stage)} for stage in (1, 2)}
     kept = runs.REFERENCE / "ours"
     keep(results, kept)
     runs.describe(cells, kept)
-    table = pd.concat([*judged_1(profile, machine, networks[1]), *judged_2(profile, networks[2])], ignore_index=True)
+    first = judged_1(left, (machine, folds), networks[1], profile.stages[1].folds)
+    table = pd.concat([*first, *judged_2(profile, networks[2])], ignore_index=True)
     table.to_parquet(kept / "answers.parquet", index=False)
     columns = ["stage", "model", "left_out"]
     found = [dict(zip(columns, key)) | figures(part, key[0]) for key, part in table.groupby(columns)]
     write(kept / "metrics.json", found)
-    shipped = {"1": ship_1(profile, cells, arrays, results)}
+    shipped = {"1": ship_1(cells, {"focus": (folds, arrays), "frames": (profile.stages[1].folds, None)}, results)}
     shipped["2"] = ship_2(profile, networks[2][SHIPPED_SEED], results)
     origin = {"commit": runs.git("rev-parse", "HEAD"), "dirty": runs.git("status", "--porcelain") != ""}
     origin |= {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "data": cells.meta["sha256"]}
@@ -82,22 +85,33 @@ def keep(results: Path, kept: Path) -> None:
     shutil.copytree(results, kept, ignore=shutil.ignore_patterns("weights.safetensors", "notebook.ipynb", ".*"))
 
 
-def judged_1(profile: Profile, machine: pd.DataFrame, networks: dict[int, pd.DataFrame]) -> list[pd.DataFrame]:
-    """Stage 1: the machine, each seed's network, both, and all seeds together; acquisitions, then patients left out."""
-    folds = profile.stages[1].folds
-    acquisitions = sorted({a for fold in folds for a in fold.train})
-    patients = sorted({a[:2] for a in acquisitions})
-    groups = {"acquisition": [[a] for a in acquisitions]}
-    groups["patient"] = [[a for a in acquisitions if a.startswith(p)] for p in patients]
+def units(acquisitions: list[str]) -> dict[str, list[list[str]]]:
+    """What is left out in turn: each acquisition, each blood draw, each patient."""
+    part_of = {"acquisition": str, "blood draw": metrics.blood_draw, "patient": lambda name: name[:2]}
+    return {
+        unit: [[a for a in acquisitions if of(a) == part] for part in sorted(set(map(of, acquisitions)))]
+        for unit, of in part_of.items()
+    }
+
+
+def machine_folds(left: dict[str, list[list[str]]]) -> list[Fold]:
+    """Each unit left out, for its answers; and each with one more acquisition, for the threshold."""
+    acquisitions = [a for (a,) in left["acquisition"]]
+    out = {frozenset([*own, *more]) for one in left.values() for own in one for more in ([], *left["acquisition"])}
+    parts = [([a for a in acquisitions if a not in o], sorted(o)) for o in sorted(out, key=sorted)]
+    return [Fold(train=train, validation=own, test=[]) for train, own in parts if train]
+
+
+def judged_1(left: dict, machine: tuple, networks: dict[int, pd.DataFrame], folds: list[Fold]) -> list[pd.DataFrame]:
+    """Stage 1: the machine; and where draws and patients are left out each seed's network, both, all together."""
     asked = {("focus", TOGETHER): [machine]}
     for seed, own in (networks | {TOGETHER: pd.concat(networks.values())} if networks else {}).items():
-        asked |= {("frames", seed): [own], ("frames + focus", seed): [own, machine]}
+        asked |= {("frames", seed): [(own, folds)], ("frames + focus", seed): [(own, folds), machine]}
     return [
-        beyond.judged([(kind, folds) for kind in kinds], 1, group).assign(
-            stage=1, model=model, left_out=name, seed=seed
-        )
+        beyond.judged(kinds, 1, group).assign(stage=1, model=model, left_out=name, seed=seed)
         for (model, seed), kinds in asked.items()
-        for name, members in groups.items()
+        for name, members in left.items()
+        if model == "focus" or name != "acquisition"
         for group in members
     ]
 
@@ -130,16 +144,18 @@ def figures(table: pd.DataFrame, stage: int) -> dict:
     return out | {"unsure": float(called["unsure"].mean()), "wrong_of_the_sure": float(wrong.mean())}
 
 
-def ship_1(profile: Profile, cells: Sequences, machines: list[dict], results: Path) -> dict:
-    """Write stage 1's weights; its part of models.json, set by the shipped members' answers for what each left out."""
-    folds = profile.stages[1].folds
-    chosen = draws_left_out(folds)
-    kinds = {"focus": {fold: machines[fold] for fold in chosen}}
-    if seeds(results, 1):
-        kinds["frames"] = {fold: weights(results, 1, fold) for fold in chosen}
-    members = {str(fold): folds[fold].train for fold in chosen}
-    own = {"sampling": "uniform", "k": K_STAGE_1, "kinds": {kind: {"members": members} for kind in kinds}}
-    save(1, kinds)
+def ship_1(cells: Sequences, kinds: dict[str, tuple], results: Path) -> dict:
+    """Write stage 1's weights; its part of models.json, set by the shipped members' answers for what each left out.
+
+    `kinds` has their folds and, for the machines, the arrays of each.
+    """
+    if not seeds(results, 1):
+        kinds = {"focus": kinds["focus"]}
+    chosen = {kind: draws_left_out(folds) for kind, (folds, _) in kinds.items()}
+    members = {kind: {str(i): kinds[kind][0][i].train for i in own} for kind, own in chosen.items()}
+    own = {"sampling": "uniform", "k": K_STAGE_1, "kinds": {kind: {"members": m} for kind, m in members.items()}}
+    arrays = {"focus": kinds["focus"][1].__getitem__, "frames": lambda fold: weights(results, 1, fold)}
+    save(1, {kind: {fold: arrays[kind](fold) for fold in folds} for kind, folds in chosen.items()})
     tests = cells.select((cells.index["split"] == "test").to_numpy())
     tables = [tests.index.assign(score=score) for score in classify.scores(tests, 1, own).values()]
     return placed(own, tables, 1)
@@ -172,10 +188,9 @@ def save(stage: int, kinds: dict) -> None:
 
 
 def draws_left_out(folds: list[Fold]) -> list[int]:
-    """Stage 1's folds that leave out a blood draw, whole and alone, and train on all others."""
-    most = max(len(fold.train) for fold in folds)
+    """Stage 1's folds that leave out one blood draw, all of it and nothing else."""
     draws = [{metrics.blood_draw(a) for a in fold.validation} for fold in folds]
-    return [i for i, fold in enumerate(folds) if len(fold.train) == most and len(draws[i]) == 1]
+    return [i for i, fold in enumerate(folds) if len(fold.validation) > 1 and len(draws[i]) == 1]
 
 
 def weights(results: Path, stage: int, fold: int) -> dict[str, np.ndarray]:

@@ -1,0 +1,62 @@
+"""What every page needs beyond the theme: names and roles that screen readers use, and a last line with its history."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import cache
+from pathlib import Path
+
+from rbc.runs import git
+
+#: What the theme and docutils write, and what WCAG wants there instead.
+MENDED = [
+    # the button that opens a part of the contents has no name
+    (re.compile(r"(<a [^>]*>([^<]*)</a><details[^>]*>)<summary>"), r'\1<summary aria-label="Pages below \2">'),
+    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # the old role is no child of a list
+    # the theme's icons come from its font as well; this script, 1.5 MB, would only draw them again
+    (re.compile(r"<script [^>]*fontawesome\.js[^>]*></script>"), ""),
+]
+NOT_READ = ("fontawesome.js", "*.map")  #: files of the theme that no page reads
+
+
+@cache
+def built() -> str:
+    """When and from which commit this book is built; outside a git checkout, that there is none."""
+    commit = git("rev-parse", "--short", "HEAD")
+    changes = " with changes" if git("status", "--porcelain") else ""
+    state = "outside a git checkout" if commit == "unknown" else f"from commit {commit}{changes}"
+    return f"Built on {time.strftime('%Y-%m-%d', time.gmtime())} {state}."
+
+
+def source(page: str) -> str:
+    """The file in git that a page is made from: its own, or the notebook that was executed."""
+    if not page.startswith("book/pages/"):
+        return next((str(p) for p in map(Path, (f"{page}.md", f"{page}.ipynb")) if p.exists()), "")
+    return f"notebooks/{'train' if '/runs/' in page else Path(page).name}.ipynb"
+
+
+def history(app, page, template, context, doctree) -> None:
+    """Put the build and the last change of the page's source into the footer."""
+    changed = git("log", "-1", "--format=%cs (commit %h)", "--", source(page)) if doctree and source(page) else ""
+    last = f" {source(page)} last changed on {changed}." if changed not in ("", "unknown") else ""
+    context["theme_extra_footer"] = f"<p>{built()}{last}</p>"
+
+
+def mend(app, error) -> None:
+    """Mend the pages as they were written, and take out what none of them reads."""
+    for path in [] if error else Path(app.outdir).rglob("*.html"):
+        text = path.read_text()
+        for pattern, better in MENDED:
+            text = pattern.sub(better, text)
+        path.write_text(text)
+    for path in [path for pattern in NOT_READ for path in Path(app.outdir, "_static").rglob(pattern)]:
+        path.unlink()
+
+
+def setup(app):
+    # found pages are fetched for their summaries, which a browser refuses from a disk
+    app.add_js_file(None, body="if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;")
+    app.connect("html-page-context", history)
+    app.connect("build-finished", mend)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

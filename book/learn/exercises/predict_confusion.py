@@ -1,0 +1,27 @@
+"""Predict a confusion matrix before you see it. Fill in four numbers, then run this file."""
+
+import sys
+
+from rbc.paper import reported
+
+# The paper's stage 1 on its test set: 1,839 reliable sequences (positive) and 52,815 unreliable ones (negative);
+# recall 92 %, specificity 97 %. How many true and false positives and negatives are there?
+PREDICTED = {"tp": None, "fp": None, "fn": None, "tn": None}
+
+
+def check(answer):
+    printed = reported("test_results").set_index("stage").loc[1]
+    positives, negatives = printed["n_positive"], printed["n_negative"]
+    tp, tn = positives * printed["tpr_percent"] / 100, negatives * printed["tnr_percent"] / 100
+    known = {"tp": tp, "fp": negatives - tn, "fn": positives - tp, "tn": tn}
+    assert None not in answer.PREDICTED.values(), "there are numbers to fill in"
+    total = sum(answer.PREDICTED.values())
+    assert total == positives + negatives, f"your four numbers are {total} sequences; there are {positives + negatives}"
+    for name, count in answer.PREDICTED.items():
+        rounding = 0.005 * (positives if name in ("tp", "fn") else negatives)
+        assert abs(count - known[name]) <= rounding, f"{name} does not fit the printed rates"
+
+
+if __name__ == "__main__":
+    check(sys.modules["__main__"])
+    print("Right.")

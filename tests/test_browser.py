@@ -1,0 +1,120 @@
+"""Every page of the book in a browser, opened from the disk as from a USB stick: whole, light, private, for everybody.
+
+Chromium is found on the path or by RBC_CHROMIUM; without one these tests are skipped.
+"""
+
+from pathlib import Path
+from random import Random
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Error
+
+VIEWS = [("light", 1440), ("dark", 375)]  #: colour schemes and widths (px) in which each page is looked at
+# Without preload: axe would fetch style sheets, which a browser refuses from a disk.
+WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"], "preload": False}
+
+
+def visit(page, address: str) -> tuple[list[str], set[str]]:
+    """Open a page and let it settle: what went wrong on it, and all that it asked for."""
+    wrong, asked = [], set()
+    listeners = {
+        "console": lambda message: message.type == "error" and wrong.append(message.text),
+        "pageerror": lambda error: wrong.append(str(error)),
+        "requestfailed": lambda request: wrong.append(f"failed: {request.url}"),
+        "request": lambda request: asked.add(request.url),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    try:
+        page.goto(address)
+    except Error as error:
+        wrong.append(str(error))
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
+    return wrong, asked
+
+
+def faults(page) -> list[str]:
+    """What is wider than the page, and what axe finds against WCAG 2.1 A and AA."""
+    wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    found = Axe().run(page, options=WCAG).response["violations"]
+    return [f"{wider} px too wide"] * (wider > 0) + [
+        f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}" for rule in found for node in rule["nodes"]
+    ]
+
+
+def size(address: str) -> int:
+    """Bytes of a file that a page asked for; none where it is missing, which is an error of its own."""
+    path = Path(unquote(urlsplit(address).path))
+    return path.stat().st_size if path.exists() else 0
+
+
+@pytest.fixture(scope="module")
+def pages(html) -> list:
+    """All pages but the one that only leads to the first."""
+    found = [p for p in sorted(html.rglob("*.html")) if "_static" not in p.parts and p != html / "index.html"]
+    assert len(found) > 20
+    return found
+
+
+@pytest.mark.parametrize(("scheme", "width"), VIEWS)
+def test_every_page_loads_alone_and_meets_wcag(chromium, pages, scheme, width):
+    page, wrong = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), {}
+    for path in pages:
+        errors, asked = visit(page, path.as_uri())
+        outside = [a for a in asked if not a.startswith(("file:", "data:", "blob:"))]
+        own = sum(size(a) for a in asked if a.startswith("file:") and "/_static/" not in a)
+        heavy = [f"{own / 1e6:.1f} MB with its pictures"] * (own > 2e6)
+        if found := [*errors, *outside, *heavy, *faults(page)]:
+            wrong[path.name] = found
+    page.close()
+    assert wrong == {}
+
+
+def test_axe_and_the_listeners_find_what_is_wrong(chromium, tmp_path):
+    bad = tmp_path / "bad.html"
+    bad.write_text(
+        '<html lang="en"><title>Bad</title><body><p style="width: 3000px; color: #ccc; background: #fff">pale</p>'
+        '<img src="none.png"><script>nothing()</script></body></html>'
+    )
+    page = chromium.new_page()
+    errors, asked = visit(page, bad.as_uri())
+    text = " ".join([*errors, *faults(page)])
+    page.close()
+    assert bad.with_name("none.png").as_uri() in asked
+    assert all(word in text for word in ("failed: ", "nothing is not defined", "px too wide", "image-alt", "contrast"))
+
+
+def test_search_from_the_landing_page_finds_a_term_of_the_glossary_on_a_disk(chromium, html):
+    page = chromium.new_page()
+    visit(page, (html / "index.html").as_uri())  # which leads to the landing page
+    page.wait_for_url("**/book/pages/index.html")
+    page.locator("button.search-button__button").first.click()
+    page.locator("dialog input[type=search]").fill("leakage")
+    errors = []
+    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+    page.keyboard.press("Enter")
+    page.locator("#search-results li a[href*='learn/glossary.html']").first.wait_for()
+    page.close()
+    assert errors == []
+
+
+def test_the_book_is_below_sixty_megabytes(html):
+    assert sum(p.stat().st_size for p in html.rglob("*") if p.is_file()) < 60e6
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three_clicks(chromium, html, seed):
+    page = chromium.new_page()
+    visit(page, (html / "book" / "pages" / "index.html").as_uri())
+    page.locator("ul.verdicts a").first.click()
+    claims = page.locator("#claims-board tbody tr:has(a[href$='.csv'])")
+    chosen = claims.nth(Random(seed).randrange(claims.count()))
+    chosen.locator("summary").click()
+    link = chosen.locator("a[href$='.csv']").first
+    assert link.is_visible()
+    file = Path(unquote(urlsplit(link.evaluate("a => a.href")).path))
+    page.close()
+    assert file.read_text().startswith("name,acquisition,label,")

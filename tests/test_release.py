@@ -1,0 +1,77 @@
+"""What a release holds: the same bits from the same pages, and nothing from a checkout with changes."""
+
+import hashlib
+import subprocess
+import sys
+import tarfile
+from importlib.util import module_from_spec, spec_from_file_location
+
+import yaml
+
+from rbc import ROOT
+
+
+def load(name: str):
+    """A script of workflow/ as a module."""
+    spec = spec_from_file_location(name, ROOT / "workflow" / f"{name}.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(tmp_path):
+    site = tmp_path / "html"
+    (site / "pages").mkdir(parents=True)
+    (site / "index.html").write_text("<p>a</p>")
+    (site / "pages" / "b.html").write_text("<p>b</p>")
+    release = load("release")
+    release.pack(site, tmp_path / "one")
+    (site / "index.html").touch()
+    release.pack(site, tmp_path / "two")
+    for name in ("site.tar.gz", "MANIFEST.sha256", "SHA256SUMS"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    unpacked = tmp_path / "unpacked"
+    with tarfile.open(tmp_path / "one" / "site.tar.gz") as tar:
+        tar.extractall(unpacked, filter="data")
+    for line in (tmp_path / "one" / "MANIFEST.sha256").read_text().splitlines():
+        digest, name = line.split("  ")
+        assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest
+    checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "one", capture_output=True)
+    assert checked.returncode == 0
+
+
+def test_a_checkout_with_changes_is_not_published(checkout):
+    (checkout / "stray.txt").write_text("not committed")
+    try:
+        done = subprocess.run([sys.executable, "workflow/release.py"], cwd=checkout, capture_output=True, text=True)
+    finally:
+        (checkout / "stray.txt").unlink()
+    assert done.returncode == 1 and "commit or remove them" in done.stderr
+    assert not (checkout / "_build" / "release").exists()
+
+
+def test_the_ladder_tells_another_output_and_a_failure_from_what_is_expected():
+    ladder = load("ladder")
+    rung = {"rung": "x", "command": "echo 1", "expect": "output"}
+    first = ladder.climb(rung, {})
+    assert first["as_expected"] and ladder.climb(rung, {"x": first})["as_expected"]
+    assert not ladder.climb(rung | {"command": "echo 2"}, {"x": first})["as_expected"]
+    assert not ladder.climb({"rung": "y", "command": "false", "expect": "success"}, {})["as_expected"]
+
+
+def test_each_rung_of_the_ladder_is_a_command_that_exists():
+    for rung in yaml.safe_load((ROOT / "data" / "ladder.yaml").read_text()):
+        for command in rung["command"].split(" && "):
+            words = [word for word in command.split()[1:3] if word.isalpha()]
+            words = words if words[0] == "data" else words[:1]
+            done = subprocess.run([sys.executable, "-m", "rbc", *words, "--help"], cwd=ROOT, capture_output=True)
+            assert done.returncode == 0, command
+
+
+def test_workflows_are_yaml_and_call_what_is_there():
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        content = yaml.safe_load(path.read_text())
+        steps = [step for job in content["jobs"].values() for step in job["steps"]]
+        for command in (step["run"] for step in steps if "run" in step):
+            for word in command.split():
+                assert not word.startswith("workflow/") or (ROOT / word).exists(), (path.name, word)
