@@ -13,7 +13,7 @@ from rbc.figures import strip
 from rbc.paper import FRAME_PX
 
 LONGEST = 60  #: frames of one film at most, its first
-A_PAGE = 1900  #: frames on one page at most: at some 0.7 kB each (PNG in base64) it stays below 1.5 MB
+A_PAGE = 1400  #: frames on one page at most: at some 0.7 kB each (PNG in base64) it stays below 1.1 MB
 SIDE = 3 * FRAME_PX  #: of the window, in px
 
 #: How films look and move. Opening a group plays its films, unless the reader prefers less motion; safe to be repeated.

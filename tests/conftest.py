@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,9 @@ def start_grid(checkout: Path) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     command = [sys.executable, "-m", "rbc", "grid", "--profile", TINY, "--jobs", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=checkout, env=environment, start_new_session=True, text=True, **quiet)
+    there = {"cwd": checkout, "env": environment, "start_new_session": True}
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in the background are started deaf to it
+    return subprocess.Popen(command, text=True, preexec_fn=heard, **there, **quiet)
 
 
 def complete(checkout: Path) -> list[str]:
