@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,8 @@ from rbc.sequences import Sequences
 
 TINY = "tests/tiny.yaml"
 RUNS = [f"stage{s}/{m}-similarity-k10-s0" for s in (1, 2) for m in ("cnn", "crnn")]
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, what tests start would be deaf to it
 
 
 @pytest.fixture(scope="session")
@@ -117,9 +118,7 @@ def start_grid(checkout: Path) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     command = [sys.executable, "-m", "rbc", "grid", "--profile", TINY, "--jobs", "1"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    there = {"cwd": checkout, "env": environment, "start_new_session": True}
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in the background are started deaf to it
-    return subprocess.Popen(command, text=True, preexec_fn=heard, **there, **quiet)
+    return subprocess.Popen(command, cwd=checkout, env=environment, start_new_session=True, text=True, **quiet)
 
 
 def complete(checkout: Path) -> list[str]:

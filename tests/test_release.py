@@ -1,6 +1,7 @@
 """What a release holds: the same bits from the same pages, and nothing from a checkout with changes."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import tarfile
@@ -43,7 +44,8 @@ def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(
 def test_a_checkout_with_changes_is_not_published(checkout):
     (checkout / "stray.txt").write_text("not committed")
     try:
-        done = subprocess.run([sys.executable, "workflow/release.py"], cwd=checkout, capture_output=True, text=True)
+        own = {"cwd": checkout, "env": {**os.environ, "PYTHONPATH": str(checkout)}}
+        done = subprocess.run([sys.executable, "workflow/release.py"], capture_output=True, text=True, **own)
     finally:
         (checkout / "stray.txt").unlink()
     assert done.returncode == 1 and "commit or remove them" in done.stderr
