@@ -84,7 +84,12 @@ def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):
 
 
 #: Pages without data of cells, and what they say instead.
-WITHOUT = dict.fromkeys(("audit.html", "learn-imbalance.html"), "Printed numbers") | {"learn-networks.html": "No cells"}
+WITHOUT = {
+    **dict.fromkeys(("audit.html", "learn-imbalance.html"), "Printed numbers"),
+    **dict.fromkeys(("learn-networks.html", "ladder.html", "status.html"), "No cells"),
+    "index.html": "What is real and what is simulated",
+    "beside.html": "Real and simulated cells, apart",
+}
 
 
 def test_pages_of_simulated_cells_say_so_and_pages_of_real_ones_and_of_none_too(html):
