@@ -50,8 +50,10 @@ def status() -> str:
     rows = [row for path, page in pages.items() if (row := _made(path, page))]
     packages = [f"{name} {version(name)}" for name in (*runs.PACKAGES, "jupyter-book")]
     box = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
-    head = f"# Status of every page\n\n{box}\n\nEach page was made by running its notebook from top to bottom; all of them "
-    head += f"passed, or this book would not be there. Python {platform.python_version()}, {', '.join(packages)}.\n\n"
+    head = f"# Status of every page\n\n{box}\n\nEach page was made by running its notebook from top to bottom; all of "
+    head += (
+        f"them passed, or this book would not be there. Python {platform.python_version()}, {', '.join(packages)}.\n\n"
+    )
     table = "| page | made (UTC) | seconds | commit |\n|---|---|---|---|\n"
     return head + table + "\n".join(rows) + "\n"
 
