@@ -81,6 +81,14 @@ def test_every_page_names_the_file_that_it_is_made_from():
     assert source("book/pages/tracking") == "notebooks/tracking.ipynb"
 
 
+@pytest.mark.parametrize("origin", ["https://github.com/lab/rbc.git", "git@github.com:lab/rbc", "unknown", "/srv/rbc"])
+def test_pages_of_the_course_lead_to_binder_where_the_origin_is_on_github(origin):
+    launch = load("_ext/pages.py").launch
+    there = "https://mybinder.org/v2/gh/lab/rbc/HEAD?labpath=notebooks/learn-motion.ipynb"
+    assert (there in launch(origin, "notebooks/learn-motion.ipynb")) == ("github" in origin)
+    assert launch(origin, "notebooks/marker.ipynb") == ""
+
+
 def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path, monkeypatch):
     pdf, page = load("pdf.py"), tmp_path / "book" / "one.html"
     page.parent.mkdir()

@@ -36,11 +36,22 @@ def source(page: str) -> str:
     return f"notebooks/{'train' if '/runs/' in page else Path(page).name}.ipynb"
 
 
+def launch(origin: str, notebook: str) -> str:
+    """A link that runs a notebook of the course on Binder, where the checkout's origin is on GitHub; else nothing.
+
+    The others need runs or data, which Binder does not have.
+    """
+    found = re.search(r"github\.com[:/](.+?)(\.git)?$", origin)
+    if not found or not notebook.startswith("notebooks/learn-"):
+        return ""
+    return f' <a href="https://mybinder.org/v2/gh/{found[1]}/HEAD?labpath={notebook}">Run this page on Binder.</a>'
+
+
 def history(app, page, template, context, doctree) -> None:
-    """Put the build and the last change of the page's source into the footer."""
+    """Put the build, the last change of the page's source and where to run it into the footer."""
     changed = git("log", "-1", "--format=%cs (commit %h)", "--", source(page)) if doctree and source(page) else ""
     last = f" {source(page)} last changed on {changed}." if changed not in ("", "unknown") else ""
-    context["theme_extra_footer"] = f"<p>{built()}{last}</p>"
+    context["theme_extra_footer"] = f"<p>{built()}{last}{launch(git('remote', 'get-url', 'origin'), source(page))}</p>"
 
 
 def mend(app, error) -> None:
