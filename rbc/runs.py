@@ -55,23 +55,24 @@ def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile:
 def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
     """Where a run came from: commit, packages, device, data, seconds, seed."""
     return {
-        **_checkout(),
+        **checkout(),
         "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "device": outcome.device,
         "processor": platform.machine(),
         "data": {key: data.get(key) for key in ("source", "simulated", "sha256")},
         "seconds": outcome.seconds,
-        "finished": _now(),
+        "finished": now(),
         "seed": seed,
     }
 
 
-def _checkout() -> dict:
+def checkout() -> dict:
     """Commit, and whether the checkout had changes (also where there is no git to tell)."""
     return {"commit": git("rev-parse", "HEAD"), "dirty": git("status", "--porcelain") != ""}
 
 
-def _now() -> str:
+def now() -> str:
+    """The time, UTC."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
@@ -129,7 +130,7 @@ def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) 
         raise RbcError(f"{notebook.name} failed: {what} (see {failed})") from error
     page = json.loads(filled.read_text())
     page["metadata"].pop("papermill")  # paths of this machine; what matters is in `made` and a run's provenance.json
-    page["metadata"]["made"] = {**_checkout(), "finished": _now(), "seconds": round(time.time() - started, 1)}
+    page["metadata"]["made"] = {**checkout(), "finished": now(), "seconds": round(time.time() - started, 1)}
     _write_json(out, page)
     filled.unlink()
     failed.unlink(missing_ok=True)  # of an earlier attempt

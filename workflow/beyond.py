@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +52,7 @@ def main() -> None:
     write(kept / "metrics.json", found)
     shipped = {"1": ship_1(cells, {"focus": (folds, arrays), "frames": (profile.stages[1].folds, None)}, results)}
     shipped["2"] = ship_2(profile, networks[2][SHIPPED_SEED], results)
-    origin = {"commit": runs.git("rev-parse", "HEAD"), "dirty": runs.git("status", "--porcelain") != ""}
-    origin |= {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "data": cells.meta["sha256"]}
+    origin = {**runs.checkout(), "finished": runs.now(), "data": cells.meta["sha256"]}
     write(kept / "provenance.json", origin)
     write(classify.MODELS / "models.json", {"stages": shipped, "origin": origin, "input": INPUT})
     write(kept / "shipped.json", shipped_figures(cells))
