@@ -5,42 +5,61 @@ Departure: the paper names no augmentation. Nothing here is applied to what is v
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
+PARTS = ("intruders", "gaps", "symmetries", "shifts", "light")
 KEPT = 0.35, 0.85  #: share of a sequence's frames that stays, from and to
 CONTRAST_SD, LIGHT_SD = 0.2, 0.1  #: of the logarithm of the contrast; of an offset, in units of the input
 SHIFT_PX = 2  #: at most
 INTRUDED = 0.3  #: share of the sequences in which another cell passes
 
 
-def augment(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def augment(x: Tensor, lengths: Tensor, parts: Collection[str] = PARTS) -> tuple[Tensor, Tensor]:
     """A batch (B, K, 31, 31) float32 with background 0 and its lengths (B,), to the same shapes, lengths maybe less.
 
     The two mirrors are exact symmetries of a cell in shear flow: top with bottom; time reversed, with left and right.
-    What stands after a sequence's end is left undefined: mask it.
+    What stands after a sequence's end is left undefined: mask it. Only the `parts` (of `PARTS`) are done.
     """
-    x = intruders(x, lengths)
-    x, lengths = frames(x, lengths)
-    x = torch.where(_coin(x), x.flip(2), x)
-    x = shifted(x)
-    light = torch.randn(len(x), 1, 1, 1, device=x.device) * LIGHT_SD
-    return x * torch.exp(torch.randn_like(light) * CONTRAST_SD) + light, lengths
+    if "intruders" in parts:
+        x = intruders(x, lengths)
+    if "gaps" in parts:
+        x, lengths = gaps(x, lengths)
+    if "symmetries" in parts:
+        x = mirrored(reversed_in_time(x, lengths))
+    if "shifts" in parts:
+        x = shifted(x)
+    if "light" in parts:
+        light = torch.randn(len(x), 1, 1, 1, device=x.device) * LIGHT_SD
+        x = x * torch.exp(torch.randn_like(light) * CONTRAST_SD) + light
+    return x, lengths
 
 
-def frames(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """A random part of the frames, a share of `KEPT`, in order; for half of the sequences time and x reversed."""
+def gaps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """A random part of the frames, a share of `KEPT`, in order."""
     b, k = x.shape[:2]
     real = torch.arange(k, device=x.device) < lengths[:, None]
     share = KEPT[0] + (KEPT[1] - KEPT[0]) * torch.rand(b, device=x.device)
     kept = (lengths * share).ceil().long().clamp(min=1)
     luck = torch.rand(b, k, device=x.device).masked_fill(~real, 2.0)
     chosen = luck.argsort(1).argsort(1) < kept[:, None]
-    place = torch.arange(k, device=x.device).expand(b, k)
-    back = _coin(x)[:, :, 0, 0]
-    order = torch.where(chosen, torch.where(back, -place, place), k + 1).argsort(1)
-    x = x.gather(1, order[:, :, None, None].expand_as(x))
-    return torch.where(back[:, :, None, None], x.flip(3), x), kept
+    order = (~chosen).to(torch.uint8).argsort(dim=1, stable=True)
+    return x.gather(1, order[:, :, None, None].expand_as(x)), kept
+
+
+def reversed_in_time(x: Tensor, lengths: Tensor) -> Tensor:
+    """Half of the sequences with their frames backwards and left and right exchanged."""
+    place = torch.arange(x.shape[1], device=x.device)
+    back = (lengths[:, None] - 1 - place).where(place < lengths[:, None], place)
+    turned = x.gather(1, back[:, :, None, None].expand_as(x)).flip(3)
+    return torch.where(_coin(x), turned, x)
+
+
+def mirrored(x: Tensor) -> Tensor:
+    """Half of the sequences with top and bottom exchanged."""
+    return torch.where(_coin(x), x.flip(2), x)
 
 
 def intruders(x: Tensor, lengths: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from rbc import RbcError
+from rbc.paper import KS
 
 
 def build(network: str, k: int) -> nn.Module:
@@ -230,11 +231,13 @@ class FrameNet(nn.Module):
 
     The first layers keep the picture's size, as 31 px leave nothing to spare. Padding never enters: only real frames
     pass the CNN, a masked convolution sees three neighbours in time, and attention, mean and spread pool what is real.
+    With `differences` a frame enters with its change from the frame before as a second channel.
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 64, differences: bool = False) -> None:
         super().__init__()
-        shapes = ((1, 8), (8, 32), (32, 64), (64, width))
+        self.differences = differences
+        shapes = ((1 + differences, 8), (8, 32), (32, 64), (64, width))
         layers = [
             nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True))
             for a, b in shapes
@@ -242,22 +245,51 @@ class FrameNet(nn.Module):
         pools = [nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d(2, ceil_mode=True), nn.Identity()]  # 31 > 15 > 7 > 4
         self.features = nn.Sequential(*(part for pair in zip(layers, pools) for part in pair))
         self.vector = nn.Sequential(nn.Flatten(), nn.Linear(width * 16, width), nn.ReLU(inplace=True))
-        self.time = nn.Conv1d(width, width, 3, padding=1)
+        self.time = self.over_time(width)
         self.attention = nn.Linear(width, 1)
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(3 * width, 2))
+
+    def over_time(self, width: int) -> nn.Module:
+        """The layers that see several frames."""
+        return nn.Conv1d(width, width, 3, padding=1)
+
+    def in_time(self, vectors: Tensor, real: Tensor) -> Tensor:
+        """Frames' vectors (B, K, width), zero where not `real` (B, K), with what their neighbours add."""
+        return vectors + torch.relu(self.time(vectors.transpose(1, 2))).transpose(1, 2)
+
+    def pictures(self, frames: Tensor, real: Tensor) -> Tensor:
+        """The real frames alone as pictures: (F, 1 or 2, 31, 31)."""
+        if not self.differences:
+            return frames[real][:, None]
+        before = torch.cat([frames[:, :1], frames[:, :-1]], 1)
+        return torch.stack([frames[real], (frames - before)[real]], 1)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """(B, K, 31, 31) with `lengths` (B,) to logits (B, 2)."""
         real = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]  # (B, K)
-        pictures = frames[real][:, None].contiguous(memory_format=torch.channels_last)
-        vectors = frames.new_zeros(*real.shape, self.time.in_channels)
+        pictures = self.pictures(frames, real).contiguous(memory_format=torch.channels_last)
+        vectors = frames.new_zeros(*real.shape, self.attention.in_features)
         vectors[real] = self.vector(self.features(pictures)).to(vectors.dtype)
-        x = vectors + torch.relu(self.time(vectors.transpose(1, 2))).transpose(1, 2)  # (B, K, width)
+        x = self.in_time(vectors, real)
         mask, n = real[:, :, None], lengths[:, None]
         weights = self.attention(x).masked_fill(~mask, -torch.inf).softmax(1)
         mean = (x * mask).sum(1) / n
         spread = (((x - mean[:, None]) * mask).square().sum(1) / n + 1e-5).sqrt()
         return self.head(torch.cat([(x * weights).sum(1), mean, spread], 1))
+
+
+class FrameTransformer(FrameNet):
+    """The same with a small transformer over time (the paper's outlook: "attention"; Vaswani et al. 2017)."""
+
+    def over_time(self, width: int) -> nn.Module:
+        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, 0.1, batch_first=True, norm_first=True)
+        place = nn.Embedding(max(KS), width)
+        nn.init.normal_(place.weight, std=0.02)
+        return nn.ModuleDict({"place": place, "layers": nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)})
+
+    def in_time(self, vectors: Tensor, real: Tensor) -> Tensor:
+        placed = vectors + self.time["place"].weight[: vectors.shape[1]]
+        return self.time["layers"](placed, src_key_padding_mask=~real)
 
 
 NETWORKS = {
@@ -268,4 +300,6 @@ NETWORKS = {
     "crnn-released-padded": lambda k: ReleasedCRNN(masked=False),
     "crnn-released-masked": lambda k: ReleasedCRNN(masked=True),
     "frames": lambda k: FrameNet(),
+    "frames-differences": lambda k: FrameNet(differences=True),
+    "frames-transformer": lambda k: FrameTransformer(),
 }  #: each takes K

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rbc import ROOT, RbcError
+from rbc.augment import PARTS
 from rbc.paper import KS, LABELS, MODELS, SAMPLINGS, SPLITS, STAGES, Configuration
 from rbc.variants import TEXT, VARIANTS, applies
 
@@ -83,7 +84,7 @@ class Training(Strict):
     """How one configuration is trained (paper: "Model hyperparameters"; batch 64, 20 to 40 epochs).
 
     grey : each sequence minus its background, or the raw grey levels / 255
-    augment : whether training sequences are mirrored, moved, thinned and so on (`rbc.augment`)
+    augment : in which ways training sequences are varied (`rbc.augment.PARTS`)
     keep : the epoch of lowest validation loss, or the last
     padding : what stands after a short sequence's end: empty background, or black
     lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0: none
@@ -95,7 +96,7 @@ class Training(Strict):
     lr_low: float = 1e-4
     lr_high: float = 1e-3
     noise_sd: float = 0.0
-    augment: bool = False
+    augment: list[Literal[PARTS]] = []
     keep: Literal["best", "last"] = "best"
     grey: Literal["background", "raw"] = "background"
     padding: Literal["empty", "black"] = "empty"

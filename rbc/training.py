@@ -63,7 +63,7 @@ class Rows:
         raw, lengths = training.grey == "raw", self.lengths[rows]
         x = x / 255 if raw else (x - background) / GREY_SCALE
         if learning and training.augment:
-            x, lengths = augment(x, lengths)
+            x, lengths = augment(x, lengths, training.augment)
         if learning and training.noise_sd:  # departure: the paper names no augmentation
             x = x + torch.randn_like(x) * (training.noise_sd / (255 if raw else GREY_SCALE))
         real = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[:, :, None, None]

@@ -1,7 +1,7 @@
 """The open details that can be switched, by name: the text leaves room, or the authors' released code went elsewhere.
 
-Each variant changes one detail of the book's register and nothing else; ``text`` changes none, and ``frames`` is our
-own network, trained by the same path.
+Each variant changes one detail of the book's register and nothing else; ``text`` changes none. Those called ``frames``
+are our own network and what it becomes without one of its parts, trained by the same path.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rbc import RbcError
+from rbc.augment import PARTS
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Variant:
     training: dict[str, object] = field(default_factory=dict)
 
 
+def without(part: str) -> list[str]:
+    """All ways to vary training sequences but one."""
+    return [p for p in PARTS if p != part]
+
+
+#: how our own networks are trained, beside the profile
+OURS = {"augment": list(PARTS), "keep": "last", "lr_low": 3e-3, "lr_high": 3e-3}
 TEXT = "text"
 VARIANTS = {
     TEXT: Variant("", "as the text says, and as this book reads it where it is open"),
@@ -48,12 +56,22 @@ VARIANTS = {
     "one-rate": Variant("D21", "1e-3 as peak for all layers", training={"lr_low": 1e-3, "lr_high": 1e-3}),
     "no-noise": Variant("D22", "no noise in training", training={"noise_sd": 0.0}),
     "bfloat16": Variant("D32", "forward pass in bfloat16", training={"precision": "bfloat16"}),
-    "frames": Variant(
-        "",
-        "ours: one small CNN for every frame, augmented, the last epoch kept",
-        networks={"cnn": "frames"},
-        training={"augment": True, "keep": "last", "lr_low": 3e-3, "lr_high": 3e-3},
-    ),
+    "last-epoch": Variant("", "the last epoch kept instead of the best of validation", training={"keep": "last"}),
+} | {
+    name: Variant("", f"ours: {what}", networks={"cnn": network}, training=OURS | training)
+    for name, what, network, training in (
+        ("frames", "one small CNN for every frame, augmented, the last epoch kept", "frames", {}),
+        ("frames-transformer", "a transformer over time", "frames-transformer", {}),
+        ("frames-differences", "with each frame's change from the one before", "frames-differences", {}),
+        ("frames-plain", "not augmented", "frames", {"augment": []}),
+        (
+            "frames-raw",
+            "not augmented, grey levels / 255, background left in",
+            "frames",
+            {"augment": [], "grey": "raw"},
+        ),
+        *((f"frames-no-{part}", f"augmented, but no {part}", "frames", {"augment": without(part)}) for part in PARTS),
+    )
 }
 
 

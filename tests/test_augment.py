@@ -1,25 +1,47 @@
+import pytest
 import torch
 
 from rbc import augment
 
 
-def test_frames_keep_their_order_and_reversed_time_is_mirrored():
-    torch.manual_seed(0)
+def numbered() -> torch.Tensor:
+    """Forty sequences whose frames hold their number, negative at the left edge."""
     x = torch.zeros(40, 20, 31, 31)
     x += torch.arange(1.0, 21)[None, :, None, None]
-    x[:, :, :, 0] *= -1  # the left edge
+    x[:, :, :, 0] *= -1
+    return x
+
+
+def test_frames_that_stay_keep_their_order():
+    torch.manual_seed(0)
     lengths = torch.tensor([20, 7] * 20)
-    out, kept = augment.frames(x, lengths)
-    forward = 0
+    out, kept = augment.gaps(numbered(), lengths)
     for own, n, before in zip(out, kept, lengths):
         times = own[:n, 15, 15]
+        assert (times.diff() > 0).all() and times.max() <= before and n <= before
+    assert (kept >= (lengths * augment.KEPT[0]).ceil()).all() and (kept < lengths).any()
+
+
+def test_reversed_time_comes_with_left_and_right_exchanged():
+    torch.manual_seed(0)
+    lengths = torch.tensor([20, 7] * 20)
+    forward = 0
+    for own, n in zip(augment.reversed_in_time(numbered(), lengths), lengths):
         ahead = bool((own[:n, 0, 0] < 0).all())  # the left edge is where it was
         forward += ahead
         assert ahead or bool((own[:n, 0, 30] < 0).all())
-        steps = times.diff() if ahead else -times.diff()
-        assert (steps > 0).all() and times.max() <= before and n <= before
+        assert own[:n, 15, 15].tolist() == sorted(range(1, n + 1), reverse=not ahead)
     assert 5 < forward < 35
-    assert (kept >= (lengths * augment.KEPT[0]).ceil()).all() and (kept < lengths).any()
+
+
+@pytest.mark.parametrize("part", augment.PARTS)
+def test_each_part_changes_something_alone_and_none_nothing(part):
+    torch.manual_seed(3)
+    x, lengths = torch.rand(40, 20, 31, 31), torch.full((40,), 20)
+    out, kept = augment.augment(x, lengths, [part])
+    assert not torch.equal(out, x) and torch.equal(kept, lengths) == (part != "gaps")
+    out, kept = augment.augment(x, lengths, [])
+    assert torch.equal(out, x) and torch.equal(kept, lengths)
 
 
 def test_a_shift_moves_whole_pixels_and_brings_in_background():
