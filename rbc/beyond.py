@@ -8,6 +8,7 @@ the other acquisitions, by networks that saw neither these nor what is judged.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,40 +17,57 @@ from sklearn.linear_model import LogisticRegression
 
 from rbc import focus
 from rbc.metrics import log_odds
-from rbc.paper import positive
+from rbc.paper import in_stage, positive
 from rbc.profiles import Fold
 from rbc.sequences import Sequences
 
 SPECIFICITY = {1: 0.95, 2: 0.98}  #: at which the threshold stands among the answers that set it
 UNSURE = 0.1  #: share of the answers that set the threshold, the nearest to it, that stay open
-VARIED = 3  #: varied copies of each training sequence
+VARIED = 3  #: varied copies of each training sequence of stage 1
 JPEG_NOISE = 2.05  #: grey levels; what the strips lack beside the PNG sequences, 2.2 against 0.8
 MUCH = 0.75  #: folds that trained on a smaller part of the most acquisitions are left aside
 KEY = ["name", "acquisition", "label"]
 
 
-def machines(sequences: Sequences, folds: list[Fold]) -> tuple[pd.DataFrame, list[dict[str, np.ndarray]]]:
-    """Stage 1's SVM of each fold (`rbc.focus`): answers as a run's predictions (score, no probability), and arrays.
+def machines(sequences: Sequences, folds: list[Fold], stage: int) -> tuple[pd.DataFrame, list[dict[str, np.ndarray]]]:
+    """The SVM of each fold (`rbc.focus`): answers as a run's predictions (score, no probability), and arrays.
 
-    Beside the fold's own, the strips of the split ``train`` help as reliable cells, with the noise that JPEG took away,
-    but for those of a patient whom the fold is to be tested on only. All are there `VARIED` times more, varied.
+    In stage 1 the fold's own sequences are there `VARIED` times more, varied, and the strips of the split ``train``
+    help as reliable cells, but for those of a patient whom the fold is to be tested on only. In stage 2 the strips are
+    the fold's own.
     """
-    index, plain, rng = sequences.index, focus.of_sequences(sequences), np.random.default_rng(0)
-    strips, truth = (index["split"] == "train").to_numpy(), positive(index["label"], 1)
-    more = [focus.varied(sequences, 0.0, rng) for _ in range(VARIED)]
-    noisy = focus.varied(sequences.select(strips), JPEG_NOISE, rng)
+    own = with_noise(sequences).select(in_stage(sequences.index["label"], stage))
+    index, plain, rng = own.index, focus.of_sequences(own), np.random.default_rng(0)
+    strips, truth = (index["split"] == "train").to_numpy(), positive(index["label"], stage)
+    more = [focus.varied(own, rng) for _ in range(VARIED)] if stage == 1 else []
     tables, fitted = [], []
     for number, fold in enumerate(folds):
-        own = index["acquisition"].isin(fold.train).to_numpy()
-        unseen = set(index["patient"][index["acquisition"].isin(fold.validation)]) - set(index["patient"][own])
-        helps = ~index["patient"][strips].isin(unseen).to_numpy()
-        numbers = np.concatenate([plain[own], *(m[own] for m in more), noisy[helps]])
-        labels = np.concatenate([np.tile(truth[own], VARIED + 1), np.ones(helps.sum(), bool)])
+        mine = index["acquisition"].isin(fold.train).to_numpy()
+        helps = strips & ~index["patient"].isin(_unseen(index, fold)).to_numpy() & (stage == 1)
+        numbers = np.concatenate([plain[mine], *(m[mine] for m in more), *(m[helps] for m in more[:1])])
+        labels = np.concatenate([np.tile(truth[mine], len(more) + 1), truth[helps]])
         fitted.append(focus.fit(numbers, labels))
-        rows = index["acquisition"].isin(fold.validation).to_numpy()
-        table = index.loc[rows, KEY].assign(fold=number, split="validation")
-        tables.append(table.assign(score=focus.decision(fitted[-1], plain[rows])))
+        for split in ("validation", "test"):
+            rows = index["acquisition"].isin(getattr(fold, split)).to_numpy()
+            table = index.loc[rows, KEY].assign(fold=number, split=split)
+            tables.append(table.assign(score=focus.decision(fitted[-1], plain[rows])))
     return pd.concat(tables, ignore_index=True), fitted
+
+
+def with_noise(sequences: Sequences) -> Sequences:
+    """The same, but the strips of the split ``train`` with the noise that JPEG took away."""
+    rng, index, frames = np.random.default_rng(0), sequences.index, np.array(sequences.frames)
+    for row in index[index["split"] == "train"].itertuples():
+        part = frames[row.start : row.start + row.length]
+        part[:] = np.clip(np.rint(part + rng.normal(0, JPEG_NOISE, part.shape)), 0, 255)
+    return replace(sequences, frames=frames)
+
+
+def _unseen(index: pd.DataFrame, fold: Fold) -> set[str]:
+    """Patients whom a fold is tested on only."""
+    return set(index["patient"][index["acquisition"].isin(fold.validation)]) - set(
+        index["patient"][index["acquisition"].isin(fold.train)]
+    )
 
 
 def scored(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -89,16 +107,16 @@ def limits(score: np.ndarray, truth: np.ndarray, stage: int) -> tuple[float, flo
 
 
 def judged(kinds: list[tuple[pd.DataFrame, list[Fold]]], stage: int, left_out: Iterable[str]) -> pd.DataFrame:
-    """Answers for the acquisitions left out: `KEY`, score, threshold, unsure (bool), probability.
+    """Answers of several models together for all acquisitions, those left out and those that set the threshold.
 
-    `kinds` are predictions of several models (column score) with their folds; the probability is set so that the
-    threshold stands at one half, as `rbc.metrics` takes it.
+    `kinds` are predictions of several models (column score) with their folds. Returns `KEY`, score, setting (bool),
+    threshold, unsure (bool) and probability, which is set so that the threshold stands at one half, as `rbc.metrics`
+    takes it.
     """
     tables = [answers(t, folds, left_out).sort_values("name", ignore_index=True) for t, folds in kinds]
     setting = ~tables[0]["acquisition"].isin(list(left_out)).to_numpy()
     both, _ = combined(tables, setting, stage)
     truth = positive(both["label"], stage)
     threshold, margin = limits(both["score"].to_numpy()[setting], truth[setting], stage)
-    own = both[~setting]
-    far = own["score"] - threshold
-    return own.assign(threshold=threshold, unsure=abs(far) < margin, probability=expit(far))
+    far = both["score"] - threshold
+    return both.assign(setting=setting, threshold=threshold, unsure=abs(far) < margin, probability=expit(far))

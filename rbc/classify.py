@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from safetensors import safe_open
 from scipy.special import expit
+from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 
@@ -76,9 +77,9 @@ def scores(sequences: Sequences, stage: int, own: dict, models: Path = MODELS) -
 
     `own` is the stage's part of models.json.
     """
-    torch.set_num_threads(1)  # chunks of sequences are shared out among threads instead
+    torch.set_num_threads(1)  # chunks of sequences are shared out among threads instead, and so in numpy's algebra
     parts = [sequences.select(_slice(len(sequences), first)) for first in range(0, len(sequences), CHUNK)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
         found = list(pool.map(lambda part: _scores(part, stage, own, models / f"stage{stage}.safetensors"), parts))
     return {kind: np.concatenate([part[kind] for part in found]) for kind in own["kinds"]}
 

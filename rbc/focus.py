@@ -68,14 +68,13 @@ def of_sequences(sequences: Sequences) -> np.ndarray:
     return np.array([of_sequence(x, background(x)) for x in sequences])
 
 
-def varied(sequences: Sequences, noise_sd: float, rng: np.random.Generator) -> np.ndarray:
-    """The same of a random part of each one's frames, its contrast changed and noise added: (N, 5 F) float32."""
+def varied(sequences: Sequences, rng: np.random.Generator) -> np.ndarray:
+    """The same of a random part of each one's frames, its contrast changed: (N, 5 F) float32."""
     rows = []
     for frames in sequences:
         part = frames[rng.permutation(len(frames)) < np.ceil(len(frames) * rng.uniform(0.5, 1))]
-        contrast, noise = np.exp(rng.normal(0, CONTRAST_SD)), rng.normal(0, noise_sd, part.shape)
-        x = (part - float(background(frames))) * contrast + noise
-        rows.append(of_sequence(x, 0.0))
+        contrast = np.exp(rng.normal(0, CONTRAST_SD))
+        rows.append(of_sequence((part - float(background(frames))) * contrast, 0.0))
     return np.array(rows)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +25,23 @@ from rbc.profiles import Fold, Profile
 from rbc.sequences import Sequences
 
 TOGETHER = -1  #: in column seed: all seeds' networks answer together
+SETTING = "strips"  #: in column left_out: stage 2's answers for the strips, each by networks that have not seen it
+TEAMS = {
+    1: [("cnn",), ("frames",), ("focus",), ("frames", "focus")],
+    2: [
+        ("cnn",),
+        ("crnn",),
+        ("frames",),
+        ("frames-transformer",),
+        ("focus",),
+        ("frames", "focus"),
+        ("frames", "frames-transformer", "focus"),
+    ],
+}  #: models that answer together
 SHIPPED_SEED = 0  #: stage 1 ships one member for each blood draw, which that member has not seen
-SHIPPED_FOLDS = 2  #: of stage 2's five, for speed
-K_STAGE_1 = 10  #: frames that the shipped networks of stage 1 look at, for speed; they trained on 7 to 17
+SHIPPED_FOLDS = {"focus": [0, 1, 2, 3, 4], "frames": [0, 1]}  #: of stage 2's five; few networks, for speed
+#: frames that the shipped networks look at: few in stage 1, for speed; they trained on 7 to 17
+SAMPLED = {1: {"sampling": "uniform", "k": 10}, 2: {"sampling": "similarity", "k": 20}}
 INPUT = "31 x 31 px of 0.6 um, 8 bit; networks take each sequence minus the median of its kept frames, over 20"
 SCORES = ("recall", "specificity", "balanced_accuracy", "auc")
 
@@ -37,44 +53,40 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=profile.results_folder)
     results = parser.parse_args().results
     cells = sequences.load(profile.data_folder)
-    left = units(sorted({a for fold in profile.stages[1].folds for a in fold.train}))
-    folds = machine_folds(left)
-    machine, arrays = beyond.machines(cells, folds)
-    networks = {stage: {seed: network(results, stage, seed) for seed in seeds(results, stage)} for stage in (1, 2)}
+    left = {1: units(sorted({a for fold in profile.stages[1].folds for a in fold.train}))}
+    left[2] = {"test": [profile.stages[2].folds[0].test]}
+    folds = {1: machine_folds(left[1]), 2: profile.stages[2].folds}
+    machines = {stage: beyond.machines(cells, folds[stage], stage) for stage in STAGES}
+    found = {stage: networks(results, stage) for stage in STAGES}
     kept = runs.REFERENCE / "ours"
     keep(results, kept)
     runs.describe(cells, kept)
-    first = judged_1(left, (machine, folds), networks[1], profile.stages[1].folds)
-    table = pd.concat([*first, *judged_2(profile, networks[2])], ignore_index=True)
+    parts = [
+        judged(stage, found[stage], profile.stages[stage].folds, (machines[stage][0], folds[stage]), left[stage])
+        for stage in STAGES
+    ]
+    table = pd.concat([t for part in parts for t in part], ignore_index=True)
     table.to_parquet(kept / "answers.parquet", index=False)
     columns = ["stage", "model", "left_out"]
-    found = [dict(zip(columns, key)) | figures(part, key[0]) for key, part in table.groupby(columns)]
-    write(kept / "metrics.json", found)
-    shipped = {"1": ship_1(cells, {"focus": (folds, arrays), "frames": (profile.stages[1].folds, None)}, results)}
-    shipped["2"] = ship_2(profile, networks[2][SHIPPED_SEED], results)
+    told = [dict(zip(columns, key)) | figures(part, key[0]) for key, part in table.groupby(columns)]
+    write(kept / "metrics.json", told)
+    shipped = {str(stage): ship(stage, cells, profile, folds[stage], machines[stage], results) for stage in STAGES}
     origin = {**runs.checkout(), "finished": runs.now(), "data": cells.meta["sha256"]}
     write(kept / "provenance.json", origin)
     write(classify.MODELS / "models.json", {"stages": shipped, "origin": origin, "input": INPUT})
     write(kept / "shipped.json", shipped_figures(cells))
     analyze.describe(cells.select((cells.index["split"] == "test").to_numpy()))
-    print(json.dumps(found))
+    print(json.dumps(told))
 
 
-def seeds(results: Path, stage: int) -> list[int]:
-    """Seeds whose runs are complete."""
-    found = (json.loads(p.read_text()) for p in results.glob(f"stage{stage}/[!.]*/config.json"))
-    return sorted(c["seed"] for c in found)
-
-
-def run_folder(results: Path, stage: int, seed: int) -> Path:
-    """Of a stage's network with a seed."""
-    (folder,) = results.glob(f"stage{stage}/[!.]*-s{seed}-frames")
-    return folder
-
-
-def network(results: Path, stage: int, seed: int) -> pd.DataFrame:
-    """A run's predictions with scores."""
-    return beyond.scored(pd.read_parquet(run_folder(results, stage, seed) / "predictions.parquet"))
+def networks(results: Path, stage: int) -> dict[str, dict[int, pd.DataFrame]]:
+    """Scored predictions of a stage's complete runs, by kind of network (our variants by name) and seed."""
+    out = {}
+    for file in sorted(results.glob(f"stage{stage}/[!.]*/config.json")):
+        c = json.loads(file.read_text())
+        kind = c["variant"] if c["variant"].startswith("frames") else c["model"]
+        out.setdefault(kind, {})[c["seed"]] = beyond.scored(pd.read_parquet(file.parent / "predictions.parquet"))
+    return out
 
 
 def keep(results: Path, kept: Path) -> None:
@@ -100,28 +112,29 @@ def machine_folds(left: dict[str, list[list[str]]]) -> list[Fold]:
     return [Fold(train=train, validation=own, test=[]) for train, own in parts if train]
 
 
-def judged_1(left: dict, machine: tuple, networks: dict[int, pd.DataFrame], folds: list[Fold]) -> list[pd.DataFrame]:
-    """Stage 1: the machine; and where draws and patients are left out each seed's network, both, all together."""
-    asked = {("focus", TOGETHER): [machine]}
-    for seed, own in (networks | {TOGETHER: pd.concat(networks.values())} if networks else {}).items():
-        asked |= {("frames", seed): [(own, folds)], ("frames + focus", seed): [(own, folds), machine]}
-    return [
-        beyond.judged(kinds, 1, group).assign(stage=1, model=model, left_out=name, seed=seed)
-        for (model, seed), kinds in asked.items()
-        for name, members in left.items()
-        if model == "focus" or name != "acquisition"
-        for group in members
-    ]
+def judged(
+    stage: int, found: dict[str, dict[int, pd.DataFrame]], folds: list[Fold], machine: tuple, left: dict
+) -> Iterator[pd.DataFrame]:
+    """Answers of each of `TEAMS`, of each seed and of all together, for whatever is left out in turn.
 
-
-def judged_2(profile: Profile, networks: dict[int, pd.DataFrame]) -> list[pd.DataFrame]:
-    """Stage 2: each seed's networks, and all together, on the test acquisitions."""
-    folds = profile.stages[2].folds
-    together = {TOGETHER: pd.concat(networks.values())} if networks else {}
-    return [
-        beyond.judged([(own, folds)], 2, folds[0].test).assign(stage=2, model="frames", left_out="test", seed=seed)
-        for seed, own in (networks | together).items()
-    ]
+    `found` are the networks' predictions on `folds`, `machine` is the support vector machines' with theirs. Stage 2's
+    strips, which set the threshold, are there too, as left_out `SETTING`: what models are chosen by.
+    """
+    for team in TEAMS[stage]:
+        own = [found.get(kind, {}) for kind in team if kind != "focus"]
+        seeds = sorted(set.intersection(*map(set, own))) if own else []
+        asked = {seed: [(kind[seed], folds) for kind in own] for seed in seeds}
+        if all(own):
+            asked[TOGETHER] = [(pd.concat(kind.values()), folds) for kind in own]
+        for (seed, kinds), (unit, groups) in product(asked.items(), left.items()):
+            if own and unit == "acquisition":  # networks leave out blood draws and patients
+                continue
+            kinds = [*kinds, machine] if "focus" in team else kinds
+            for group in groups:
+                table = beyond.judged(kinds, stage, group).assign(stage=stage, model=" + ".join(team), seed=seed)
+                outside = unit if stage == 1 else np.where(table["setting"], SETTING, unit)
+                table = table.assign(left_out=outside).drop(columns="setting")
+                yield table[~table["acquisition"].isin(group) == (table["left_out"] == SETTING)]
 
 
 def figures(table: pd.DataFrame, stage: int) -> dict:
@@ -142,31 +155,24 @@ def figures(table: pd.DataFrame, stage: int) -> dict:
     return out | {"unsure": float(called["unsure"].mean()), "wrong_of_the_sure": float(wrong.mean())}
 
 
-def ship_1(cells: Sequences, kinds: dict[str, tuple], results: Path) -> dict:
-    """Write stage 1's weights; its part of models.json, set by the shipped members' answers for what each left out.
+def ship(stage: int, cells: Sequences, profile: Profile, folds: list[Fold], machine: tuple, results: Path) -> dict:
+    """Write a stage's weights; its part of models.json.
 
-    `kinds` has their folds and, for the machines, the arrays of each.
+    What sets thresholds: in stage 1 the shipped members' answers for what each left out; in stage 2 all folds' of the
+    shipped seed for the strips that each left out.
     """
-    if not seeds(results, 1):
-        kinds = {"focus": kinds["focus"]}
-    chosen = {kind: draws_left_out(folds) for kind, (folds, _) in kinds.items()}
-    members = {kind: {str(i): kinds[kind][0][i].train for i in own} for kind, own in chosen.items()}
-    own = {"sampling": "uniform", "k": K_STAGE_1, "kinds": {kind: {"members": m} for kind, m in members.items()}}
-    arrays = {"focus": kinds["focus"][1].__getitem__, "frames": lambda fold: weights(results, 1, fold)}
-    save(1, {kind: {fold: arrays[kind](fold) for fold in folds} for kind, folds in chosen.items()})
-    tests = cells.select((cells.index["split"] == "test").to_numpy())
-    tables = [tests.index.assign(score=score) for score in classify.scores(tests, 1, own).values()]
-    return placed(own, tables, 1)
-
-
-def ship_2(profile: Profile, answers: pd.DataFrame, results: Path) -> dict:
-    """Write stage 2's weights; its part of models.json, set by all folds' answers for the strips that each left out."""
-    folds = profile.stages[2].folds
-    kinds = {"frames": {fold: weights(results, 2, fold) for fold in range(SHIPPED_FOLDS)}}
-    members = {str(fold): folds[fold].train for fold in range(SHIPPED_FOLDS)}
-    own = {"sampling": "similarity", "k": 20, "kinds": {"frames": {"members": members}}}
-    save(2, kinds)
-    return placed(own, [answers[answers["split"] == "validation"].reset_index(drop=True)], 2)
+    own_folds = {"focus": folds, "frames": profile.stages[stage].folds}
+    chosen = {kind: draws_left_out(f) if stage == 1 else SHIPPED_FOLDS[kind] for kind, f in own_folds.items()}
+    arrays = {"focus": machine[1].__getitem__, "frames": lambda fold: weights(results, stage, fold)}
+    save(stage, {kind: {fold: arrays[kind](fold) for fold in numbers} for kind, numbers in chosen.items()})
+    members = {k: {"members": {str(i): own_folds[k][i].train for i in numbers}} for k, numbers in chosen.items()}
+    own = SAMPLED[stage] | {"kinds": members}
+    if stage == 1:
+        tests = cells.select((cells.index["split"] == "test").to_numpy())
+        return placed(own, [tests.index.assign(score=score) for score in classify.scores(tests, 1, own).values()], 1)
+    answers = {"focus": machine[0], "frames": networks(results, 2)["frames"][SHIPPED_SEED]}
+    parts = [t[t["split"] == "validation"].sort_values("name", ignore_index=True) for t in answers.values()]
+    return placed(own, parts, 2)
 
 
 def placed(own: dict, tables: list[pd.DataFrame], stage: int) -> dict:
@@ -193,7 +199,8 @@ def draws_left_out(folds: list[Fold]) -> list[int]:
 
 def weights(results: Path, stage: int, fold: int) -> dict[str, np.ndarray]:
     """A fold's weights in half precision."""
-    every = load_file(run_folder(results, stage, SHIPPED_SEED) / "weights.safetensors")
+    (folder,) = results.glob(f"stage{stage}/[!.]*-s{SHIPPED_SEED}-frames")
+    every = load_file(folder / "weights.safetensors")
     own = {name: array for name, array in every.items() if name.startswith(f"fold{fold}.")}
     return {name.removeprefix(f"fold{fold}."): array.astype(np.float16) for name, array in own.items()}
 
