@@ -247,6 +247,36 @@ PATIENTS = ("SA", "SB", "SC", "SD")
 
 
 @dataclass(frozen=True)
+class Ranges:
+    """What light, cells and motions vary within; px, um and frames where not said.
+
+    The defaults were set by eye. `workflow/transfer.py` fits others to the statistics of real training strips.
+    """
+
+    gain: float = 118.0  #: grey levels for a relative contrast of 1, median of the acquisitions
+    oblique: float = 1.0  #: strength of tilted light, sd over acquisitions
+    relief: float = 1.0  #: a cell's own lopsidedness, sd
+    relief_drift: float = 1.0  #: how much that changes over a sequence, sd
+    focus: float = 4.5  #: mean height of reliable cells above the focus
+    focus_sd: float = 1.5  #: of the cells of an acquisition
+    hollow: tuple[float, float] = (0.0, 0.8)
+    jitter: float = 0.5  #: what registration leaves, sd
+    crowd: tuple[float, float] = (0.04, 0.08)  #: intruders for each frame
+    long: float = 0.0  #: half length of a tank-treader above its patient's mean
+    flat: float = 0.22  #: how much narrower than long a tank-treader is, as a share, sd
+    thick: tuple[float, float] = (0.3, 0.55)  #: a tank-treader's thickness over its length
+    headings: tuple[float, ...] = (0.0, np.pi / 2)  #: where its length may point, rad from the flow
+    heading_sd: float = 0.4  #: rad
+    swing: float = 12.0  #: degrees at most
+    breathing: float = 0.04  #: sd
+    wide: float = -0.2  #: radius of a flipping cell above its patient's mean
+    ratio: tuple[float, float] = (0.3, 0.7)  #: its thickness over its diameter
+    period: tuple[float, float] = (50.0, 170.0)  #: of its orbit
+    orbit: tuple[float, float] = (1.8, 0.6)  #: median of its orbit constant, and the sd of its logarithm
+    stretch: float = 0.0  #: how much longer across the flow than along it a flipping cell is, as a share, sd
+
+
+@dataclass(frozen=True)
 class Acquisition:
     """The state of the microscope and of the blood in one movie."""
 
@@ -257,6 +287,7 @@ class Acquisition:
     crowd: float  #: intruders for each frame
     radius: float  #: px, mean of its patient
     optics: Optics
+    ranges: Ranges = Ranges()  #: of its cells
 
 
 def acquisition_names(split: str) -> list[str]:
@@ -266,7 +297,7 @@ def acquisition_names(split: str) -> list[str]:
 
 
 @lru_cache(maxsize=256)
-def acquisition(name: str, seed: int) -> Acquisition:
+def acquisition(name: str, seed: int, ranges: Ranges = Ranges()) -> Acquisition:
     """The microscope of the acquisition called `name`; the same for the same seed. Raises `RbcError` if unknown."""
     split = next((s for s in SPLITS if name in acquisition_names(s)), None)
     if split is None:
@@ -275,19 +306,20 @@ def acquisition(name: str, seed: int) -> Acquisition:
     rng = np.random.default_rng([seed, 0, SPLITS.index(split), number])
     patient = np.random.default_rng([seed, 1, PATIENTS.index(name[:2])])
     speed = rng.uniform(8, 25)
-    tilt, strength = rng.uniform(0, 2 * np.pi), abs(rng.normal(0, 1.0))
+    tilt, strength = rng.uniform(0, 2 * np.pi), abs(rng.normal(0, ranges.oblique))
     return Acquisition(
         background=rng.uniform(77, 149),
         noise=rng.normal(2.3, 0.2),
-        focus=rng.normal(4.5, 0.5),
+        focus=rng.normal(ranges.focus, 0.5),
         speed=speed,
-        crowd=rng.uniform(0.04, 0.08),
+        crowd=rng.uniform(*ranges.crowd),
         radius=patient.normal(6.0, 0.2),
         optics=Optics(
-            gain=118 * rng.lognormal(0, 0.12),
+            gain=ranges.gain * rng.lognormal(0, 0.12),
             oblique=strength * np.array([np.cos(tilt), np.sin(tilt)]),
             blur=speed * EXPOSURE * FPS,
         ),
+        ranges=ranges,
     )
 
 
@@ -357,27 +389,29 @@ def _tell(label: str, length: int, scene: Acquisition, rng: np.random.Generator)
 
 
 def _reliable(label: str, length: int, scene: Acquisition, rng: np.random.Generator) -> Story:
+    r = scene.ranges
     shape = (_tank_treader if label == "tank-treading" else _flipper)(length, scene, rng)
     return Story(
         shape=shape,
-        centre=rng.normal(0, 0.5, (length, 2)),  # what registration leaves
-        defocus=_drift(length, np.clip(rng.normal(scene.focus, 1.5), 1.0, 9.0), rng),
-        hollow=rng.uniform(0.0, 0.8),
+        centre=rng.normal(0, r.jitter, (length, 2)),  # what registration leaves
+        defocus=_drift(length, np.clip(rng.normal(scene.focus, r.focus_sd), 1.0, 9.0), rng),
+        hollow=rng.uniform(*r.hollow),
         speed=scene.speed * rng.uniform(0.8, 1.2),
         dye=rng.lognormal(0, 0.15),
-        relief=rng.normal(0, 1.0, 2) + _trend(length) * rng.normal(0, 1.0, 2),
+        relief=rng.normal(0, r.relief, 2) + _trend(length) * rng.normal(0, r.relief_drift, 2),
     )
 
 
 def _tank_treader(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
     """A cell of almost constant projection that swings, breathes and turns a little."""
-    long = rng.normal(scene.radius, 0.6)
+    r = scene.ranges
+    long = rng.normal(scene.radius + r.long, 0.6)
     return tank_treading(
         length,
-        (long, long * max(0.5, 1 - abs(rng.normal(0, 0.22))), long * rng.uniform(0.3, 0.55)),
-        heading=rng.choice([0, np.pi / 2]) + rng.normal(0, 0.4),
-        swing=np.deg2rad(rng.uniform(0, 12)),
-        breathing=abs(rng.normal(0, 0.04)),
+        (long, long * max(0.5, 1 - abs(rng.normal(0, r.flat))), long * rng.uniform(*r.thick)),
+        heading=rng.choice(r.headings) + rng.normal(0, r.heading_sd),
+        swing=np.deg2rad(rng.uniform(0, r.swing)),
+        breathing=abs(rng.normal(0, r.breathing)),
         period=rng.uniform(20, 120),
         phase=rng.random(),
     )
@@ -385,11 +419,14 @@ def _tank_treader(length: int, scene: Acquisition, rng: np.random.Generator) -> 
 
 def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
     """A Jeffery orbit whose edge-on moment lies in the sequence or little outside: mostly a partial, slow tilt."""
-    radius, ratio = rng.normal(scene.radius - 0.2, 0.6), rng.uniform(0.3, 0.7)
-    period = rng.uniform(50, 170)
+    r = scene.ranges
+    radius, ratio = rng.normal(scene.radius + r.wide, 0.6), rng.uniform(*r.ratio)
+    period = rng.uniform(*r.period)
     phase = 0.25 - rng.uniform(-0.35, 1.35) * length / period
-    constant = rng.choice([-1, 1]) * rng.lognormal(np.log(1.8), 0.6)
-    return spheroid(jeffery(length, ratio, constant, phase, period), radius, ratio * radius)
+    constant = rng.choice([-1, 1]) * rng.lognormal(np.log(r.orbit[0]), r.orbit[1])
+    shape = spheroid(jeffery(length, ratio, constant, phase, period), radius, ratio * radius)
+    longer = np.sqrt(1 + abs(rng.normal(0, r.stretch))) if r.stretch else 1.0
+    return shape * np.outer(*[(1 / longer, longer, 1.0)] * 2)
 
 
 def _drift(length: int, defocus: float, rng: np.random.Generator) -> np.ndarray:
@@ -483,12 +520,12 @@ def plan(
     return pd.DataFrame(rows, columns=["name", "label", "acquisition", "patient", "split", "key"])
 
 
-def strip(label: str, name: str, key: tuple[int, int, int], seed: int) -> np.ndarray:
+def strip(label: str, name: str, key: tuple[int, int, int], seed: int, ranges: Ranges = Ranges()) -> np.ndarray:
     """Frames (length, 31, 31) uint8 of one row of `plan`: its label, the name of its acquisition and its key.
 
     They depend on nothing else, so rows may be drawn in any order, in part or in parallel.
     """
-    return sequence(label, acquisition(name, seed), np.random.default_rng([seed, 3, *key]))
+    return sequence(label, acquisition(name, seed, ranges), np.random.default_rng([seed, 3, *key]))
 
 
 def sequences(
@@ -496,6 +533,7 @@ def sequences(
     seed: int,
     acquisitions: Mapping[str, int] | None = None,
     progress: bool = False,
+    ranges: Ranges = Ranges(),
 ) -> Sequences:
     """Simulated sequences with their labels, split by whole acquisitions.
 
@@ -506,13 +544,14 @@ def sequences(
     acquisitions : split -> number of acquisitions; by default 19, 4 and 9 as in Table 2, fewer where a split has
         less than six sequences for each
     progress : show a progress bar
+    ranges : what cells, light and motions vary within
 
     Raises `RbcError` for an unknown split or label, a negative number, or more acquisitions than there are.
     """
     rows = plan(counts, seed, acquisitions)
     todo = tqdm(list(rows.itertuples()), desc="simulate", unit="sequence", disable=not progress)
     meta = {"source": "simulated", "simulated": True, "seed": seed, "version": __version__}
-    return from_list([strip(row.label, row.acquisition, row.key, seed) for row in todo], rows, meta)
+    return from_list([strip(row.label, row.acquisition, row.key, seed, ranges) for row in todo], rows, meta)
 
 
 def _plan_split(
