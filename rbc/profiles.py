@@ -85,6 +85,7 @@ class Training(Strict):
 
     grey : each sequence minus its background, or the raw grey levels / 255
     augment : in which ways training sequences are varied (`rbc.augment.PARTS`)
+    start : weights in the checkout (safetensors) that training starts from; none: fresh ones
     keep : the epoch of lowest validation loss, or the last
     padding : what stands after a short sequence's end: empty background, or black
     lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0: none
@@ -97,6 +98,7 @@ class Training(Strict):
     lr_high: float = 1e-3
     noise_sd: float = 0.0
     augment: list[Literal[PARTS]] = []
+    start: str = ""
     keep: Literal["best", "last"] = "best"
     grey: Literal["background", "raw"] = "background"
     padding: Literal["empty", "black"] = "empty"

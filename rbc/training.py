@@ -20,6 +20,7 @@ from fastai.basics import CrossEntropyLossFlat, DataLoaders, Learner, params, se
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import fit_one_cycle, lr_find  # noqa: F401  (become methods of Learner)
 from fastai.data.load import DataLoader
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rbc import ROOT, RbcError
@@ -107,10 +108,16 @@ def groups(model: nn.Module) -> list[list[nn.Parameter]]:
 
 
 def network(c: Configuration, training: Training, device: torch.device) -> nn.Module:
-    """A configuration's network with fresh weights from its seed, on the device, in the arithmetic of the profile."""
+    """A configuration's network, its weights fresh from its seed unless it has a `start`, on the device.
+
+    In the arithmetic of the profile.
+    """
     set_seed(c.seed, reproducible=True)
     name = variant(c.variant).networks.get(c.model, c.model)
-    model = build(name, c.k).to(device)
+    model = build(name, c.k)
+    if training.start:
+        model.load_state_dict(load_file(ROOT / training.start))
+    model = model.to(device)
     if c.model == "crnn":
         model = model.to(memory_format=torch.channels_last)
     if training.precision == "bfloat16":  # departure: half the memory traffic; weights and loss stay float32
@@ -287,6 +294,7 @@ def settings(training: Training, c: Configuration) -> Training:
 def run_key(sequences: Sequences, c: Configuration, profile: Profile) -> str:
     """What must be equal for a run to go on from another's checkpoint: configuration, profile, data, code, packages."""
     code = sorted((ROOT / "rbc" / f"{m}.py" for m in CODE), key=str)
+    code += [ROOT / start] if (start := settings(profile.training, c).start) else []
     versions = [torch.__version__, fastai.__version__, np.__version__]
     return key_of(asdict(c), profile.model_dump(), sequences.meta.get("sha256") or checksum(sequences), versions, *code)
 

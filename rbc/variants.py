@@ -36,6 +36,7 @@ def without(part: str) -> list[str]:
 
 #: how our own networks are trained, beside the profile
 OURS = {"augment": list(PARTS), "keep": "last", "lr_low": 3e-3, "lr_high": 3e-3}
+SIMULATED = "data/models/simulated.safetensors"  #: a network that knows simulated sequences alone
 TEXT = "text"
 VARIANTS = {
     TEXT: Variant("", "as the text says, and as this book reads it where it is open"),
@@ -63,6 +64,7 @@ VARIANTS = {
         ("frames", "one small CNN for every frame, augmented, the last epoch kept", "frames", {}),
         ("frames-transformer", "a transformer over time", "frames-transformer", {}),
         ("frames-differences", "with each frame's change from the one before", "frames-differences", {}),
+        ("frames-pretrained", "trained before on simulated sequences", "frames", {"start": SIMULATED}),
         ("frames-plain", "not augmented", "frames", {"augment": []}),
         (
             "frames-raw",

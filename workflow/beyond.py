@@ -11,16 +11,19 @@ import argparse
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_torch
 from scipy.special import expit
 
-from rbc import analyze, beyond, classify, metrics, profiles, runs, sequences
-from rbc.paper import POSITIVE, RELIABLE, STAGES, in_stage, positive
+from rbc import analyze, beyond, classify, metrics, profiles, runs, sequences, training
+from rbc.paper import POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
 from rbc.profiles import Fold, Profile
 from rbc.sequences import Sequences
 
@@ -39,9 +42,8 @@ TEAMS = {
     ],
 }  #: models that answer together
 SHIPPED_SEED = 0  #: stage 1 ships one member for each blood draw, which that member has not seen
-SHIPPED_FOLDS = {"focus": [0, 1, 2, 3, 4], "frames": [0, 1]}  #: of stage 2's five; few networks, for speed
-#: frames that the shipped networks look at: few in stage 1, for speed; they trained on 7 to 17
-SAMPLED = {1: {"sampling": "uniform", "k": 10}, 2: {"sampling": "similarity", "k": 20}}
+SHIPPED_FOLDS = {"focus": 5, "frames": 2}  #: of stage 2's five; few networks, for speed
+SHIPPED_K = 10  #: frames that the shipped networks look at, for speed; they trained on 7 to 17
 INPUT = "31 x 31 px of 0.6 um, 8 bit; networks take each sequence minus the median of its kept frames, over 20"
 SCORES = ("recall", "specificity", "balanced_accuracy", "auc")
 
@@ -57,7 +59,7 @@ def main() -> None:
     left[2] = {"test": [profile.stages[2].folds[0].test]}
     folds = {1: machine_folds(left[1]), 2: profile.stages[2].folds}
     machines = {stage: beyond.machines(cells, folds[stage], stage) for stage in STAGES}
-    found = {stage: networks(results, stage) for stage in STAGES}
+    found = {stage: networks(results, stage, profile, cells) for stage in STAGES}
     kept = runs.REFERENCE / "ours"
     keep(results, kept)
     runs.describe(cells, kept)
@@ -79,14 +81,35 @@ def main() -> None:
     print(json.dumps(told))
 
 
-def networks(results: Path, stage: int) -> dict[str, dict[int, pd.DataFrame]]:
-    """Scored predictions of a stage's complete runs, by kind of network (our variants by name) and seed."""
+def networks(results: Path, stage: int, profile: Profile, cells: Sequences) -> dict[str, dict[int, pd.DataFrame]]:
+    """Scored predictions of a stage's complete runs, by kind of network (our variants by name) and seed.
+
+    Stage 2's validation is asked again, as thresholds come from it: its strips get back the noise that JPEG took.
+    """
     out = {}
     for file in sorted(results.glob(f"stage{stage}/[!.]*/config.json")):
-        c = json.loads(file.read_text())
-        kind = c["variant"] if c["variant"].startswith("frames") else c["model"]
-        out.setdefault(kind, {})[c["seed"]] = beyond.scored(pd.read_parquet(file.parent / "predictions.parquet"))
+        c = Configuration(**{f.name: json.loads(file.read_text())[f.name] for f in fields(Configuration)})
+        table = pd.read_parquet(file.parent / "predictions.parquet")
+        if stage == 2:
+            table = pd.concat([table[table["split"] == "test"], validated(file.parent, c, profile, cells)])
+        kind = c.variant if c.variant.startswith("frames") else c.model
+        out.setdefault(kind, {})[c.seed] = beyond.scored(table.reset_index(drop=True))
     return out
+
+
+def validated(run: Path, c: Configuration, profile: Profile, cells: Sequences) -> pd.DataFrame:
+    """What each fold's network of a run answers for the sequences it left out, with noise (`beyond.with_noise`)."""
+    training.torch.set_num_threads(profile.training.threads)
+    own = training.settings(profile.training, c).model_copy(update={"start": ""})
+    splits = training.folds(cells.index, profile.stages[c.stage].folds)
+    inside = training.asked(beyond.with_noise(cells), splits, c, own, True)
+    every, tables = load_torch(run / "weights.safetensors"), []
+    for fold in range(len(splits)):
+        model = training.network(c, own, inside.rows.frames.device)
+        part = {name: tensor for name, tensor in every.items() if name.startswith(f"fold{fold}.")}
+        model.load_state_dict({name.removeprefix(f"fold{fold}."): tensor for name, tensor in part.items()})
+        tables.append(inside.answers(model, fold, "validation", own))
+    return pd.concat(tables)
 
 
 def keep(results: Path, kept: Path) -> None:
@@ -158,21 +181,26 @@ def figures(table: pd.DataFrame, stage: int) -> dict:
 def ship(stage: int, cells: Sequences, profile: Profile, folds: list[Fold], machine: tuple, results: Path) -> dict:
     """Write a stage's weights; its part of models.json.
 
-    What sets thresholds: in stage 1 the shipped members' answers for what each left out; in stage 2 all folds' of the
-    shipped seed for the strips that each left out.
+    What sets thresholds and calibration: answers for what each fold left out, in stage 1 the shipped ones', in stage 2
+    all five folds' for the strips.
     """
     own_folds = {"focus": folds, "frames": profile.stages[stage].folds}
-    chosen = {kind: draws_left_out(f) if stage == 1 else SHIPPED_FOLDS[kind] for kind, f in own_folds.items()}
     arrays = {"focus": machine[1].__getitem__, "frames": lambda fold: weights(results, stage, fold)}
-    save(stage, {kind: {fold: arrays[kind](fold) for fold in numbers} for kind, numbers in chosen.items()})
-    members = {k: {"members": {str(i): own_folds[k][i].train for i in numbers}} for k, numbers in chosen.items()}
-    own = SAMPLED[stage] | {"kinds": members}
-    if stage == 1:
-        tests = cells.select((cells.index["split"] == "test").to_numpy())
-        return placed(own, [tests.index.assign(score=score) for score in classify.scores(tests, 1, own).values()], 1)
-    answers = {"focus": machine[0], "frames": networks(results, 2)["frames"][SHIPPED_SEED]}
-    parts = [t[t["split"] == "validation"].sort_values("name", ignore_index=True) for t in answers.values()]
-    return placed(own, parts, 2)
+    asked = {kind: draws_left_out(f) if stage == 1 else list(range(len(f))) for kind, f in own_folds.items()}
+    own = described(stage, own_folds, asked)
+    judged_on = beyond.with_noise(cells.select((cells.index["split"] == ("test", "train")[stage - 1]).to_numpy()))
+    with TemporaryDirectory() as folder:
+        save(stage, {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in asked.items()}, Path(folder))
+        found = classify.scores(judged_on, stage, own, Path(folder))
+    chosen = {kind: numbers if stage == 1 else numbers[: SHIPPED_FOLDS[kind]] for kind, numbers in asked.items()}
+    save(stage, {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in chosen.items()}, classify.MODELS)
+    return placed(described(stage, own_folds, chosen), [judged_on.index.assign(score=s) for s in found.values()], stage)
+
+
+def described(stage: int, folds: dict[str, list[Fold]], chosen: dict[str, list[int]]) -> dict:
+    """A stage's part of models.json before anything is calibrated: who trained on what."""
+    members = {k: {"members": {str(i): folds[k][i].train for i in numbers}} for k, numbers in chosen.items()}
+    return {"sampling": "uniform", "k": SHIPPED_K, "kinds": members}
 
 
 def placed(own: dict, tables: list[pd.DataFrame], stage: int) -> dict:
@@ -183,12 +211,12 @@ def placed(own: dict, tables: list[pd.DataFrame], stage: int) -> dict:
     return own | {"threshold": threshold, "unsure_within": within, "seed": SHIPPED_SEED, "kinds": about}
 
 
-def save(stage: int, kinds: dict) -> None:
+def save(stage: int, kinds: dict, folder: Path) -> None:
     """Weights by kind, fold and name."""
-    classify.MODELS.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     each = [(f"{kind}.{fold}", own) for kind, folds in kinds.items() for fold, own in folds.items()]
     tensors = {f"{member}.{name}": array for member, own in each for name, array in own.items()}
-    save_file(tensors, classify.MODELS / f"stage{stage}.safetensors")
+    save_file(tensors, folder / f"stage{stage}.safetensors")
 
 
 def draws_left_out(folds: list[Fold]) -> list[int]:
