@@ -36,7 +36,7 @@ def without(part: str) -> list[str]:
 
 #: how our own networks are trained, beside the profile
 OURS = {"augment": list(PARTS), "keep": "last", "lr_low": 3e-3, "lr_high": 3e-3}
-SIMULATED = "data/models/simulated.safetensors"  #: a network that knows simulated sequences alone
+SIMULATED = "data/reference/transfer/simulated.safetensors"  #: a network that knows simulated sequences alone
 TEXT = "text"
 VARIANTS = {
     TEXT: Variant("", "as the text says, and as this book reads it where it is open"),

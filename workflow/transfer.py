@@ -29,12 +29,9 @@ from rbc.sampling import sample_all
 from rbc.sequences import Sequences
 from rbc.simulate import Ranges
 
-KEPT = runs.REFERENCE / "transfer"
-WEIGHTS = runs.ROOT / "data" / "models" / "simulated.safetensors"
 SEARCHED, FRESH = 50, 77  #: seeds of the simulator that the search sees, and that tells of its result
 TRAINED, HELD_OUT = range(100, 108), 200  #: seeds whose sequences train, and the one whose set the threshold
-A_SEED = 300  #: simulated sequences of each of these seeds, both motions alike
-EPOCHS, BATCH, SEEDS = 6, 32, (0, 1, 2)
+BATCH = 32
 BEST = "motions fitted"  #: whose weights are kept
 FROM = "by eye"  #: the ranges that the search starts from
 #: from and to which each number may move, pairs by their ends
@@ -54,32 +51,36 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("what", choices=("fit", "train"))
     options.add_argument("--data", type=Path, required=True, help="sequences of the released sample, as prepared")
-    options.add_argument("--tries", type=int, default=150, help="steps of the search")
+    options.add_argument("--out", type=Path, default=runs.REFERENCE / "transfer", help="folder for what is found")
+    options.add_argument("--tries", type=int, default=200, help="fit: steps of each search")
+    options.add_argument("--simulated", type=int, default=300, help="train: sequences of each seed of the simulator")
+    options.add_argument("--epochs", type=int, default=6, help="train")
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="train: seeds of the networks")
     chosen = options.parse_args()
-    KEPT.mkdir(parents=True, exist_ok=True)
+    chosen.out.mkdir(parents=True, exist_ok=True)
     cells = beyond.with_noise(sequences.load(chosen.data))
     cells = cells.select(cells.index["label"].isin(RELIABLE).to_numpy())
-    fit(cells, chosen.tries) if chosen.what == "fit" else train(cells)
+    fit(cells, chosen) if chosen.what == "fit" else train(cells, chosen)
 
 
 # --- the search ---
 
 
-def fit(cells: Sequences, tries: int) -> None:
+def fit(cells: Sequences, chosen: argparse.Namespace) -> None:
     """Random steps that are kept where they bring simulation nearer to the strips; writes search.json."""
     strips = cells.select((cells.index["split"] == "train").to_numpy())
     real = quantiles(strips)
-    out = {"tries": tries, "ranges": {}, "distance": {FROM: distance(Ranges(), FRESH, real)}}
+    out = {"tries": chosen.tries, "ranges": {}, "distance": {FROM: distance(Ranges(), FRESH, real)}}
     with threadpool_limits(1):
         for name, limits in (("motions", MOTIONS), ("everything", MOTIONS | LIGHT)):
             rng, best = np.random.default_rng(0), Ranges()
             reached = distance(best, SEARCHED, real)
-            for _ in tqdm(range(tries), desc=name, unit="try"):
+            for _ in tqdm(range(chosen.tries), desc=name, unit="try"):
                 tried = step(best, limits, rng)
                 if (value := distance(tried, SEARCHED, real)) < reached:
                     best, reached = tried, value
             out["ranges"][name], out["distance"][name] = asdict(best), distance(best, FRESH, real)
-    write(KEPT / "search.json", out | origin(cells))
+    write(chosen.out / "search.json", out | origin(cells))
 
 
 def distance(ranges: Ranges, seed: int, real: dict[str, np.ndarray]) -> float:
@@ -136,9 +137,9 @@ def step(ranges: Ranges, limits: dict, rng: np.random.Generator) -> Ranges:
 # --- from simulated to real ---
 
 
-def levels() -> dict[str, Ranges]:
+def levels(folder: Path) -> dict[str, Ranges]:
     """Simulators to learn from, by name: two that lack something, the one set by eye, and two fitted."""
-    found = json.loads((KEPT / "search.json").read_text())["ranges"]
+    found = json.loads((folder / "search.json").read_text())["ranges"]
     fitted = {
         name: Ranges(**{f.name: tuple(v) if isinstance(v := own[f.name], list) else v for f in fields(Ranges)})
         for name, own in found.items()
@@ -152,32 +153,32 @@ def levels() -> dict[str, Ranges]:
     }
 
 
-def train(cells: Sequences) -> None:
-    """A network of each simulator and seed; writes answers.parquet, levels.json and the weights of the last one."""
+def train(cells: Sequences, chosen: argparse.Namespace) -> None:
+    """A network of each simulator and seed; writes answers.parquet, levels.json and the weights of `BEST`."""
     profile, tables, told = profiles.load("ours"), [], []
     split = cells.index.set_index("name")["split"].replace("train", "strips")
     real = quantiles(cells.select((cells.index["split"] == "train").to_numpy()))
-    for level, ranges in levels().items():
-        mixed, fold = with_simulated(cells, ranges)
-        own = profile.model_copy(
-            update={
-                "stages": profile.stages | {2: profile.stages[2].model_copy(update={"folds": [fold]})},
-                "training": profile.training.model_copy(update={"epochs": EPOCHS, "batch_size": BATCH}),
-            }
-        )
-        for seed in SEEDS:
+    for level, ranges in levels(chosen.out).items():
+        mixed, fold = with_simulated(cells, ranges, chosen.simulated)
+        settings = {"epochs": chosen.epochs, "batch_size": BATCH}
+        stages = profile.stages | {2: profile.stages[2].model_copy(update={"folds": [fold]})}
+        own = profile.model_copy(update={"stages": stages, "training": profile.training.model_copy(update=settings)})
+        for seed in chosen.seeds:
             outcome = training.train(mixed, Configuration(2, "cnn", "similarity", 20, seed, "frames"), own)
             told.append({"level": level, "seed": seed, "seconds": outcome.seconds, "device": outcome.device})
             table = outcome.predictions.assign(level=level, seed=seed).drop(columns="fold")
             tables.append(table.assign(split=table["name"].map(split).fillna("simulated")))
             print(level, seed, f"{outcome.seconds:.0f} s", flush=True)
-            if level == BEST and seed == SEEDS[0]:
-                save_file(halved(outcome), WEIGHTS)
+            if level == BEST and seed == chosen.seeds[0]:
+                save_file(halved(outcome), chosen.out / "simulated.safetensors")
     table = pd.concat(tables, ignore_index=True)
-    table.to_parquet(KEPT / "answers.parquet", index=False)
-    found = [told_of(part, level, told) for level, part in table.groupby("level", sort=False)]
-    write(KEPT / "levels.json", [one | {"distance": distance(levels()[one["level"]], FRESH, real)} for one in found])
-    write(KEPT / "provenance.json", origin(cells))
+    table.to_parquet(chosen.out / "answers.parquet", index=False)
+    found = [told_of(part, level) for level, part in table.groupby("level", sort=False)]
+    for one in found:
+        one["distance"] = distance(levels(chosen.out)[one["level"]], FRESH, real)
+        one["runs"] = [t for t in told if t["level"] == one["level"]]
+    write(chosen.out / "levels.json", found)
+    write(chosen.out / "provenance.json", origin(cells))
 
 
 def halved(outcome: training.Outcome) -> dict[str, np.ndarray]:
@@ -185,9 +186,9 @@ def halved(outcome: training.Outcome) -> dict[str, np.ndarray]:
     return {name.removeprefix("fold0."): array.astype(np.float16) for name, array in outcome.weights.items()}
 
 
-def with_simulated(cells: Sequences, ranges: Ranges) -> tuple[Sequences, Fold]:
+def with_simulated(cells: Sequences, ranges: Ranges, n: int) -> tuple[Sequences, Fold]:
     """Real strips and test sequences with simulated ones, and the fold that trains on the latter alone."""
-    parts = {seed: simulate.sequences(both(A_SEED), seed, ranges=ranges) for seed in (*TRAINED, HELD_OUT)}
+    parts = {seed: simulate.sequences(both(n), seed, ranges=ranges) for seed in (*TRAINED, HELD_OUT)}
     named = {s: p.index["acquisition"] + f"-{s}" for s, p in parts.items()}
     indexes = [p.index.assign(name=p.index["name"] + f"-{seed}", acquisition=named[seed]) for seed, p in parts.items()]
     index = pd.concat([cells.index, *indexes], ignore_index=True)
@@ -204,11 +205,11 @@ def both(n: int) -> dict[str, dict[str, int]]:
     return {"train": dict.fromkeys(RELIABLE, n // 2)}
 
 
-def told_of(table: pd.DataFrame, level: str, told: list[dict]) -> dict:
+def told_of(table: pd.DataFrame, level: str) -> dict:
     """Scores of a level on strips and test acquisitions, seeds singly and together; thresholds set on simulation."""
     table = table.assign(score=metrics.log_odds(table["probability"]))
     key = ["name", "acquisition", "label", "split"]
-    out = {"level": level, "runs": [t for t in told if t["level"] == level]}
+    out = {"level": level}
     mean = table.groupby(key, as_index=False)["score"].mean().assign(seed=-1)
     for how, own in (("over_seeds", table), ("together", mean)):
         own = pd.concat([placed(part) for _, part in own.groupby("seed")])
