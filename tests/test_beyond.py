@@ -1,8 +1,11 @@
+import importlib.util
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from rbc import beyond, metrics
+from rbc import ROOT, beyond, metrics, runs
 from rbc.profiles import Fold
 
 ACQUISITIONS = ("A1_1", "A2_1", "B1_1", "B2_1")
@@ -51,3 +54,24 @@ def test_the_threshold_stands_where_the_others_specificity_was_wanted():
     one = metrics.confusion(found, 1)
     assert one.specificity == pytest.approx(0.95, abs=0.06) and one.recall > 0.95
     assert 0.02 < found["unsure"].mean() < 0.2
+
+
+def test_strips_get_back_their_noise_and_others_are_left_alone(cells):
+    noisy = beyond.with_noise(cells)
+    for i, split in enumerate(cells.index["split"]):
+        change = noisy[i].astype(float) - cells[i]
+        assert change.std() == pytest.approx(beyond.JPEG_NOISE, rel=0.1) if split == "train" else not change.any()
+
+
+def test_kept_figures_are_those_of_the_kept_answers():
+    spec = importlib.util.spec_from_file_location("beyond_script", ROOT / "workflow" / "beyond.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    answers = pd.read_parquet(runs.REFERENCE / "ours" / "answers.parquet")
+    kept = json.loads((runs.REFERENCE / "ours" / "metrics.json").read_text())
+    assert len(kept) == len(answers[["stage", "model", "left_out"]].drop_duplicates())
+    for row in kept:
+        own = answers[(answers["model"] == row["model"]) & (answers["left_out"] == row["left_out"])]
+        again = script.figures(own[own["stage"] == row["stage"]], row["stage"])
+        assert [s["mean"] for s in again["together"]] == pytest.approx([s["mean"] for s in row["together"]])
+        assert again["called_positive"] == pytest.approx(row["called_positive"])

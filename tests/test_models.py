@@ -140,9 +140,10 @@ def test_padding_enters_the_padded_network_and_not_the_masked_one(batch):
         assert torch.allclose(model(longer, lengths), model(frames, lengths), atol=1e-6) == same
 
 
-def test_our_network_sees_no_padding_and_every_frame(batch):
+@pytest.mark.parametrize("name", ["frames", "frames-differences", "frames-transformer"])
+def test_our_networks_see_no_padding_and_every_frame(batch, name):
     frames, lengths = batch
-    model = build("frames", 20).eval()
+    model = build(name, 20).eval()
     rubbish, longer = frames.clone(), torch.cat([frames, torch.zeros(3, 30, 31, 31)], dim=1)
     rubbish[1, 3:] = 99.0
     expected = model(frames, lengths)
