@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+import series  # beside this script
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 from scipy.special import expit
@@ -37,6 +38,7 @@ TEAMS = {
         ("frames",),
         ("frames-transformer",),
         ("focus",),
+        ("series",),
         ("frames", "focus"),
         ("frames", "frames-transformer", "focus"),
     ],
@@ -63,10 +65,9 @@ def main() -> None:
     kept = runs.REFERENCE / "ours"
     keep(results, kept)
     runs.describe(cells, kept)
-    parts = [
-        judged(stage, found[stage], profile.stages[stage].folds, (machines[stage][0], folds[stage]), left[stage])
-        for stage in STAGES
-    ]
+    told_by = {stage: {"focus": (machines[stage][0], folds[stage])} for stage in STAGES}
+    told_by[2]["series"] = (series.machines(cells, folds[2]), folds[2])
+    parts = [judged(stage, found[stage], profile.stages[stage].folds, told_by[stage], left[stage]) for stage in STAGES]
     table = pd.concat([t for part in parts for t in part], ignore_index=True)
     table.to_parquet(kept / "answers.parquet", index=False)
     columns = ["stage", "model", "left_out"]
@@ -136,15 +137,15 @@ def machine_folds(left: dict[str, list[list[str]]]) -> list[Fold]:
 
 
 def judged(
-    stage: int, found: dict[str, dict[int, pd.DataFrame]], folds: list[Fold], machine: tuple, left: dict
+    stage: int, found: dict[str, dict[int, pd.DataFrame]], folds: list[Fold], machines: dict[str, tuple], left: dict
 ) -> Iterator[pd.DataFrame]:
     """Answers of each of `TEAMS`, of each seed and of all together, for whatever is left out in turn.
 
-    `found` are the networks' predictions on `folds`, `machine` is the support vector machines' with theirs. Stage 2's
+    `found` are the networks' predictions on `folds`, `machines` the other models' with theirs. Stage 2's
     strips, which set the threshold, are there too, as left_out `SETTING`: what models are chosen by.
     """
     for team in TEAMS[stage]:
-        own = [found.get(kind, {}) for kind in team if kind != "focus"]
+        own = [found.get(kind, {}) for kind in team if kind not in machines]
         seeds = sorted(set.intersection(*map(set, own))) if own else []
         asked = {seed: [(kind[seed], folds) for kind in own] for seed in seeds}
         if all(own):
@@ -152,7 +153,7 @@ def judged(
         for (seed, kinds), (unit, groups) in product(asked.items(), left.items()):
             if own and unit == "acquisition":  # networks leave out blood draws and patients
                 continue
-            kinds = [*kinds, machine] if "focus" in team else kinds
+            kinds = [*kinds, *(machines[kind] for kind in team if kind in machines)]
             for group in groups:
                 table = beyond.judged(kinds, stage, group).assign(stage=stage, model=" + ".join(team), seed=seed)
                 outside = unit if stage == 1 else np.where(table["setting"], SETTING, unit)
