@@ -32,7 +32,7 @@ from rbc.simulate import Ranges
 SEARCHED, FRESH = 50, 77  #: seeds of the simulator that the search sees, and that tells of its result
 TRAINED, HELD_OUT = range(100, 108), 200  #: seeds whose sequences train, and the one whose set the threshold
 BATCH = 32
-BEST = "motions fitted"  #: whose weights are kept
+BEST = "by eye and motions fitted, in turn"  #: whose weights are kept
 FROM = "by eye"  #: the ranges that the search starts from
 #: from and to which each number may move, pairs by their ends
 MOTIONS = {
@@ -137,19 +137,19 @@ def step(ranges: Ranges, limits: dict, rng: np.random.Generator) -> Ranges:
 # --- from simulated to real ---
 
 
-def levels(folder: Path) -> dict[str, Ranges]:
-    """Simulators to learn from, by name: two that lack something, the one set by eye, and two fitted."""
+def levels(folder: Path) -> dict[str, tuple[Ranges, ...]]:
+    """Simulators to learn from, by name: set by eye, without intruders, fitted, and two of them in turn."""
     found = json.loads((folder / "search.json").read_text())["ranges"]
     fitted = {
         name: Ranges(**{f.name: tuple(v) if isinstance(v := own[f.name], list) else v for f in fields(Ranges)})
         for name, own in found.items()
     }
     return {
-        "no intruders": replace(fitted["motions"], crowd=(0.0, 0.0)),
-        "straight light": replace(fitted["motions"], oblique=0.0, relief=0.0, relief_drift=0.0),
-        FROM: Ranges(),
-        "motions fitted": fitted["motions"],
-        "everything fitted": fitted["everything"],
+        BEST: (Ranges(), fitted["motions"]),
+        FROM: (Ranges(),),
+        "motions fitted": (fitted["motions"],),
+        "everything fitted": (fitted["everything"],),
+        "by eye, no intruders": (Ranges(crowd=(0.0, 0.0)),),
     }
 
 
@@ -158,8 +158,8 @@ def train(cells: Sequences, chosen: argparse.Namespace) -> None:
     profile, tables, told = profiles.load("ours"), [], []
     split = cells.index.set_index("name")["split"].replace("train", "strips")
     real = quantiles(cells.select((cells.index["split"] == "train").to_numpy()))
-    for level, ranges in levels(chosen.out).items():
-        mixed, fold = with_simulated(cells, ranges, chosen.simulated)
+    for level, simulators in levels(chosen.out).items():
+        mixed, fold = with_simulated(cells, simulators, chosen.simulated)
         settings = {"epochs": chosen.epochs, "batch_size": BATCH}
         stages = profile.stages | {2: profile.stages[2].model_copy(update={"folds": [fold]})}
         own = profile.model_copy(update={"stages": stages, "training": profile.training.model_copy(update=settings)})
@@ -175,7 +175,8 @@ def train(cells: Sequences, chosen: argparse.Namespace) -> None:
     table.to_parquet(chosen.out / "answers.parquet", index=False)
     found = [told_of(part, level) for level, part in table.groupby("level", sort=False)]
     for one in found:
-        one["distance"] = distance(levels(chosen.out)[one["level"]], FRESH, real)
+        apart = [distance(ranges, FRESH, real) for ranges in levels(chosen.out)[one["level"]]]
+        one["distance"] = float(np.mean(apart))
         one["runs"] = [t for t in told if t["level"] == one["level"]]
     write(chosen.out / "levels.json", found)
     write(chosen.out / "provenance.json", origin(cells))
@@ -186,18 +187,19 @@ def halved(outcome: training.Outcome) -> dict[str, np.ndarray]:
     return {name.removeprefix("fold0."): array.astype(np.float16) for name, array in outcome.weights.items()}
 
 
-def with_simulated(cells: Sequences, ranges: Ranges, n: int) -> tuple[Sequences, Fold]:
-    """Real strips and test sequences with simulated ones, and the fold that trains on the latter alone."""
-    parts = {seed: simulate.sequences(both(n), seed, ranges=ranges) for seed in (*TRAINED, HELD_OUT)}
-    named = {s: p.index["acquisition"] + f"-{s}" for s, p in parts.items()}
+def with_simulated(cells: Sequences, simulators: tuple[Ranges, ...], n: int) -> tuple[Sequences, Fold]:
+    """Real strips and test sequences with simulated ones of each simulator in turn, and the fold to train on these."""
+    turns = {seed: simulators[seed % len(simulators)] for seed in TRAINED}
+    turns |= {HELD_OUT + i: ranges for i, ranges in enumerate(simulators)}
+    parts = {seed: simulate.sequences(both(n), seed, ranges=ranges) for seed, ranges in turns.items()}
+    named = {seed: part.index["acquisition"] + f"-{seed}" for seed, part in parts.items()}
     indexes = [p.index.assign(name=p.index["name"] + f"-{seed}", acquisition=named[seed]) for seed, p in parts.items()]
     index = pd.concat([cells.index, *indexes], ignore_index=True)
     frames = [*cells, *(x for p in parts.values() for x in p)]
     mixed = sequences.from_list(frames, index, {**cells.meta, "simulated": True})
-    learned = sorted({a for s in TRAINED for a in named[s]})
-    return mixed, Fold(
-        train=learned, validation=sorted(set(named[HELD_OUT])), test=sorted(set(cells.index["acquisition"]))
-    )
+    learned = sorted({a for seed in TRAINED for a in named[seed]})
+    others = sorted({a for seed in turns if seed not in TRAINED for a in named[seed]})
+    return mixed, Fold(train=learned, validation=others, test=sorted(set(cells.index["acquisition"])))
 
 
 def both(n: int) -> dict[str, dict[str, int]]:
