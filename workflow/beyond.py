@@ -57,29 +57,35 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=profile.results_folder)
     results = parser.parse_args().results
     cells = sequences.load(profile.data_folder)
-    left = {1: units(sorted({a for fold in profile.stages[1].folds for a in fold.train}))}
-    left[2] = {"test": [profile.stages[2].folds[0].test]}
-    folds = {1: machine_folds(left[1]), 2: profile.stages[2].folds}
-    machines = {stage: beyond.machines(cells, folds[stage], stage) for stage in STAGES}
-    found = {stage: networks(results, stage, profile, cells) for stage in STAGES}
+    origin = {**runs.checkout(), "finished": runs.now(), "data": cells.meta["sha256"]}
     kept = runs.REFERENCE / "ours"
     keep(results, kept)
     runs.describe(cells, kept)
-    told_by = {stage: {"focus": (machines[stage][0], folds[stage])} for stage in STAGES}
-    told_by[2]["series"] = (series.machines(cells, folds[2]), folds[2])
-    parts = [judged(stage, found[stage], profile.stages[stage].folds, told_by[stage], left[stage]) for stage in STAGES]
-    table = pd.concat([t for part in parts for t in part], ignore_index=True)
+    write(kept / "provenance.json", origin)
+    tables, shipped = [], {}
+    for stage in STAGES:
+        left = left_out(profile, stage)
+        folds = machine_folds(left) if stage == 1 else profile.stages[stage].folds
+        machine, arrays = beyond.machines(cells, folds, stage)
+        others = {"focus": (machine, folds)} | (
+            {"series": (series.machines(cells, folds), folds)} if stage == 2 else {}
+        )
+        tables += judged(stage, networks(results, stage, profile, cells), profile.stages[stage].folds, others, left)
+        shipped[str(stage)] = ship(stage, cells, profile, folds, arrays, results)
+    table = pd.concat(tables, ignore_index=True)
     table.to_parquet(kept / "answers.parquet", index=False)
     columns = ["stage", "model", "left_out"]
     told = [dict(zip(columns, key)) | figures(part, key[0]) for key, part in table.groupby(columns)]
     write(kept / "metrics.json", told)
-    shipped = {str(stage): ship(stage, cells, profile, folds[stage], machines[stage], results) for stage in STAGES}
-    origin = {**runs.checkout(), "finished": runs.now(), "data": cells.meta["sha256"]}
-    write(kept / "provenance.json", origin)
     write(classify.MODELS / "models.json", {"stages": shipped, "origin": origin, "input": INPUT})
     write(kept / "shipped.json", shipped_figures(cells))
     analyze.describe(cells.select((cells.index["split"] == "test").to_numpy()))
-    print(json.dumps(told))
+
+
+def left_out(profile: Profile, stage: int) -> dict[str, list[list[str]]]:
+    """What is judged in turn, by the name of the unit: groups of acquisitions."""
+    folds = profile.stages[stage].folds
+    return {"test": [folds[0].test]} if stage == 2 else units(sorted({a for fold in folds for a in fold.train}))
 
 
 def networks(results: Path, stage: int, profile: Profile, cells: Sequences) -> dict[str, dict[int, pd.DataFrame]]:
@@ -179,14 +185,16 @@ def figures(table: pd.DataFrame, stage: int) -> dict:
     return out | {"unsure": float(called["unsure"].mean()), "wrong_of_the_sure": float(wrong.mean())}
 
 
-def ship(stage: int, cells: Sequences, profile: Profile, folds: list[Fold], machine: tuple, results: Path) -> dict:
-    """Write a stage's weights; its part of models.json.
+def ship(
+    stage: int, cells: Sequences, profile: Profile, folds: list[Fold], machines: list[dict], results: Path
+) -> dict:
+    """Write a stage's weights; its part of models.json. `machines` are the arrays of each of `folds`.
 
     What sets thresholds and calibration: answers for what each fold left out, in stage 1 the shipped ones', in stage 2
     all five folds' for the strips.
     """
     own_folds = {"focus": folds, "frames": profile.stages[stage].folds}
-    arrays = {"focus": machine[1].__getitem__, "frames": lambda fold: weights(results, stage, fold)}
+    arrays = {"focus": machines.__getitem__, "frames": lambda fold: weights(results, stage, fold)}
     asked = {kind: draws_left_out(f) if stage == 1 else list(range(len(f))) for kind, f in own_folds.items()}
     own = described(stage, own_folds, asked)
     judged_on = beyond.with_noise(cells.select((cells.index["split"] == ("test", "train")[stage - 1]).to_numpy()))
