@@ -245,3 +245,13 @@ def test_simulated_cells_look_like_the_real_ones_on_average(many: Sequences, lab
     if LABELS[label] != "unreliable":
         ring = [np.argmin(_profile(x)) for x in (real, made)]
         assert abs(int(ring[1]) - int(ring[0])) <= 1  # px
+
+
+def test_ranges_reach_the_cells():
+    counts = {"train": {"tank-treading": 6, "flipping": 6}}
+    dark = simulate.sequences(counts, seed=4, ranges=simulate.Ranges(gain=0.0))
+    assert max(np.std(x - x.mean((1, 2), keepdims=True)) for x in dark) < 3.5  # noise alone
+    plain, wide = (simulate.sequences(counts, seed=4, ranges=simulate.Ranges(stretch=s)) for s in (0.0, 0.4))
+    flipping = plain.index["label"] == "flipping"
+    same = [np.array_equal(a, b) for a, b in zip(plain, wide)]
+    assert not any(np.array(same)[flipping]) and any(np.array(same)[~flipping])  # intruders may flip
