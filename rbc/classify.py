@@ -58,9 +58,9 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     specification = json.loads((models / "models.json").read_text())["stages"]
     out = sequences.index[["name"]].copy()
     sure = {}
-    for stage in STAGES:
+    found = scores(sequences, {stage: specification[str(stage)] for stage in STAGES}, models)
+    for stage, parts in found.items():
         own = specification[str(stage)]
-        parts = scores(sequences, stage, own, models)
         calibrated = [own["kinds"][kind]["slope"] * s + own["kinds"][kind]["offset"] for kind, s in parts.items()]
         score = np.mean(calibrated, axis=0)
         out[POSITIVE[stage]] = expit(score)
@@ -72,33 +72,40 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     return out
 
 
-def scores(sequences: Sequences, stage: int, own: dict, models: Path = MODELS) -> dict[str, np.ndarray]:
-    """Each kind of model's mean score of the members that judge, not yet calibrated: (N,) float64 by kind.
+def scores(sequences: Sequences, stages: dict[int, dict], models: Path = MODELS) -> dict[int, dict[str, np.ndarray]]:
+    """Each kind of model's mean score of the members that judge, not yet calibrated: (N,) float64 by stage and kind.
 
-    `own` is the stage's part of models.json.
+    `stages` are parts of models.json by stage.
     """
     torch.set_num_threads(1)  # chunks of sequences are shared out among threads instead, and so in numpy's algebra
     parts = [sequences.select(_slice(len(sequences), first)) for first in range(0, len(sequences), CHUNK)]
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda part: _scores(part, stage, own, models / f"stage{stage}.safetensors"), parts))
-    return {kind: np.concatenate([part[kind] for part in found]) for kind in own["kinds"]}
+        found = list(pool.map(lambda part: _scores(part, stages, models), parts))
+    return {
+        stage: {kind: np.concatenate([part[stage][kind] for part in found]) for kind in own["kinds"]}
+        for stage, own in stages.items()
+    }
 
 
 def _slice(n: int, first: int) -> np.ndarray:
     return (np.arange(n) >= first) & (np.arange(n) < first + CHUNK)
 
 
-def _scores(sequences: Sequences, stage: int, own: dict, file: Path) -> dict[str, np.ndarray]:
-    out = {}
-    for kind, about in own["kinds"].items():
-        prepare, load, answer = KINDS[kind]
-        prepared = prepare(sequences, stage, own)
-        judges = _judges(sequences.index["acquisition"], list(about["members"].values()))
-        total = np.zeros(len(sequences))
-        for member, chosen in zip(about["members"], judges):
-            if len(which := np.flatnonzero(chosen)):
-                total[which] += answer(load(file, f"{kind}.{member}."), prepared, which)
-        out[kind] = total / judges.sum(0)
+def _scores(sequences: Sequences, stages: dict[int, dict], models: Path) -> dict[int, dict[str, np.ndarray]]:
+    out, prepared = {stage: {} for stage in stages}, {}
+    for stage, own in stages.items():
+        for kind, about in own["kinds"].items():
+            prepare, load, answer = KINDS[kind]
+            key = kind, own["sampling"], own["k"]
+            if key not in prepared:
+                prepared[key] = prepare(sequences, own)
+            judges = _judges(sequences.index["acquisition"], list(about["members"].values()))
+            total = np.zeros(len(sequences))
+            for member, chosen in zip(about["members"], judges):
+                if len(which := np.flatnonzero(chosen)):
+                    loaded = load(models / f"stage{stage}.safetensors", f"{kind}.{member}.")
+                    total[which] += answer(loaded, prepared[key], which)
+            out[stage][kind] = total / judges.sum(0)
     return out
 
 
@@ -108,8 +115,8 @@ def _judges(acquisitions: pd.Series, seen: list[list[str]]) -> np.ndarray:
     return unseen | ~unseen.any(axis=0)
 
 
-def _sampled(sequences: Sequences, stage: int, own: dict) -> Rows:
-    return rows(sequences, Configuration(stage, "cnn", own["sampling"], own["k"]), torch.device("cpu"))
+def _sampled(sequences: Sequences, own: dict) -> Rows:
+    return rows(sequences, Configuration(1, "cnn", own["sampling"], own["k"]), torch.device("cpu"))
 
 
 @cache
@@ -136,7 +143,7 @@ def _network(file: Path, prefix: str) -> FrameNet:
 KINDS = {
     "frames": (_sampled, _network, lambda model, data, which: log_odds(predict(model, data, which, INPUT))),
     "focus": (
-        lambda sequences, stage, own: focus.of_sequences(sequences),
+        lambda sequences, own: focus.of_sequences(sequences),
         _arrays,
         lambda machine, numbers, which: focus.decision(machine, numbers[which]),
     ),

@@ -200,7 +200,7 @@ def ship(
     judged_on = beyond.with_noise(cells.select((cells.index["split"] == ("test", "train")[stage - 1]).to_numpy()))
     with TemporaryDirectory() as folder:
         save(stage, {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in asked.items()}, Path(folder))
-        found = classify.scores(judged_on, stage, own, Path(folder))
+        found = classify.scores(judged_on, {stage: own}, Path(folder))[stage]
     chosen = {kind: numbers if stage == 1 else numbers[: SHIPPED_FOLDS[kind]] for kind, numbers in asked.items()}
     save(stage, {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in chosen.items()}, classify.MODELS)
     return placed(described(stage, own_folds, chosen), [judged_on.index.assign(score=s) for s in found.values()], stage)
