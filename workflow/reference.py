@@ -1,6 +1,6 @@
 """Copy a profile's finished runs from results/ into data/reference/, without weights: no pixels are in them.
 
-python workflow/reference.py released|register
+python workflow/reference.py released|register|ablations
 """
 
 import shutil
@@ -10,7 +10,11 @@ from rbc import runs
 from rbc.profiles import load
 from rbc.sequences import whole_folder
 
-LEFT_OUT = {"released": ("weights.safetensors",), "register": ("weights.safetensors", "notebook.ipynb")}
+LEFT_OUT = {
+    "released": ("weights.safetensors",),
+    "register": ("weights.safetensors", "notebook.ipynb"),
+    "ablations": ("weights.safetensors", "notebook.ipynb"),
+}
 
 
 def main(name: str) -> None:
