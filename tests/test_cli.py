@@ -51,6 +51,14 @@ def test_simulated_sequences_land_in_a_folder(tmp_path):
     assert cells.simulated
 
 
+def test_a_movie_of_few_sprites_says_how_long_it_came_to_be(tmp_path, cells):
+    cells.save(tmp_path / "cells")
+    made = rbc("simulate", "video", "--out", tmp_path / "movie", "--sprites", tmp_path / "cells", "--frames", 5000)
+    assert made.returncode == 0, made.stderr
+    n = json.loads((tmp_path / "movie" / "meta.json").read_text())["frames"]
+    assert n < 5000 and f"a simulated movie of {n} frames" in made.stdout and "give more" in made.stderr
+
+
 def test_a_simulated_movie_is_tracked_into_sequences(tmp_path):
     made = rbc("simulate", "video", "--out", tmp_path / "movie", "--frames", 30, "--cells", 5)
     assert made.returncode == 0, made.stderr
