@@ -116,6 +116,8 @@ def network(c: Configuration, training: Training, device: torch.device) -> nn.Mo
     name = variant(c.variant).networks.get(c.model, c.model)
     model = build(name, c.k)
     if training.start:
+        if not (ROOT / training.start).exists():
+            raise RbcError(f"training.start: {training.start} is not in the checkout; name weights that are")
         model.load_state_dict(load_file(ROOT / training.start))
     model = model.to(device)
     if c.model == "crnn":

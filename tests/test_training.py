@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 
 from rbc import RbcError, profiles, training
@@ -166,3 +167,17 @@ def test_cuda_learns_as_the_cpu_does(tiny):
     assert outcome.device.startswith("cuda")
     called = outcome.predictions["probability"] >= 0.5
     assert (called == (outcome.predictions["label"] == "flipping")).mean() > 0.8
+
+
+def test_a_network_starts_from_given_weights_and_says_where_there_are_none(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "ROOT", tmp_path)
+    c, cpu = Configuration(2, "cnn", "similarity", 10, 0, "frames"), torch.device("cpu")
+    own = training.settings(tiny.training, c)
+    given = training.network(Configuration(2, "cnn", "similarity", 10, 7, "frames"), own, cpu).state_dict()
+    save_file(given, tmp_path / "given.safetensors")
+    found = training.network(c, own.model_copy(update={"start": "given.safetensors"}), cpu).state_dict()
+    fresh = training.network(c, own, cpu).state_dict()
+    assert all(torch.equal(found[name], given[name]) for name in given)
+    assert not torch.equal(fresh["head.1.weight"], given["head.1.weight"])
+    with pytest.raises(RbcError, match=r"other\.safetensors is not in the checkout"):
+        training.network(c, own.model_copy(update={"start": "other.safetensors"}), cpu)
