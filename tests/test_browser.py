@@ -111,6 +111,7 @@ def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three
     visit(page, (html / "book" / "pages" / "index.html").as_uri())
     page.locator("ul.verdicts a").first.click()
     claims = page.locator("#claims-board tbody tr:has(a[href$='.csv'])")
+    claims.first.wait_for(state="attached")  # the click only starts to load the page
     chosen = claims.nth(Random(seed).randrange(claims.count()))
     chosen.locator("summary").click()
     link = chosen.locator("a[href$='.csv']").first
