@@ -518,7 +518,7 @@ def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object
 def _overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
     """The frame in the middle with the whole path of every cell in it."""
     middle = int(tracks["frame"].iloc[(tracks["frame"] - n_frames // 2).abs().argmin()])
-    frame = next(f for i, f in movie.frames() if i >= middle and f is not None)
+    frame = movie.frame(middle)
     here = tracks[tracks["frame"] == middle]
     picture = _boxed(frame, here)
     pen = ImageDraw.Draw(picture)

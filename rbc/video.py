@@ -69,6 +69,13 @@ class Movie:
                 )
             yield number, None if grey is None else to_8bit(grey, self.shift)
 
+    def frame(self, number: int) -> np.ndarray:
+        """The frame of a number, (H, W) uint8, or the first whole one after it."""
+        (found,) = self.pick([number])
+        if found is not None and found.shape == self.shape:
+            return to_8bit(found, self.shift)
+        return next(f for i, f in self.frames() if i >= number and f is not None)  # no index to seek by
+
     def sample(self, n: int) -> np.ndarray:
         """`n` frames spread equally over the movie (all of a shorter one): (n, H, W) uint8, damaged ones left out."""
         wanted = spread(self.n_frames, n)

@@ -164,6 +164,7 @@ def test_lossless_files_give_the_same_frames(tmp_path: Path, frames: list[np.nda
     assert opened.frame_rate == pytest.approx(60)
     assert opened.simulated  # a simulated movie says so, and so do its sequences
     assert all((a == b).all() for (_, a), b in zip(opened.frames(), frames, strict=False))
+    assert (opened.frame(7) == frames[7]).all()
     assert (opened.sample(5) == np.stack([frames[i] for i in video.spread(20, 5)])).all()
 
 
@@ -190,6 +191,8 @@ def test_lossy_movies_are_tracked_too(
         for frame in frames:
             box.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
         box.mux(stream.encode(None))
+    opened = video.open_movie(path)
+    assert (opened.frame(30) == next(frame for i, frame in opened.frames() if i == 30)).all()
     result = movies.score(tracking.track(path, threads=1)[1], truth, SHAPE)
     assert result["recall"] > 0.9
     assert result["precision"] > 0.95
@@ -270,6 +273,7 @@ def test_damaged_frame_in_the_middle_is_left_out_and_said(tmp_path: Path, frames
     assert sequences.meta["notes"] == ["1 damaged frames left out: 30"]
     assert not (tracks["frame"] == 30).any()
     assert ((tracks["frame"] == 29).sum(), (tracks["frame"] == 31).sum()) > (0, 0)
+    assert (video.open_movie(folder).frame(30) == frames[31]).all()
 
 
 def test_damaged_packet_is_left_out_and_said(tmp_path: Path, frames: list[np.ndarray]) -> None:
