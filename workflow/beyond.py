@@ -43,8 +43,10 @@ TEAMS = {
         ("frames", "frames-transformer", "focus"),
     ],
 }  #: models that answer together
-SHIPPED_SEED = 0  #: stage 1 ships one member for each blood draw, which that member has not seen
-SHIPPED_FOLDS = {"focus": 5, "frames": 2}  #: of stage 2's five; few networks, for speed
+SHIPPED_SEED = 0
+#: members of each stage by kind, few for speed: stage 1 has one for each blood draw, which it has not seen (networks
+#: added nothing there); stage 2 the first of five folds
+SHIPPED = {1: {"focus": 3}, 2: {"focus": 5, "frames": 3}}
 SHIPPED_K = 10  #: frames that the shipped networks look at, for speed; they trained on 7 to 17
 INPUT = "31 x 31 px of 0.6 um, 8 bit; networks take each sequence minus the median of its kept frames, over 20"
 SCORES = ("recall", "specificity", "balanced_accuracy", "auc")
@@ -193,7 +195,7 @@ def ship(
     What sets thresholds and calibration: answers for what each fold left out, in stage 1 the shipped ones', in stage 2
     all five folds' for the strips.
     """
-    own_folds = {"focus": folds, "frames": profile.stages[stage].folds}
+    own_folds = {kind: {"focus": folds, "frames": profile.stages[stage].folds}[kind] for kind in SHIPPED[stage]}
     arrays = {"focus": machines.__getitem__, "frames": lambda fold: weights(results, stage, fold)}
     asked = {kind: draws_left_out(f) if stage == 1 else list(range(len(f))) for kind, f in own_folds.items()}
     own = described(stage, own_folds, asked)
@@ -201,7 +203,7 @@ def ship(
     with TemporaryDirectory() as folder:
         save(stage, {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in asked.items()}, Path(folder))
         found = classify.scores(judged_on, {stage: own}, Path(folder))[stage]
-    chosen = {kind: numbers if stage == 1 else numbers[: SHIPPED_FOLDS[kind]] for kind, numbers in asked.items()}
+    chosen = {kind: numbers[: SHIPPED[stage][kind]] for kind, numbers in asked.items()}
     save(stage, {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in chosen.items()}, classify.MODELS)
     return placed(described(stage, own_folds, chosen), [judged_on.index.assign(score=s) for s in found.values()], stage)
 
