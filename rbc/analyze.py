@@ -55,7 +55,7 @@ def analyze(
     Raises `RbcError` where the movie cannot be tracked, the models are missing or, without `force`, where there are
     objections.
     """
-    known = _known(models)
+    known = read_known(models)
     seconds = {}
     with sequences.whole_folder(Path(out)) as part:
         start = time.perf_counter()
@@ -89,7 +89,8 @@ def in_words(result: dict) -> str:
     return "\n".join([*lines, *(f"objection: {line}" for line in result["objections"]), *result["notes"]])
 
 
-def _known(models: Path) -> dict:
+def read_known(models: Path) -> dict:
+    """What lies beside the weights in known.json (`describe`). Raises `RbcError` where it is missing."""
     try:
         return json.loads((Path(models) / "known.json").read_text())
     except FileNotFoundError as error:
@@ -159,10 +160,21 @@ def _look(frames: np.ndarray) -> tuple[float, float, float]:
 def objections(found: Sequences, cells: pd.DataFrame, known: dict[str, list[float]]) -> list[str]:
     """Why a movie cannot be judged, in words; empty where nothing speaks against it.
 
-    Its medians of `looks` must lie in the range of the known acquisitions (`known`: lowest and highest), widened by
-    `BEYOND`; its pixels must be of the models' size, and `FEWEST` cells be said to tank-tread or flip.
+    What `unlike` says, and where fewer than `FEWEST` cells are said to tank-tread or flip.
     """
-    against, um = [], found.meta["um_per_px"]
+    against, n = unlike(found, known), int(cells["answer"].isin(RELIABLE).sum())
+    if n < FEWEST:
+        against.append(f"too few cells, {n} of {len(cells)} are said to tank-tread or flip: {FEWEST} are needed")
+    return against
+
+
+def unlike(found: Sequences, known: dict[str, list[float]]) -> list[str]:
+    """In what sequences lie outside of what the models know, in words; empty where in nothing.
+
+    Their medians of `looks` must lie in the range of the known acquisitions (`known`: lowest and highest), widened by
+    `BEYOND`, and their pixels be of the models' size, which is taken for granted where they do not say.
+    """
+    against, um = [], found.meta.get("um_per_px", simulate.PX_UM)
     if not 1 / PIXEL <= um / simulate.PX_UM <= PIXEL:
         against.append(f"wrong scale, {um:g} um/px: the models know {simulate.PX_UM:g}; resize the movie to that")
     medians = looks(found)[list(BEYOND)].median()
@@ -170,9 +182,6 @@ def objections(found: Sequences, cells: pd.DataFrame, known: dict[str, list[floa
         low, high = low / BEYOND[name], high * BEYOND[name]
         if not low <= medians[name] <= high:
             against.append(f"{WORDS[name].format(medians[name])}: the models know {low:.1f} to {high:.1f}")
-    n = int(cells["answer"].isin(RELIABLE).sum())
-    if n < FEWEST:
-        against.append(f"too few cells, {n} of {len(cells)} are said to tank-tread or flip: {FEWEST} are needed")
     return against
 
 

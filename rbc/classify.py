@@ -20,6 +20,7 @@ from scipy.special import expit
 from threadpoolctl import threadpool_limits
 from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
+from tqdm import tqdm
 
 from rbc import ROOT, focus
 from rbc.metrics import log_odds
@@ -35,7 +36,7 @@ CHUNK = 64  #: sequences that a thread takes at a time
 INPUT = Training(epochs=1, batch_size=16)  #: the networks' input: each sequence minus its background, small batches
 
 
-def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
+def classify(sequences: Sequences, models: Path = MODELS, progress: bool = False) -> pd.DataFrame:
     """What the shipped models say of each sequence, whatever its label.
 
     A sequence of an acquisition that some of the shipped members were trained on is judged by the others only, where
@@ -46,6 +47,7 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     ----------
     sequences : frames (n, 31, 31) uint8 of about 0.6 um/px, as `rbc.tracking` or `rbc.ingest` make them
     models : folder of the weights
+    progress : show a bar of the sequences judged
 
     Returns
     -------
@@ -58,7 +60,7 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     specification = json.loads((models / "models.json").read_text())["stages"]
     out = sequences.index[["name"]].copy()
     sure = {}
-    found = scores(sequences, {stage: specification[str(stage)] for stage in STAGES}, models)
+    found = scores(sequences, {stage: specification[str(stage)] for stage in STAGES}, models, progress)
     for stage, parts in found.items():
         own = specification[str(stage)]
         calibrated = [own["kinds"][kind]["slope"] * s + own["kinds"][kind]["offset"] for kind, s in parts.items()]
@@ -72,7 +74,9 @@ def classify(sequences: Sequences, models: Path = MODELS) -> pd.DataFrame:
     return out
 
 
-def scores(sequences: Sequences, stages: dict[int, dict], models: Path = MODELS) -> dict[int, dict[str, np.ndarray]]:
+def scores(
+    sequences: Sequences, stages: dict[int, dict], models: Path = MODELS, progress: bool = False
+) -> dict[int, dict[str, np.ndarray]]:
     """Each kind of model's mean score of the members that judge, not yet calibrated: (N,) float64 by stage and kind.
 
     `stages` are parts of models.json by stage.
@@ -80,7 +84,8 @@ def scores(sequences: Sequences, stages: dict[int, dict], models: Path = MODELS)
     torch.set_num_threads(1)  # chunks of sequences are shared out among threads instead, and so in numpy's algebra
     parts = [sequences.select(_slice(len(sequences), first)) for first in range(0, len(sequences), CHUNK)]
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = list(pool.map(lambda part: _scores(part, stages, models), parts))
+        answers = pool.map(lambda part: _scores(part, stages, models), parts)
+        found = list(tqdm(answers, "classify", len(parts), unit=f"x {CHUNK} sequences", disable=not progress))
     return {
         stage: {kind: np.concatenate([part[stage][kind] for part in found]) for kind in own["kinds"]}
         for stage, own in stages.items()

@@ -52,6 +52,7 @@ RateOption = Annotated[float | None, typer.Option(help="Frames/s; by default fro
 PixelOption = Annotated[float | None, typer.Option(help="Pixel size in um; by default from the file, else 0.6.")]
 ShearOption = Annotated[float, typer.Option(help="Shear rate at the wall, 1/s.")]
 ThreadsOption = Annotated[int, typer.Option(help="Threads; 0: one a core. The result does not depend on it.")]
+ModelsOption = Annotated[Path | None, typer.Option(help="Folder of other models than the shipped ones.")]
 JobsOption = Annotated[int, typer.Option(help="Runs at the same time; 0: one a core.")]
 
 
@@ -241,7 +242,7 @@ def analyze_movie(
     frame_rate: RateOption = None,
     um_per_px: PixelOption = None,
     shear_rate: ShearOption = 10.0,
-    models: Annotated[Path | None, typer.Option(help="Folder of other models than the shipped ones.")] = None,
+    models: ModelsOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Judge a movie unlike the known ones all the same; the report says so.")
     ] = False,
@@ -267,16 +268,23 @@ def classify_cells(
     cells: Annotated[
         Path, typer.Argument(metavar="SEQUENCES", help="Sequences (as rbc track writes), or strips with dataset.csv.")
     ],
+    models: ModelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say of each cell whether it is reliable and whether it flips, by the shipped models. Not a medical device.
 
+    Warns of cells unlike those that the models know: other pixels, another light, another camera.
+
     Example: rbc classify /tmp/tracked --json
     """
-    from rbc import classify  # here, as PyTorch would slow the start of every command
+    from rbc import analyze, classify  # here, as PyTorch and numba would slow the start of every command
 
     found = sequences.load(cells) if (cells / "meta.json").exists() else ingest.strips(cells)
-    table = classify.classify(found)
+    folder = models or analyze.MODELS
+    known = analyze.read_known(folder)["looks"]
+    for warning in analyze.unlike(found, known) if len(found) else ():
+        typer.echo(f"warning: {warning}", err=True)
+    table = classify.classify(found, folder, progress=sys.stderr.isatty())
     typer.echo(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))
 
 

@@ -39,6 +39,20 @@ def test_classify_answers_for_saved_sequences_and_for_strips(cells, tmp_path):
     assert [a["name"] for a in answers] == few.index["name"].tolist()
     assert {a["decision"] for a in answers} <= {"tank-treading", "flipping", "unreliable", "unsure"}
     assert "dataset.csv" in one_line_error(rbc("classify", tmp_path / "nowhere"))
+    assert "known.json" in one_line_error(rbc("classify", tmp_path / "saved", "--models", tmp_path))
+
+
+def test_classify_warns_of_cells_unlike_the_known_ones(cells, tmp_path):
+    few = cells.select(cells.index["split"] == "test")
+    few.save(tmp_path / "known")
+    faint = (128 + 0.2 * (few.frames - 128.0)).astype(few.frames.dtype)
+    sequences.Sequences(faint, few.index, few.meta).save(tmp_path / "faint")
+    sequences.Sequences(few.frames, few.index, {**few.meta, "um_per_px": 0.3}).save(tmp_path / "magnified")
+    asked = {name: rbc("classify", tmp_path / name) for name in ("known", "faint", "magnified")}
+    assert asked["known"].stderr == ""
+    assert "warning: unknown light or focus, contrast of" in asked["faint"].stderr
+    assert "warning: wrong scale, 0.3 um/px" in asked["magnified"].stderr
+    assert all(result.returncode == 0 and "decision" in result.stdout for result in asked.values())
 
 
 def test_simulated_sequences_land_in_a_folder(tmp_path):
