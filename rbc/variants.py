@@ -66,12 +66,6 @@ VARIANTS = {
         ("frames-differences", "with each frame's change from the one before", "frames-differences", {}),
         ("frames-pretrained", "trained before on simulated sequences", "frames", {"start": SIMULATED}),
         ("frames-plain", "not augmented", "frames", {"augment": []}),
-        (
-            "frames-raw",
-            "not augmented, grey levels / 255, background left in",
-            "frames",
-            {"augment": [], "grey": "raw"},
-        ),
         *((f"frames-no-{part}", f"augmented, but no {part}", "frames", {"augment": without(part)}) for part in PARTS),
     )
 }
