@@ -1,4 +1,4 @@
-"""How sharp a cell is and what its rings look like: numbers of a sequence of any length, and an SVM on them (stage 1).
+"""How sharp a cell is and what its rings look like: numbers of a sequence of any length, and an SVM on them.
 
 Unreliable cells are mostly out of focus. Bands of difference-of-Gaussians measure sharpness without a threshold
 (Marr & Hildreth, Proc. R. Soc. B 207:187, 1980); rings around the centre measure contrast, halo and intruders.
