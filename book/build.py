@@ -41,12 +41,17 @@ def check_notebooks() -> None:
             sys.exit(f"{path}: this notebook ended with an error; remove it and build again")
 
 
-def status() -> str:
+def status(toc: dict) -> str:
     """The page that says of every page of the book when, from what and how long it was made, in Markdown.
 
-    A page that failed is not there: the build stops before (`check_notebooks`).
+    Pages of a profile that the table of contents lacks are those of another book, and left out. A page that
+    failed is not there: the build stops before (`check_notebooks`).
     """
     pages = {path: json.loads(path.read_text()) for path in sorted(PAGES.rglob("*.ipynb"))}
+    here = json.dumps(toc)
+    pages = {
+        p: page for p, page in pages.items() if p.parent == PAGES or f"pages/{p.relative_to(PAGES).parts[0]}/" in here
+    }
     rows = [row for path, page in pages.items() if (row := _made(path, page))]
     packages = [f"{name} {version(name)}" for name in (*runs.PACKAGES, "jupyter-book")]
     box = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
@@ -68,9 +73,10 @@ def _made(path: Path, page: dict) -> str:
 
 def main(profile: str) -> None:
     check_notebooks()
-    (PAGES / "status.md").write_text(status())
+    toc = contents(profile)
+    (PAGES / "status.md").write_text(status(toc))
     BUILD.mkdir(exist_ok=True)
-    (BUILD / "toc.yml").write_text(yaml.safe_dump(contents(profile), sort_keys=False))
+    (BUILD / "toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
     shutil.rmtree(BUILD / "html", ignore_errors=True)  # pages of another profile must not stay
     program = str(Path(sys.executable).with_name("jupyter-book"))
     command = [program, "build", ".", "--toc", "_build/toc.yml", "--all", "-W", "-n", "--keep-going", "-q"]
