@@ -33,9 +33,15 @@ def contents(profile: str) -> dict:
     return json.loads(json.dumps(toc).replace("pages/demo/", f"pages/{profile}/"))
 
 
-def check_notebooks() -> None:
+def pages(toc: dict) -> list[Path]:
+    """The executed notebooks of the book; those of a profile that the table of contents lacks are another book's."""
+    here, found = json.dumps(toc), sorted(PAGES.rglob("*.ipynb"))
+    return [p for p in found if p.parent == PAGES or f"pages/{p.relative_to(PAGES).parts[0]}/" in here]
+
+
+def check_notebooks(toc: dict) -> None:
     """Stop where an executed notebook holds an error: the build itself would pass over it."""
-    for path in [*sorted(PAGES.rglob("*.ipynb")), ROOT / "notebooks" / "paper.ipynb"]:
+    for path in [*pages(toc), ROOT / "notebooks" / "paper.ipynb"]:
         outputs = [o for cell in json.loads(path.read_text())["cells"] for o in cell.get("outputs", [])]
         if any(o["output_type"] == "error" for o in outputs):
             sys.exit(f"{path}: this notebook ended with an error; remove it and build again")
@@ -44,15 +50,9 @@ def check_notebooks() -> None:
 def status(toc: dict) -> str:
     """The page that says of every page of the book when, from what and how long it was made, in Markdown.
 
-    Pages of a profile that the table of contents lacks are those of another book, and left out. A page that
-    failed is not there: the build stops before (`check_notebooks`).
+    A page that failed is not there: the build stops before (`check_notebooks`).
     """
-    pages = {path: json.loads(path.read_text()) for path in sorted(PAGES.rglob("*.ipynb"))}
-    here = json.dumps(toc)
-    pages = {
-        p: page for p, page in pages.items() if p.parent == PAGES or f"pages/{p.relative_to(PAGES).parts[0]}/" in here
-    }
-    rows = [row for path, page in pages.items() if (row := _made(path, page))]
+    rows = [row for path in pages(toc) if (row := _made(path, json.loads(path.read_text())))]
     packages = [f"{name} {version(name)}" for name in (*runs.PACKAGES, "jupyter-book")]
     box = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
     head = f"# Status of every page\n\n{box}\n\nEach page was made by running its notebook from top to bottom; all of "
@@ -72,8 +72,8 @@ def _made(path: Path, page: dict) -> str:
 
 
 def main(profile: str) -> None:
-    check_notebooks()
     toc = contents(profile)
+    check_notebooks(toc)
     (PAGES / "status.md").write_text(status(toc))
     BUILD.mkdir(exist_ok=True)
     (BUILD / "toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))

@@ -282,6 +282,8 @@ def classify_cells(
     found = sequences.load(cells) if (cells / "meta.json").exists() else ingest.strips(cells)
     folder = models or analyze.MODELS
     known = analyze.read_known(folder)["looks"]
+    if found.simulated:
+        typer.echo("these cells are simulated", err=True)
     for warning in analyze.unlike(found, known) if len(found) else ():
         typer.echo(f"warning: {warning}", err=True)
     table = classify.classify(found, folder, progress=sys.stderr.isatty())

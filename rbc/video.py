@@ -71,19 +71,21 @@ class Movie:
 
     def frame(self, number: int) -> np.ndarray:
         """The frame of a number, (H, W) uint8, or the first whole one after it."""
-        (found,) = self.pick([number])
-        if found is not None and found.shape == self.shape:
-            return to_8bit(found, self.shift)
-        return next(f for i, f in self.frames() if i >= number and f is not None)  # no index to seek by
+        sought = self._sought([number])  # empty where there is no index to seek by: read through instead
+        return sought[0] if sought else next(f for i, f in self.frames() if i >= number and f is not None)
 
     def sample(self, n: int) -> np.ndarray:
         """`n` frames spread equally over the movie (all of a shorter one): (n, H, W) uint8, damaged ones left out."""
         wanted = spread(self.n_frames, n)
-        found = [to_8bit(f, self.shift) for f in self.pick(wanted) if f is not None and f.shape == self.shape]
+        found = self._sought(wanted)
         if len(found) < (len(wanted) + 1) // 2:  # no index to seek by: read through instead
             numbers = set(wanted)
             found = [f for i, f in self.frames() if i in numbers and f is not None]
         return np.stack(found) if found else np.zeros((0, *self.shape), np.uint8)
+
+    def _sought(self, numbers: list[int]) -> list[np.ndarray]:
+        """The whole ones of the frames of some numbers, (H, W) uint8."""
+        return [to_8bit(f, self.shift) for f in self.pick(numbers) if f is not None and f.shape == self.shape]
 
 
 def spread(n_frames: int, n: int) -> list[int]:

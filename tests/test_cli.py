@@ -49,7 +49,7 @@ def test_classify_warns_of_cells_unlike_the_known_ones(cells, tmp_path):
     sequences.Sequences(faint, few.index, few.meta).save(tmp_path / "faint")
     sequences.Sequences(few.frames, few.index, {**few.meta, "um_per_px": 0.3}).save(tmp_path / "magnified")
     asked = {name: rbc("classify", tmp_path / name) for name in ("known", "faint", "magnified")}
-    assert asked["known"].stderr == ""
+    assert asked["known"].stderr == "these cells are simulated\n"
     assert "warning: unknown light or focus, contrast of" in asked["faint"].stderr
     assert "warning: wrong scale, 0.3 um/px" in asked["magnified"].stderr
     assert all(result.returncode == 0 and "decision" in result.stdout for result in asked.values())
