@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from rbc import beyond, focus, metrics, profiles, runs, sequences, simulate, training
 from rbc.paper import FRAME_PX, RELIABLE, Configuration, positive
-from rbc.profiles import Fold
 from rbc.sampling import sample_all
 from rbc.sequences import Sequences
+from rbc.settings import Fold
 from rbc.simulate import Ranges
 
 SEARCHED, FRESH = 50, 77  #: seeds of the simulator that the search sees, and that tells of its result
