@@ -397,7 +397,8 @@ def audit_numbers(as_json: JsonOption = False) -> None:
         typer.echo(f"{row.table:12}  {row.model:4}  {row.sampling:10}  K = {row.k}  {_possible(row)}")
     for c in found:
         note = f"\n  note: {c.note}" if c.note else ""
-        typer.echo(f"\n{c.key}: {c.verdict}\n  paper ({c.place}): {c.statement}\n  found: {c.found}{note}")
+        readings = "".join(f"\n  reading: {reading}" for reading in c.readings)
+        typer.echo(f"\n{c.key}: {c.verdict}\n  paper ({c.place}): {c.statement}\n  found: {c.found}{note}{readings}")
 
 
 @app.command("claims")
@@ -406,7 +407,7 @@ def judge_claims(
     results: Annotated[Path | None, typer.Option(help="Folder of runs; by default data/reference/<profile>.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a profile's runs make of every statement of the paper.
+    """Say what a profile's runs make of every statement of the paper, printed scores first.
 
     Example: rbc claims --profile released --json
     """
@@ -416,13 +417,21 @@ def judge_claims(
     ours = _study(p, results)
     verdicts = {c.id: claims.judge(c, ours, tolerance) for c in listed}
     if as_json:
-        kept = {"tolerance": tolerance.model_dump(), "counts": claims.counts(verdicts)}
-        records = [claims.record(c, verdicts[c.id]) for c in listed]
+        kept = {"tolerance": tolerance.model_dump(), "scope": claims.scope(ours)}
+        kept["counts"] = claims.counts(listed, verdicts)
+        records = [claims.record(c, verdicts[c.id]) for own in claims.by_group(listed).values() for c in own]
         typer.echo(json.dumps(kept | {"claims": records}, indent=1))
         return
-    for c in listed:
-        typer.echo(f"{verdicts[c.id].verdict}: {c.says} ({c.place})\n  {c.id}: {verdicts[c.id].found}")
-    typer.echo("\n" + "\n".join(f"{n:4}  {name}" for name, n in claims.counts(verdicts).items()))
+    for group, found in claims.counts(listed, verdicts).items():
+        typer.echo(f"{group}: {', '.join(f'{n} {name}' for name, n in found.items() if n)}")
+    typer.echo(claims.scope(ours))
+    for group, own in claims.by_group(listed).items():
+        typer.echo(f"\n{group.upper()}")
+        for c in own:
+            v = verdicts[c.id]
+            typer.echo(f"{v.verdict}: {c.says} ({c.place})\n  {c.id}: {v.found}")
+            for reading in v.readings:
+                typer.echo(f"  reading: {reading}")
 
 
 @app.command("packet")
