@@ -64,6 +64,7 @@ def outcomes(predictions: pd.DataFrame, stage: int) -> pd.Series:
 def gallery(sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome: str, n: int = 8) -> Figure | None:
     """Up to n sequences of one outcome, as in Figure 3, the most confident first, 20 frames each by similarity.
 
+    Departure (D36): the paper does not say how its examples were chosen or ordered.
     None where no sequence has that outcome.
     """
     cells = predictions[outcomes(predictions, stage) == outcome]

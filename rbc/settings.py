@@ -120,7 +120,12 @@ VARIANTS = {
         ("frames", "one small CNN for every frame, augmented, the last epoch kept", "frames", {}),
         ("frames-transformer", "a transformer over time", "frames-transformer", {}),
         ("frames-differences", "with each frame's change from the one before", "frames-differences", {}),
-        ("frames-pretrained", "trained before on simulated sequences", "frames", {"start": SIMULATED}),
+        (
+            "frames-pretrained",
+            "trained before on simulated sequences, of an older simulator",
+            "frames",
+            {"start": SIMULATED},
+        ),
         ("frames-plain", "not augmented", "frames", {"augment": []}),
         *(
             (f"frames-no-{part}", f"augmented, but no {part}", "frames", {"augment": without(part)})

@@ -26,9 +26,12 @@ from rbc.paper import FRAME_PX, LABELS, SPLITS
 from rbc.sequences import UNLABELLED, Sequences, from_list
 
 PX_UM = 0.6  #: size of a pixel, um (830 um / 1376 px)
-#: Counts the changes of the physics; what was made by another number rests on other cells.
-#: 2: flipping cells turn with Jeffery's period, and light has its wavelength in the liquid.
-PHYSICS = 2
+#: What each change of the physics brought, by its number. Kept results of a lower number rest on other cells.
+CHANGES = {
+    2: "flipping cells turn with the period that their shape and the shear rate set, where it was drawn at random"
+    " before; light has its wavelength in the liquid, where it had that in air",
+}
+PHYSICS = max(CHANGES)
 SHEAR = 10.0  #: shear rate, 1/s
 FPS = 60.0  #: frames a second
 WAVELENGTH = 0.55  #: um in air, green; its spread is BANDWIDTH
@@ -615,6 +618,17 @@ def rolling(n: int, seed: int, ranges: Ranges = Ranges()) -> Sequences:
     # 4 keeps these streams apart from those of `sequences`, whose keys begin with the number of a split
     strips = [strip(ROLLING, name, (4, 0, i), seed, ranges) for i, name in enumerate(names)]
     return from_list(strips, rows, {**_meta(seed), "motion": ROLLING})
+
+
+def older(physics: int, what: str) -> str:
+    """A sentence for pages that show results of `what`, made with a former `physics`; empty where nothing changed.
+
+    Example: ``older(1, "These scores")``.
+    """
+    since = [words for number, words in CHANGES.items() if number > physics]
+    if not since:
+        return ""
+    return f"{what} rest on an older simulator. Since then {'; and '.join(since)}. They have not been made anew."
 
 
 def _meta(seed: int) -> dict[str, str | int | bool]:

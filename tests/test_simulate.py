@@ -236,6 +236,13 @@ def test_a_wrong_request_is_one_clear_error(counts: dict, more: dict, says: str)
         simulate.sequences(counts, **{"seed": 0, **more})
 
 
+def test_results_of_an_older_simulator_can_say_so() -> None:
+    """A kept result knows its physics; pages must not show it as if today's simulator had made it."""
+    assert simulate.older(simulate.PHYSICS, "These") == ""
+    told = simulate.older(simulate.PHYSICS - 1, "These scores")
+    assert told.startswith("These scores rest on an older simulator.") and simulate.CHANGES[simulate.PHYSICS] in told
+
+
 def test_an_unknown_acquisition_is_an_error() -> None:
     with pytest.raises(RbcError, match="XX0101_10s01"):
         simulate.acquisition("XX0101_10s01", 0)
