@@ -88,10 +88,10 @@ def _steps(path: Path, threads: int) -> dict[str, float]:
     reading = min(_timed(lambda: movie.sample(100))[1] for _ in range(3))
     sample = movie.sample(100)
     median = min(_timed(lambda: detection.background(sample, threads))[1] for _ in range(3))
-    paper = detection.background(sample, threads)
-    noise, p = detection.noise_variance(sample[::12], paper), tracking.Parameters.derive(0.6, 60, 10)
+    background = detection.background(sample, threads)
+    noise, p = detection.noise_variance(sample[::12], background), tracking.Parameters.derive(0.6, 60, 10)
     chosen = (noise, p.threshold, p.cell_px, (p.min_area_px2, p.max_area_px2))
-    one = min(_timed(lambda: detection.detect(sample[50], paper, *chosen))[1] for _ in range(20))
+    one = min(_timed(lambda: detection.detect(sample[50], background, *chosen))[1] for _ in range(20))
     figures = {"background_s": median, "background_reading_s": reading, "detect_ms": 1000 * one}
     print("steps:", figures, flush=True)
     return figures
@@ -107,10 +107,10 @@ def _trackpy(
     trackpy.quiet()
     warnings.simplefilter("ignore")
     movie = video.open_movie(path)
-    paper = detection.background(movie.sample(100), 2).astype(int)
+    background = detection.background(movie.sample(100), 2).astype(int)
     early = truth[truth["frame"] < n]
     ours = {"fps": fps, **movies.score(tracks[tracks["frame"] < n].reset_index(drop=True), early, scene.shape)}
-    stack = [np.minimum(abs(f.astype(int) - paper), 255).astype(np.uint8) for i, f in movie.frames() if i < n]
+    stack = [np.minimum(abs(f.astype(int) - background), 255).astype(np.uint8) for i, f in movie.frames() if i < n]
     spots, locating, _ = _timed(lambda: trackpy.batch(stack, 21, minmass=300, separation=12, processes=1))
     best: dict[str, object] = {}
     for reach in (6, 10, 14):

@@ -395,38 +395,58 @@ class Finished:
     crops: np.ndarray
 
 
-def finish(track: Track, paper: np.ndarray, parameters: Parameters) -> list[Finished]:
+def finish(track: Track, background: np.ndarray, parameters: Parameters) -> list[Finished]:
     """Register a track, smooth its path and cut its crops; nothing where fewer than `min_frames` crops fit the
-    picture."""
+    picture.
+
+    The crops are `evened`: the paper removes the background from every frame, and so its sequences, which the models
+    know, lie on one level of grey. Which level the paper added is not said; we add the background's median.
+    """
     last = max(i for i, look in enumerate(track.looks) if np.isfinite(look.x)) + 1
     if last < parameters.min_frames:
         return []
     x, y, near, corners, crops, gains = zip(*track.looks[:last], strict=True)
     seen, corners = np.stack([x, y], axis=1), np.array(corners)
     whole = np.array([c is not None for c in crops])
-    path = smooth_path(seen, _steps(crops, gains, whole, paper, seen, corners), np.array(near))
-    chosen = _fitting(path, corners, whole, paper.shape)
+    blank = np.zeros((WIDE, WIDE), np.uint8)
+    crops = np.stack([blank if c is None else c for c in crops])
+    contrast = _contrast(crops, background, corners, np.array(gains))
+    path = smooth_path(seen, _steps(contrast, whole, seen, corners), np.array(near))
+    chosen = _fitting(path, corners, whole, background.shape)
     if len(chosen) < parameters.min_frames:
         return []
     speed = float(np.polyfit(chosen, path[chosen, 0], 1)[0])
     if not parameters.min_speed_px <= speed <= parameters.max_speed_px:
         return []
     offsets = np.round(path[chosen]).astype(int) - corners[chosen] + SLACK
-    cuts = [crops[i][v : v + FRAME_PX, u : u + FRAME_PX] for i, (u, v) in zip(chosen, offsets, strict=True)]
+    level = np.median(background)
+    cuts = [
+        evened(contrast[i, v : v + FRAME_PX, u : u + FRAME_PX], gains[i], level)
+        for i, (u, v) in zip(chosen, offsets, strict=True)
+    ]
     return [Finished(track.first + chosen, path[chosen], speed, np.stack(cuts))]
 
 
-def _steps(
-    cuts: tuple, gains: tuple, whole: np.ndarray, paper: np.ndarray, seen: np.ndarray, corners: np.ndarray
-) -> np.ndarray:
+def _contrast(crops: np.ndarray, background: np.ndarray, corners: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """Wide crops (n, 39, 39) uint8 without the background as the lamp lit it then: (n, 39, 39) float32."""
+    behind = np.stack([_wide(background, cx, cy) for cx, cy in corners]).astype(np.float32)
+    return crops - behind * (gains.astype(np.float32) / UNIT)[:, None, None]
+
+
+def evened(contrast: np.ndarray, gain: int, level: float) -> np.ndarray:
+    """What a camera would have seen of a cell in steady, even light: (31, 31) uint8.
+
+    contrast: (31, 31) float32, the frame without its background, grey levels; gain: light of the frame against the
+    background's, 4096 for equal (`rbc.detection.gain`), by which the contrast is divided; level: grey level added.
+    """
+    return np.clip(np.rint(contrast * (UNIT / gain) + level), 0, 255).astype(np.uint8)
+
+
+def _steps(contrast: np.ndarray, whole: np.ndarray, seen: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Registered displacement from each frame to the next: (n - 1, 2) px, nan where a frame is damaged."""
-    blank = np.zeros((WIDE, WIDE), np.uint8)
-    behind = np.stack([_wide(paper, cx, cy) for cx, cy in corners]).astype(np.float32)
-    crops = np.stack([blank if c is None else c for c in cuts]).astype(np.float32)
-    crops -= behind * (np.array(gains, np.float32) / UNIT)[:, None, None]
     moved = np.diff(corners, axis=0)
     expected = np.nan_to_num(np.diff(seen, axis=0) - moved)
-    steps = register(crops, np.clip(expected, -3, 3)) + moved
+    steps = register(contrast, np.clip(expected, -3, 3)) + moved
     steps[~(whole[1:] & whole[:-1])] = np.nan
     return steps
 
@@ -463,8 +483,8 @@ def track(
     ----------
     video : movie file, TIFF stack or folder of TIFF frames
     parameters : default derived from the three next
-    frame_rate : 1/s; default the file's, else 60 (paper)
-    um_per_px : um; default the file's, else 0.6 (paper)
+    frame_rate : 1/s; default the file's, else 60 (background)
+    um_per_px : um; default the file's, else 0.6 (background)
     shear_rate : 1/s (paper: 10)
     patient : written into the index
     threads : default all cores; any number gives the same bits
@@ -556,10 +576,10 @@ class _Run:
         self.done, self.damaged, self.dark = 0, [], []
         sample = movie.sample(parameters.background_frames)
         try:
-            self.paper = detection.background(sample, threads)
+            self.background = detection.background(sample, threads)
         except RbcError as error:
             raise RbcError(f"{movie.path}: {error}") from error
-        self.noise = detection.noise_variance(sample[:: max(1, len(sample) // 8)], self.paper)
+        self.noise = detection.noise_variance(sample[:: max(1, len(sample) // 8)], self.background)
 
     def tracks(self) -> Iterator[Finished]:
         """Tracks in the order of their ends."""
@@ -580,7 +600,7 @@ class _Run:
                 yield from future.result()
 
     def _finish(self, pool: ThreadPoolExecutor, tracks: list[Track]) -> list[Future]:
-        return [pool.submit(finish, t, self.paper, self.parameters) for t in tracks]
+        return [pool.submit(finish, t, self.background, self.parameters) for t in tracks]
 
     def _detections(self, pool: ThreadPoolExecutor) -> Iterator[tuple[np.ndarray | None, Detections]]:
         """Every frame with its detections, in order, found by several threads some frames ahead."""
@@ -599,7 +619,7 @@ class _Run:
             return None, nothing
         p = self.parameters
         areas = (p.min_area_px2, p.max_area_px2)
-        found = detection.detect(frame, self.paper, self.noise, p.threshold, p.cell_px, areas)
+        found = detection.detect(frame, self.background, self.noise, p.threshold, p.cell_px, areas)
         if found.gain < DARKEST:
             self.dark.append(number)
             return None, nothing
