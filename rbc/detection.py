@@ -19,6 +19,10 @@ UNIT = 4096  #: gains are integers in this unit, so that every thread count give
 WINDOW = 7  #: side of the variance window in bins of 2 x 2 px: 14 px, one cell
 CORE = 5  #: side of the window of energy in bins: smaller, so that touching cells keep their own peaks
 AREA = 4 * WINDOW**2  #: px in the window
+IN_NOISE = 2.0  #: standard deviations of the noise; contrast below tells nothing about a centre
+REFINEMENTS = 10  #: of a centre; most are at rest after four
+AT_REST = 0.01  #: px, a step after which a centre is at rest
+FARTHEST = 3.0  #: px that a centre may move in one refinement, so that it stays with its peak
 
 
 # ------------------------------------------------------------------------------------------- background
@@ -292,30 +296,42 @@ def _distinct(found: np.ndarray, near: float) -> np.ndarray:
 def _centres(
     frame: np.ndarray, background: np.ndarray, light: int, peaks: np.ndarray, radius: float, noise: float
 ) -> np.ndarray:
-    """Centres of squared contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy.
+    """Centres of contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy.
 
-    A pixel counts for the nearest peak only.
+    Each pixel weighs by the root of its contrast above the noise. Where light falls aslant, one side of a cell is much
+    stronger than the other; squares would pull the centre there, the root sees the cell's outline. A pixel counts for
+    the nearest peak only.
     """
     out = np.empty((len(peaks), 3))
+    quiet = IN_NOISE * np.sqrt(noise)
     for k in range(len(peaks)):
-        x, y, total = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
+        x, y, energy = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
         others = _beside(peaks, k, 2 * radius)
-        for _ in range(10):
-            sx = sy = total = 0.0
+        for _ in range(REFINEMENTS):
+            sx = sy = total = energy = 0.0
             for v in range(max(int(y - radius), 0), min(int(y + radius) + 2, frame.shape[0])):
                 for u in range(max(int(x - radius), 0), min(int(x + radius) + 2, frame.shape[1])):
                     away = np.sqrt((v - y) ** 2 + (u - x) ** 2)
+                    # A pixel on the rim counts by the part of it that is inside.
                     edge = radius + 0.5 - away
                     for j in range(len(others)):
                         edge = min(edge, np.hypot(v - others[j, 1], u - others[j, 0]) - away)
                     if edge > 0:
-                        d = int(frame[v, u]) - ((int(background[v, u]) * light + 2048) >> 12)
-                        w = (d * d - noise) * min(edge, 1.0)
-                        sx, sy, total = sx + w * (u - x), sy + w * (v - y), total + w
-            if total > 0:
-                x += min(max(sx / total, -3.0), 3.0)
-                y += min(max(sy / total, -3.0), 3.0)
-        out[k, 0], out[k, 1], out[k, 2] = x, y, total
+                        inside = min(edge, 1.0)
+                        d = abs(int(frame[v, u]) - ((int(background[v, u]) * light + UNIT // 2) // UNIT))
+                        energy += (d * d - noise) * inside
+                        if d > quiet:
+                            w = np.sqrt(d - quiet) * inside
+                            sx, sy, total = sx + w * (u - x), sy + w * (v - y), total + w
+            if total == 0:
+                break
+            step_x = min(max(sx / total, -FARTHEST), FARTHEST)
+            step_y = min(max(sy / total, -FARTHEST), FARTHEST)
+            x += step_x
+            y += step_y
+            if abs(step_x) + abs(step_y) < AT_REST:
+                break
+        out[k, 0], out[k, 1], out[k, 2] = x, y, energy
     return out
 
 
