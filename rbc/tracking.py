@@ -538,13 +538,13 @@ class Finished:
 
 
 def finish(
-    track: Track, background: np.ndarray, parameters: Parameters, clock: np.ndarray | None = None
+    track: Track, background: np.ndarray, level: float, parameters: Parameters, clock: np.ndarray | None = None
 ) -> list[Finished]:
     """Register a track, smooth its path and cut its crops; nothing where fewer than `min_frames` crops fit the
     picture.
 
     The crops are `evened`: the paper removes the background from every frame, and so its sequences, which the models
-    know, lie on one level of grey. Which level the paper added is not said; we add the background's median.
+    know, lie on one `level` of grey. Which level the paper added is not said; `track` takes the background's median.
     clock: as in `smooth_path`, one number for each look of the track.
     """
     last = max(i for i, look in enumerate(track.looks) if np.isfinite(look.x)) + 1
@@ -565,7 +565,6 @@ def finish(
     if not parameters.min_speed_px <= speed <= parameters.max_speed_px:
         return []
     offsets = np.round(path[chosen]).astype(int) - corners[chosen] + SLACK
-    level = np.median(background)
     cuts = [
         evened(contrast[i, v : v + FRAME_PX, u : u + FRAME_PX], gains[i], level)
         for i, (u, v) in zip(chosen, offsets, strict=True)
@@ -739,6 +738,7 @@ class _Run:
             self.background = detection.background(sample, threads)
         except RbcError as error:
             raise RbcError(f"{movie.path}: {error}") from error
+        self.level = float(np.median(self.background))
         few = sample[:: max(1, len(sample) // FOR_NOISE)]
         self.noise = detection.noise_variance(few, self.background)
         self.known: dict[int, Detections] = {}  # found in the first pass
@@ -798,7 +798,7 @@ class _Run:
                 yield from self._kept(future.result())
 
     def _finish(self, pool: ThreadPoolExecutor, tracks: list[tuple[Track, np.ndarray]]) -> list[Future]:
-        return [pool.submit(finish, t, self.background, self.parameters, clock) for t, clock in tracks]
+        return [pool.submit(finish, t, self.background, self.level, self.parameters, clock) for t, clock in tracks]
 
     def _kept(self, ended: list[Finished]) -> list[Finished]:
         """Remember where tracks began and ended, to compare them at the end."""
