@@ -129,7 +129,8 @@ def fastest(width: int, min_frames: int) -> float:
 
 RANGE = 3.5  #: largest common step, in usual ones: two lost frames in a row, and a flow that turns back
 FOLLOW = 0.15  #: share of a small change of pace that is believed at once; lower: calmer, slower to follow a ramp
-ERROR = 0.35  #: px, standard deviation of a cell's place against its prediction
+DOUBT = 2.0  #: standard errors of a change of pace at which half of it is believed
+ERROR = 0.8  #: px, standard deviation of a cell's place against its prediction: real cells turn, and their centre moves
 SMOOTH = 0.25  #: change of the step from one frame to the next that a pulsing pump may make; more is a lost frame
 STOPPED = 0.2  #: smaller steps tell no speed, so no track begins on them
 
@@ -138,18 +139,20 @@ class Pace:
     """The step that all cells make together from each frame to the next, 1 at the usual speed.
 
     `steps` holds one number for each frame so far, `support` how many cells it was measured by (0: it was taken to be
-    the usual one).
+    the usual one), `error` its standard error by these.
     """
 
     def __init__(self) -> None:
         self.steps: list[float] = []
         self.support: list[int] = []
+        self.error: list[float] = []
         self.usual = 1.0
 
     def idle(self, expected: float | None = None) -> float:
         """The step of a frame in which nothing can be measured."""
         self.steps.append(self.usual * (1.0 if expected is None else expected))
         self.support.append(0)
+        self.error.append(0.0)
         return self.steps[-1]
 
     def forget(self) -> None:
@@ -183,12 +186,14 @@ class Pace:
         step, n = _common(places, speeds, gates, found, gate, slope, guesses)
         if n == 0:
             return self.idle(expected)
-        error = ERROR / np.sqrt(n * max(np.mean(speeds**2), 1e-9))
-        if abs(step - self.usual) <= 3 * error:
-            # Within its error the pace is as before: a calm clock is the better one.
-            step = self.usual = self.usual + FOLLOW * (step - self.usual)
-        elif abs(step - last) <= SMOOTH:
-            self.usual = step  # the flow itself speeds up or slows down
+        error = float(ERROR / np.sqrt(n * max(np.mean(speeds**2), 1e-9)))
+        if abs(step - last) <= SMOOTH or abs(step - self.usual) <= SMOOTH:
+            # The flow itself speeds up or slows down. A change within its error is hardly believed: few or slow cells
+            # would make the clock of all others tremble.
+            change = step - self.usual
+            sure = (change / error) ** 2
+            step = self.usual = self.usual + max(FOLLOW, sure / (sure + DOUBT**2)) * change
+        self.error.append(error)
         self.steps.append(float(step))
         self.support.append(int(n))
         return self.steps[-1]

@@ -47,6 +47,8 @@ WIDEST = 3.0  #: gates; beyond it a stranger is as likely
 FORBIDDEN = 1e3  #: cost of a pair out of reach, far above that of any set of pairs within
 TRUST_NEAR = 0.3  #: what a centre beside another cell counts, as it may be drawn to the neighbour by a third of a cell
 MEMORY = 20  #: hits that a speed remembers: a real cell drifts a little in height
+SPARSE = 10  #: free detections in a frame, of which three hardly lie on a line by chance
+LOOSEST = 0.1  #: relative error of the ratio of two steps with which a track may begin
 ALIKE = 0.2  #: relative difference of speed up to which a new track may be a lost one
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  #: Okabe and Ito
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
@@ -240,7 +242,10 @@ class Linker:
         # The limits hold at the pace of now, not for the longer step over a lost frame.
         scale = late / self.pace.usual
         limits = (p.min_speed_px * scale, p.max_speed_px * scale)
-        for triple in _triples(*(d.centres for d in found[-3:]), limits, p.gate_px, late / early, self.slope):
+        loose = min(sum(self.pace.error[-2:]), LOOSEST)
+        if max(len(d.x) for d in found[-3:]) <= SPARSE:
+            loose = LOOSEST  # too few candidates for chance, and perhaps for a sure common step
+        for triple in _triples(*(d.centres for d in found[-3:]), limits, p.gate_px, late / early, self.slope, loose):
             if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
                 continue
             points = [(float(found[t].x[k]), float(found[t].y[k])) for t, k in zip(last, triple, strict=True)]
@@ -379,10 +384,12 @@ def _triples(
     gate: float,
     ratio: float = 1.0,
     slope: float = 0.0,
+    loose: float = 0.0,
 ) -> list[tuple[int, int, int]]:
     """Triples of points (n, 2) along +x whose steps have a ratio (late over early), the straightest first.
 
-    limits: shortest and longest late step, px; gate: px off the line; slope: of the line.
+    limits: shortest and longest late step, px; gate: px off the line; slope: of the line; loose: relative error of the
+    ratio, by which the gate along x is wider for longer steps.
     """
     if not (len(a) and len(b) and len(c)):
         return []
@@ -390,7 +397,8 @@ def _triples(
     dx, across = step[..., 0], step[..., 1] - slope * step[..., 0]
     j, k = np.nonzero((dx >= limits[0]) & (dx <= limits[1]) & (abs(across) < gate))
     bend = a[None, :, :] - (b[j] - (c[k] - b[j]) / ratio)[:, None, :]
-    cost = (bend**2).sum(axis=2) / gate**2
+    along = gate + loose * dx[j, k]
+    cost = (bend[..., 0] / along[:, None]) ** 2 + (bend[..., 1] / gate) ** 2
     pair, i = np.nonzero(cost < 1)
     order = np.lexsort((k[pair], j[pair], i, cost[pair, i]))
     return [(int(i[o]), int(j[pair[o]]), int(k[pair[o]])) for o in order]
