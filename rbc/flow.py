@@ -1,10 +1,11 @@
 """How the cells of a movie move together: which way, how fast, and how far from one frame to the next.
 
-Cells in a flow share three things, which are measured here and not assumed: the direction, found in a first pass over a
-few runs of frames (`survey`); the range of their speeds; and the step from frame to frame (`Pace`). When the pump speeds
-up, swings, or the camera loses a frame, all cells change their step at once and by the same factor. So each cell keeps
-its own steady speed on a common clock, and only the clock is uneven. Lengths are in px, times in frames; x to the right,
-y down, as in `rbc.detection`.
+Cells in a flow share three things, which are measured here and not assumed: the direction, found in
+a first pass over a few runs of frames (`survey`); the range of their speeds; and the step from
+frame to frame (`Pace`). When the pump speeds up, swings, or the camera loses a frame, all cells
+change their step at once and by the same factor. So each cell keeps its own steady speed on a
+common clock, and only the clock is uneven. Lengths are in px, times in frames; x to the right, y
+down, as in `rbc.detection`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ LAGS = (1, 3)  #: frames between the looks at a cell: one for fast cells, three 
 LEAST_STEP = 2.0  #: px; a smaller step may be the noise of a cell that is stuck
 CONE = 20.0  #: degrees around the direction of most cells; what moves otherwise is chance
 MOST_TILT = 17.0  #: degrees; a flow on the diagonal has no axis to follow (15 are promised, 2 are for the measurement)
+MEDIAN_ERROR = 1.25  #: standard error of a median over that of a mean
+LEVEL = 3.0  #: standard errors of the tilt within which the flow counts as level
 FEWEST_STEPS = 12  #: steps; fewer are no ground for turning a movie
 NAMES = ("left to right", "top to bottom", "right to left", "bottom to top")  #: by the quarter turns that undo it
 
@@ -93,7 +96,9 @@ def survey(found: Iterable[list[np.ndarray]], gate: float, longest: float) -> Fl
     angle = middle + _weighted_median(off[along], np.hypot(*steps[along].T))
     turn = round(angle / 90) % 4
     tilt = (angle - 90 * turn + 180) % 360 - 180
-    return Flow(turn, float(tilt), np.hypot(*steps[along].T), float(along.mean()), frames)
+    error = MEDIAN_ERROR * np.std(off[along]) / np.sqrt(along.sum())
+    tilt = 0.0 if abs(tilt) < LEVEL * error else float(tilt)
+    return Flow(turn, tilt, np.hypot(*steps[along].T), float(along.mean()), frames)
 
 
 def _steps(a: np.ndarray, b: np.ndarray, c: np.ndarray, gate: float, longest: float) -> np.ndarray:
@@ -129,7 +134,7 @@ def fastest(width: int, min_frames: int) -> float:
 
 RANGE = 3.5  #: largest common step, in usual ones: two lost frames in a row, and a flow that turns back
 FOLLOW = 0.15  #: share of a small change of pace that is believed at once; lower: calmer, slower to follow a ramp
-DOUBT = 2.0  #: standard errors of a change of pace at which half of it is believed
+DOUBT = 4.0  #: standard errors of a change of pace at which half of it is believed
 ERROR = 0.8  #: px, standard deviation of a cell's place against its prediction: real cells turn, and their centre moves
 SMOOTH = 0.25  #: change of the step from one frame to the next that a pulsing pump may make; more is a lost frame
 STOPPED = 0.2  #: smaller steps tell no speed, so no track begins on them
@@ -183,7 +188,8 @@ class Pace:
         last, before = ([self.usual] * 2 + self.steps)[-1:-3:-1]
         guesses = [self.usual, last, 2 * last - before]
         guesses = np.array(guesses if expected is None else [expected * self.usual, *guesses])
-        step, n = _common(places, speeds, gates, found, gate, slope, guesses)
+        reach = RANGE * max(self.usual, 1.0)
+        step, n = _common(places, speeds, gates, found, gate, slope, guesses, reach)
         if n == 0:
             return self.idle(expected)
         error = float(ERROR / np.sqrt(n * max(np.mean(speeds**2), 1e-9)))
@@ -208,8 +214,9 @@ def _common(
     gate: float,
     slope: float,
     guesses: np.ndarray,
+    longest: float,
 ) -> tuple[float, int]:
-    """The step that puts the most cells on a detection, and how many those are."""
+    """The step, at most `longest`, that puts the most cells on a detection, and how many those are."""
     n = len(places)
     # Which detections a cell could be at, if only the step were right.
     first = np.zeros(n + 1, np.int64)
@@ -220,7 +227,7 @@ def _common(
         for j in range(len(found)):
             along = found[j, 0] - places[i, 0]
             across = found[j, 1] - places[i, 1] - slope * along
-            if abs(across) < gate and abs(along) < RANGE * speeds[i] + gates[i]:
+            if abs(across) < gate and abs(along) < longest * speeds[i] + gates[i]:
                 dx[m], dy[m] = along, across
                 m += 1
         first[i + 1] = m

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -24,6 +24,7 @@ from numba import njit
 from PIL import Image, ImageDraw
 from scipy.linalg import solveh_banded
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
 from rbc import RbcError, detection, flow
 from rbc.detection import UNIT, Detections
@@ -47,6 +48,8 @@ WIDEST = 3.0  #: gates; beyond it a stranger is as likely
 FORBIDDEN = 1e3  #: cost of a pair out of reach, far above that of any set of pairs within
 TRUST_NEAR = 0.3  #: what a centre beside another cell counts, as it may be drawn to the neighbour by a third of a cell
 MEMORY = 20  #: hits that a speed remembers: a real cell drifts a little in height
+LATER = 60  #: frames after which a cell that was lost has left the picture, or cannot be told from another
+SAME = 0.6  #: cell diameters; cells that stay closer for half a track would lie in each other
 SPARSE = 10  #: free detections in a frame, of which three hardly lie on a line by chance
 LOOSEST = 0.1  #: relative error of the ratio of two steps with which a track may begin
 ALIKE = 0.2  #: relative difference of speed up to which a new track may be a lost one
@@ -243,8 +246,9 @@ class Linker:
         scale = late / self.pace.usual
         limits = (p.min_speed_px * scale, p.max_speed_px * scale)
         loose = min(sum(self.pace.error[-2:]), LOOSEST)
-        if max(len(d.x) for d in found[-3:]) <= SPARSE:
-            loose = LOOSEST  # too few candidates for chance, and perhaps for a sure common step
+        unsure = min(self.pace.support[-2:]) < FEW
+        if unsure and max(len(d.x) for d in found[-3:]) <= SPARSE:
+            loose = LOOSEST  # too few candidates for a sure common step, and for chance
         for triple in _triples(*(d.centres for d in found[-3:]), limits, p.gate_px, late / early, self.slope, loose):
             if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
                 continue
@@ -481,8 +485,8 @@ REWEIGHTED = 3  #: solutions, each weighing outliers by the one before
 def smooth_path(seen: np.ndarray, steps: np.ndarray, near: np.ndarray, clock: np.ndarray | None = None) -> np.ndarray:
     """Most likely path of a cell at nearly steady speed: (n, 2) float64 x, y px for every frame.
 
-    Least squares over three kinds of evidence: the centres, the registered steps, and that the speed hardly changes from
-    frame to frame. Beside another cell the first two count little. Outliers are weighed down twice.
+    Least squares over three kinds of evidence: the centres, the registered steps, and that the speed hardly changes
+    from frame to frame. Beside another cell the first two count little. Outliers are weighed down twice.
 
     Parameters
     ----------
@@ -854,7 +858,8 @@ class _Run:
         p, steps = self.parameters, self.linker.pace.steps
         speeds = np.array([f.speed for f in self.finished])
         unsteady, lost = flow.unsteady(np.array(steps)[np.array(self.linker.pace.support) >= FEW])
-        pairs = [(names[i], names[j]) for i, j in self._continued()]
+        same = dict.fromkeys((*self._continued(), *self._beside()))
+        pairs = [(names[i], names[j]) for i, j in same]
         low, high = np.quantile(speeds, [0.05, 0.95])
         notes = self._left_out()
         direction = flow.NAMES[self.flow.turn]
@@ -885,7 +890,8 @@ class _Run:
             flow.remarks(
                 "continued",
                 len(pairs) / len(names),
-                f"{len(pairs)} of {len(names)} tracks start where another ended: these cells may count twice",
+                f"{len(pairs)} of {len(names)} tracks start where another ended, or run beside it: these "
+                "cells may count twice",
             ),
             flow.remarks(
                 "unsteady",
@@ -939,7 +945,7 @@ class _Run:
             gap = first - last[i]
             there = end[i, 0] + speed[i] * (clock[first] - clock[last[i]])
             off_x, off_y = start[:, 0] - there, start[:, 1] - end[i, 1] - self.flow.slope * (there - end[i, 0])
-            fits = (gap >= 0) & (gap <= 2 * p.max_hidden) & (abs(speed / speed[i] - 1) < ALIKE)
+            fits = (gap >= 0) & (gap <= LATER) & (abs(speed / speed[i] - 1) < ALIKE)
             # The speed of a track of n frames is known to about a gate over n frames.
             reach = p.gate_px * (WIDEST + abs(gap) / max(last[i] - first[i], 1))
             fits &= (abs(off_x) < reach) & (abs(off_y) < 2 * p.gate_px)
@@ -949,6 +955,20 @@ class _Run:
                 pairs.append((int(i), best))
                 taken.add(best)
         return pairs
+
+    def _beside(self) -> list[tuple[int, int]]:
+        """Pairs of tracks, by number, that go side by side, closer than two cells can: the longer one first."""
+        places: dict[int, list[tuple[int, np.ndarray]]] = {}
+        for number, f in enumerate(self.finished):
+            for frame, place in zip(f.frames, f.path, strict=True):
+                places.setdefault(int(frame), []).append((number, place))
+        met: Counter[tuple[int, int]] = Counter()
+        for here in places.values():
+            close = cKDTree([place for _, place in here]).query_pairs(SAME * self.parameters.cell_px)
+            met.update((here[i][0], here[j][0]) for i, j in close)
+        lengths = [len(f.frames) for f in self.finished]
+        twins = [pair for pair, n in met.items() if 2 * n >= min(lengths[k] for k in pair)]
+        return sorted(tuple(sorted(pair, key=lambda k: (-lengths[k], k))) for pair in twins)
 
     def _left_out(self) -> list[str]:
         """What was left out, in words."""

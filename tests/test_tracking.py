@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import av
@@ -125,9 +126,19 @@ def test_trackpy_agrees_on_a_sparse_movie(tmp_path: Path) -> None:
 
 
 def _links_kept(truth: pd.DataFrame, tracks: pd.DataFrame) -> tuple[float, float, float]:
-    """Share of links of cells that one track holds, of cells covered over 80 %, and of cells on several tracks."""
+    """Share of links of cells that one track holds, of cells covered over 80 %, and of cells on several tracks.
+
+    Only cells whose crops no other sprite touches: in a small field the few that collide are a matter of luck.
+    """
+    alone = set(truth["cell"])
+    for _, here in truth.groupby("frame"):
+        for a, b in combinations(here.itertuples(), 2):
+            if max(abs(a.x_px - b.x_px), abs(a.y_px - b.y_px)) < 31:
+                alone -= {a.cell, b.cell}
+    assert len(alone) >= 20
     on = tracks.assign(cell=movies.pair(tracks, truth))
-    on = on[on["cell"] >= 0]
+    truth = truth[truth["cell"].isin(alone)]
+    on = on[on["cell"].isin(alone)]
     both = truth.merge(on[["cell", "frame", "track"]], on=["cell", "frame"], how="left")
     both = both.drop_duplicates(["cell", "frame"]).sort_values(["cell", "frame"])
     after = both.shift(-1)
@@ -151,10 +162,13 @@ CONDITIONS = {
 }
 
 
+FIELD = (480, 640)
+
+
 @pytest.fixture(scope="module")
 def passing() -> Sequences:
     """Simulated cells, as long as real reliable sequences of a field of 640 px at the same speeds."""
-    counts = {"test": {"tank-treading": 16, "flipping": 8, "unreliable": 0}}
+    counts = {"test": {"tank-treading": 28, "flipping": 12, "unreliable": 0}}
     made = simulate.sequences(counts, seed=4)
     lengths = np.random.default_rng(4).integers(8, 25, len(made))  # 24 to 80 px/frame
     strips = [made[i][:n] for i, n in enumerate(lengths)]
@@ -164,12 +178,13 @@ def passing() -> Sequences:
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_no_cell_is_lost_or_counted_twice(tmp_path: Path, passing: Sequences, name: str) -> None:
     """Cells that cross the field fast are tracked whole and once, whatever the light and the pump do."""
-    frames, truth = movies.sprites(passing, movies.Scene(shape=SHAPE, cells=2.5, seed=2, **CONDITIONS[name]))
+    frames, truth = movies.sprites(passing, movies.Scene(shape=FIELD, cells=5, seed=2, **CONDITIONS[name]))
     sequences, tracks = tracking.track(_write(tmp_path / "m.avi", list(frames)), threads=1)
     held, covered, twice = _links_kept(truth, tracks)
-    assert held >= 0.97
-    assert covered >= 0.97
-    assert twice <= 0.01
+    # One cell in some 25 may be missed: benchmarks/tracking.py has the shares of full-size movies.
+    assert held >= 0.96
+    assert covered >= 0.95
+    assert twice == 0
     assert truth["speed_px"].max() > 46  # the limit that the shear rate used to set
     tilt = CONDITIONS[name].get("tilt", 0.0)
     assert sequences.meta["flow"]["tilt_degrees"] == pytest.approx(tilt, abs=0.5)
@@ -181,7 +196,7 @@ def test_crops_in_uneven_light_are_those_in_even_light(tmp_path: Path, passing: 
     """The grey level of a crop tells nothing of where in the field, or when, its cell was."""
     levels = {}
     for name, light in {"even": {}, "uneven": {"uneven": 15.0, "vignette": 0.2, "drift": 0.2}}.items():
-        frames, _ = movies.sprites(passing, movies.Scene(shape=SHAPE, cells=2.5, seed=2, **light))
+        frames, _ = movies.sprites(passing, movies.Scene(shape=FIELD, cells=5, seed=2, **light))
         sequences, _ = tracking.track(_write(tmp_path / f"{name}.avi", list(frames)), threads=1)
         rims = [np.median(sequences[i][:, [0, 1, -2, -1]], axis=(1, 2)) for i in range(len(sequences))]
         levels[name] = np.concatenate(rims)
@@ -205,16 +220,37 @@ def test_real_cells_in_uneven_light_are_kept_as_their_strips_are(tmp_path: Path,
     assert abs(tracked - kept) <= 1 / len(own) + 0.03  # one cell of these few is more than three points
 
 
+def test_tracks_of_one_cell_are_flagged(tmp_path: Path, passing: Sequences) -> None:
+    """A track that starts where another ended is named, so that its cell need not count twice."""
+    frames, truth = movies.sprites(passing, movies.Scene(shape=FIELD, cells=5, seed=2))
+    short = replace(tracking.Parameters.derive(0.6, 60, 10), max_speed_px=120.0, max_gap=2, max_hidden=3)
+    slow = truth[truth["speed_px"] < 30].groupby("frame").size()
+    hidden = [f.copy() for f in frames]
+    blank = np.median(np.stack(hidden), axis=0).astype(np.uint8)
+    first = int(slow.idxmax())
+    for i in range(first, first + 6):  # as if a bubble had passed: everything unseen, the light as before
+        hidden[i] = blank
+    sequences, tracks = tracking.track(_write(tmp_path / "m.avi", hidden), short, threads=1)
+    on = tracks.assign(cell=movies.pair(tracks, truth)).query("cell >= 0")
+    parts = on.drop_duplicates(["cell", "name"]).groupby("cell")["name"].agg(list)
+    split = [tuple(names) for names in parts if len(names) > 1]
+    flagged = {tuple(pair) for pair in sequences.meta["continued"]}
+    assert split
+    assert set(split) <= flagged
+    assert len(flagged) <= len(split) + 1
+    assert any("may count twice" in note for note in sequences.meta["notes"])
+
+
 def test_a_flow_along_the_diagonal_is_refused(tmp_path: Path, passing: Sequences) -> None:
     """Where neither axis is that of the flow the user must turn the movie, and is told by how much it is off."""
-    frames, _ = movies.sprites(passing, movies.Scene(shape=(700, 640), cells=2.5, seed=2, tilt=35.0))
+    frames, _ = movies.sprites(passing, movies.Scene(shape=(700, 640), cells=5, seed=2, tilt=35.0))
     with pytest.raises(RbcError, match=r"move 3\d degrees off the axes"):
         tracking.track(_write(tmp_path / "m.avi", list(frames)), threads=1)
 
 
 def test_tracks_at_a_limit_are_objected_to(tmp_path: Path, passing: Sequences) -> None:
     """Limits that cut through the cells' speeds are never applied without a word."""
-    frames, _ = movies.sprites(passing, movies.Scene(shape=SHAPE, cells=2.5, seed=2))
+    frames, _ = movies.sprites(passing, movies.Scene(shape=FIELD, cells=5, seed=2))
     path = _write(tmp_path / "m.avi", list(frames))
     narrow = replace(tracking.Parameters.derive(0.6, 60, 10), max_speed_px=46.0)
     sequences, _ = tracking.track(path, narrow, threads=1)
