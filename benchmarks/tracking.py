@@ -125,7 +125,8 @@ def _steps(path: Path, threads: int) -> dict[str, float]:
     sample = movie.sample(100)
     median = min(_timed(lambda: detection.background(sample, threads))[1] for _ in range(3))
     background = detection.background(sample, threads)
-    noise, p = detection.noise_variance(sample[:: max(1, len(sample) // 8)], background), tracking.Parameters.derive(0.6, 60, 10)
+    noise = detection.noise_variance(sample[:: max(1, len(sample) // 8)], background)
+    p = tracking.Parameters.derive(0.6, 60, 10)
     chosen = (noise, p.threshold, p.cell_px, (p.min_area_px2, p.max_area_px2))
     one = min(_timed(lambda: detection.detect(sample[len(sample) // 2], background, *chosen))[1] for _ in range(20))
     figures = {"background_s": median, "background_reading_s": reading, "detect_ms": 1000 * one}

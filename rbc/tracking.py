@@ -263,8 +263,8 @@ class Linker:
             self._follow_back(track, frames, found, taken)
             if not self._goes_on(track):
                 self.active.append(track)
-        for (frame, d), used in zip(list(self.recent), taken, strict=True):
-            self.recent.append((frame, d.part(~used)))
+        free = [d.part(~used) for d, used in zip(found, taken, strict=True)]
+        self.recent = deque(zip(frames, free, strict=True), maxlen=BACK)
 
     def _last_steps(self, found: tuple[Detections, ...]) -> tuple[float, float]:
         """The common steps to the last frame but one and to the last, by the free detections where no track tells."""
