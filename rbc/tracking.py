@@ -577,11 +577,10 @@ def finish(
     if not parameters.min_speed_px <= speed <= parameters.max_speed_px:
         return []
     offsets = np.round(path[chosen]).astype(int) - corners[chosen] + SLACK
-    cuts = [
-        evened(contrast[i, v : v + FRAME_PX, u : u + FRAME_PX], gains[i], level)
-        for i, (u, v) in zip(chosen, offsets, strict=True)
-    ]
-    return [Finished(track.first + chosen, path[chosen], speed, np.stack(cuts))]
+    cuts = np.stack(
+        [contrast[i, v : v + FRAME_PX, u : u + FRAME_PX] for i, (u, v) in zip(chosen, offsets, strict=True)]
+    )
+    return [Finished(track.first + chosen, path[chosen], speed, evened(cuts, np.array(gains)[chosen], level))]
 
 
 def _contrast(crops: np.ndarray, background: np.ndarray, corners: np.ndarray, gains: np.ndarray) -> np.ndarray:
@@ -590,13 +589,18 @@ def _contrast(crops: np.ndarray, background: np.ndarray, corners: np.ndarray, ga
     return crops - behind * (gains.astype(np.float32) / UNIT)[:, None, None]
 
 
-def evened(contrast: np.ndarray, gain: int, level: float) -> np.ndarray:
-    """What a camera would have seen of a cell in steady, even light: (31, 31) uint8.
+def evened(contrast: np.ndarray, gains: np.ndarray, level: float) -> np.ndarray:
+    """What a camera would have seen of a cell in steady, even light: (n, 31, 31) uint8.
 
-    contrast: (31, 31) float32, the frame without its background, grey levels; gain: light of the frame against the
-    background's, 4096 for equal (`rbc.detection.gain`), by which the contrast is divided; level: grey level added.
+    Parameters
+    ----------
+    contrast : (n, 31, 31) float32, the frames without their background, grey levels
+    gains : (n,) light of each frame against the background's, 4096 for equal (`rbc.detection.gain`), by which the
+        contrast is divided
+    level : grey level added
     """
-    return np.clip(np.rint(contrast * (UNIT / gain) + level), 0, 255).astype(np.uint8)
+    steady = contrast * (UNIT / gains).astype(np.float32)[:, None, None]
+    return np.clip(np.rint(steady + np.float32(level)), 0, 255).astype(np.uint8)
 
 
 def _steps(contrast: np.ndarray, whole: np.ndarray, seen: np.ndarray, corners: np.ndarray) -> np.ndarray:
