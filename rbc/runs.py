@@ -32,6 +32,7 @@ FILES = (
     "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet", "metrics.json",
     "weights.safetensors", "provenance.json", "notebook.ipynb",
 )  # fmt: skip
+RUN_FILES = (FILES[0], "*")  #: what a run's folder may hold, its marker first: our own place, notes included
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
 #: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
 MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1"
@@ -91,7 +92,7 @@ def run(c: Configuration, profile: Profile, data: Path) -> Path:
     """
     folder = profile.results_folder / c.path
     checkpoints = folder.with_name(f".{folder.name}.checkpoints")
-    with whole_folder(folder) as part:
+    with whole_folder(folder, RUN_FILES) as part:
         places = {"profile": profile.path, "data": data, "folder": part, "checkpoints": checkpoints}
         parameters = {name: _inside(place) for name, place in places.items()} | asdict(c)
         words = {"title": title(c), **kind_words(json.loads((data / "meta.json").read_text()))}

@@ -28,7 +28,7 @@ from scipy.optimize import linear_sum_assignment
 from rbc import RbcError, detection
 from rbc.detection import UNIT, Detections
 from rbc.paper import FRAME_PX, MIN_FRAMES
-from rbc.sequences import COLUMNS, UNLABELLED, Sequences, checksum, load, whole_folder
+from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load, whole_folder
 from rbc.video import Movie, open_movie, write_clip
 
 HALF = FRAME_PX // 2
@@ -41,6 +41,8 @@ UNSEEN = (np.nan, np.nan)
 DECIDE = 60  #: frames after which the direction of the flow must be clear
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  #: Okabe and Ito
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
+#: What a folder of tracked cells may hold, its marker first.
+TRACKED_FILES = ("tracks.parquet", *SEQUENCE_FILES, "overlay.png", "clip.avi")
 
 
 @dataclass(frozen=True)
@@ -502,7 +504,7 @@ def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object
     overlay.png (the middle frame with the paths of its cells) and, if `clip`, clip.avi (MJPEG; the first 300 frames
     with a box around each cell). `options` are those of `track`, whose errors are raised.
     """
-    with whole_folder(Path(out)) as part:
+    with whole_folder(Path(out), TRACKED_FILES) as part:
         with open(part / "frames.npy", "w+b") as store:
             sequences, tracks = track(video, store=store, **options)
         sequences.index.to_parquet(part / "index.parquet")
