@@ -28,6 +28,7 @@ from scipy.optimize import linear_sum_assignment
 from rbc import RbcError, detection
 from rbc.detection import UNIT, Detections
 from rbc.paper import FRAME_PX, MIN_FRAMES
+from rbc.reel import in_words
 from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load, whole_folder
 from rbc.video import Movie, open_movie, write_clip
 
@@ -482,16 +483,18 @@ def track(
     cell or flows another way than left to right.
     """
     movie = open_movie(Path(video))
-    units = (um_per_px or movie.um_per_px or 0.6, frame_rate or movie.frame_rate or 60.0, shear_rate)
+    sources = movie.about(um_per_px, frame_rate, shear_rate)
+    units = tuple(sources[name]["value"] for name in ("um_per_px", "frame_rate", "shear_rate"))
     parameters = parameters or Parameters.derive(*units)
     run = _Run(movie, parameters, threads or os.cpu_count() or 1, chunk, progress)
     store = store or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the frames mapped on it
-    spool = _Spool(store, movie.path.stem, patient)
+    spool = _Spool(store, in_words(movie.path.stem), patient)
     for ended in run.tracks():
         spool.add(ended)
     if not spool.rows:
         raise RbcError(f"{movie.path}: no moving cell in {run.done} frames; check threshold, speeds and the movie")
-    meta = {"source": str(movie.path.name), "version": 1, "simulated": movie.simulated, "notes": run.notes()}
+    meta = {"source": in_words(movie.path.name), "version": 1, "simulated": movie.simulated}
+    meta |= {"units": sources, "notes": [*movie.notes, *run.notes()]}
     meta |= dict(zip(("um_per_px", "frame_rate", "shear_rate"), units, strict=True))
     meta |= {"parameters": asdict(parameters), "n_frames": run.done, "noise_variance": run.noise}
     return spool.sequences(meta), spool.tracks()
