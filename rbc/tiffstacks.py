@@ -20,6 +20,7 @@ from rbc.reel import LENGTHS, TIMES, Numbered, Reel, first_whole, luma
 TIFF = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".stk", ".lsm")
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".pgm")
 PIXELS_UM = (0.01, 20.0)  #: a resolution tag outside of this is a printer's, not a microscope's
+MOST_CHANNELS = 7  #: that Fiji shows; more of them are a movie whose axis nobody named
 ONE_PAGE = 1.5  #: files of a folder up to this many times the size of the first hold a page like it
 CONVERT = "convert it in Fiji: File > Open, Image > Type > 16-bit, File > Save As > Tiff"
 
@@ -99,15 +100,21 @@ def _series(path: Path, tif: tifffile.TiffFile, failures: list[str]) -> tuple[in
     if series is None or not len(tif.pages):
         raise RbcError(f"{path}: the TIFF file holds no picture")
     chosen, notes = _frame_numbers(path, series)
-    page = series.keyframe
-    if series.dataoffset is not None and not page.is_tiled and page.compression == 1:
+    page, start = series.keyframe, series.dataoffset
+    said = tif.imagej_metadata or {}
+    if start is None or len(chosen) < int(said.get("images", 1)):  # ImageJ's pages without a directory, cut short
+        counts = {"C": said.get("channels", 1), "Z": said.get("slices", 1), "T": said.get("frames", 1)}
+        if said and series.kind == "generic" and len(tif.pages) == 1:
+            _check_axes(path, {axis: int(n) for axis, n in counts.items() if int(n) > 1 and axis != "C"})
+            chosen, start = list(range(int(said.get("images", 1)))), page.dataoffsets[0]
+    if start is not None and not page.is_tiled and page.compression == 1:
         size = page.size * page.dtype.itemsize
-        there = (path.stat().st_size - series.dataoffset) // size if size else 0
-        if path.is_file() and there < len(chosen):
+        there = (path.stat().st_size - start) // size if size and path.is_file() else len(chosen)
+        if there < len(chosen):
             notes.append(f"the movie ends after {there} of {len(chosen)} announced frames")
             chosen = chosen[: max(there, 0)]
         kind = page.dtype.newbyteorder(tif.byteorder)
-        return len(chosen), partial(_mapped, path, page, kind, series.dataoffset, failures), notes
+        return len(chosen), partial(_mapped, path, page, kind, start, failures), notes
     pages = list(series.pages)
     if len(pages) < len(chosen):
         notes.append(f"the movie ends after {len(pages)} of {len(chosen)} announced frames")
@@ -120,19 +127,32 @@ def _frame_numbers(path: Path, series: tifffile.TiffPageSeries) -> tuple[list[in
 
     Raises `RbcError` where pages count in more than one way: which channel or plane is the movie, only the user knows.
     """
-    page = series.keyframe
-    lead = len(series.shape) - len([axis for axis in page.axes if axis in series.axes])
-    lead = series.get_shape(False)[: max(lead, 0)] if lead > 0 else ()
-    sizes = {axis: size for axis, size in zip(series.get_axes(False), lead) if size > 1}
-    names = {"C": "channels", "Z": "planes (Z)", "T": "times", "P": "positions", "R": "positions"}
+    sizes = {axis: size for axis, size in _lead(series) if size > 1}
+    if list(sizes) == ["C"] and sizes["C"] > MOST_CHANNELS:
+        return list(range(sizes["C"])), ["its pages are called channels and were read as frames in time"]
+    _check_axes(path, sizes)
+    notes = ["its pages are called planes (Z) and were read as frames in time"] if "Z" in sizes else []
+    return list(range(math.prod(sizes.values()))), notes
+
+
+def _lead(series: tifffile.TiffPageSeries) -> list[tuple[str, int]]:
+    """Axes of a series along which its pages are counted, with their lengths: all but those inside of a page."""
+    axes = list(zip(series.axes, series.shape))
+    inside = 1
+    while axes and inside < series.keyframe.size:
+        inside *= axes.pop()[1]
+    return axes
+
+
+def _check_axes(path: Path, sizes: dict[str, int]) -> None:
+    """Raise `RbcError` where pages count channels, or more than one thing."""
     if len(sizes) > 1 or "C" in sizes:
+        names = {"C": "channels", "Z": "planes (Z)", "T": "times", "P": "positions", "R": "positions"}
         counted = ", ".join(f"{size} {names.get(axis, f'pages along {axis}')}" for axis, size in sizes.items())
         raise RbcError(
             f"{path}: the file holds {counted}: which is the movie? Save one channel and one plane alone "
             "(in Fiji: Image > Duplicate), with time as the only axis"
         )
-    notes = ["its pages are called planes (Z) and were read as frames in time"] if "Z" in sizes else []
-    return list(range(math.prod(lead))), notes
 
 
 def _pages(tif: tifffile.TiffFile) -> int:

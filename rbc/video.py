@@ -211,9 +211,7 @@ def _reel(path: Path) -> Reel:
         if start.lower().startswith(begin.lower()):
             raise RbcError(f"{path}: {what}")
     if path.suffix.lower() in TIFF:
-        raise RbcError(
-            f"{path}: not a readable movie: named as TIFF, but begins with {start[:4]!r}"
-        )
+        raise RbcError(f"{path}: not a readable movie: named as TIFF, but begins with {start[:4]!r}")
     return open_video(path)
 
 
