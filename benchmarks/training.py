@@ -30,9 +30,9 @@ from torch.utils.data import DataLoader, Dataset
 from rbc import runs
 from rbc.models import NETWORKS, build
 from rbc.paper import Configuration
-from rbc.profiles import Training
 from rbc.sampling import sample
 from rbc.sequences import Sequences
+from rbc.settings import Training
 from rbc.training import GREY_SCALE, rows
 
 BATCH = 64

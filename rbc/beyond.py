@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from rbc import focus
 from rbc.metrics import log_odds
 from rbc.paper import in_stage, positive
-from rbc.profiles import Fold
 from rbc.sequences import Sequences
+from rbc.settings import Fold
 
 SPECIFICITY = {1: 0.95, 2: 0.98}  #: at which the threshold stands among the answers that set it
 UNSURE = 0.1  #: share of the answers that set the threshold, the nearest to it, that stay open

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError
 
 from rbc import ROOT, RbcError, audit, crosschecks, metrics
 from rbc.paper import KS, LABELS, MODELS, RELIABLE, SAMPLINGS, SPLITS, STAGES, reported
-from rbc.profiles import Strict
+from rbc.settings import Strict
 from rbc.study import Cell, Measured, Study, chosen, sampling_sd
 
 REPRODUCED, NOISE, DIFFERS = "reproduced", "within noise", "differs"

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from rbc.metrics import SCORES, THRESHOLD, Confusion, truth_and_call
 from rbc.paper import KS, MODELS, SAMPLINGS, reported
-from rbc.profiles import Training
 from rbc.sampling import sample
 from rbc.sequences import Sequences
+from rbc.settings import Training
 
 PAPER_SCORES = SCORES[:4]  #: what Tables 3 and 4 print
 NO_PICTURES = "Pictures of real cells are made only where the data lies: make book PROFILE=released DATA=<folder>"

@@ -47,7 +47,8 @@ class Scene:
     exposure: float = 0.0022  #: s; a cell is blurred by speed x exposure
     focus_um: float = 60.0  #: height of the focus above the wall
     depths_um: tuple[float, float] = (10.0, 115.0)  #: cells are uniform between these heights
-    flipping: float = 0.3  #: share of cells on Jeffery orbits; the others tank-tread
+    flipping: float = 0.3  #: share of cells that flip, on Jeffery orbits; the others tank-tread
+    rolling: float = 0.0  #: share of cells that roll, taken from those that would tank-tread
     stuck: int = 3  #: cells on the glass: half of them from the start, the others arrive in the course of the movie
     flicker: float = 0.01  #: sd of the lamp's gain
     noise: float = 2.2  #: sd in grey levels
@@ -64,9 +65,13 @@ def physics(scene: Scene) -> tuple[Iterator[np.ndarray], pd.DataFrame]:
     """Frames ((H, W) uint8, made as they are asked for) and the truth of a movie of moving cells.
 
     The truth has one row for each cell and frame with the cell's centre in the picture: cell, frame, x_px, y_px,
-    speed_px (per frame), depth_um, defocus_um, motion (tank-treading, flipping or stuck) and contrast (rms in grey
-    levels over the central 11 x 11 px; below the noise nobody sees the cell). Same seed, same bits.
+    speed_px (per frame), depth_um, defocus_um, motion (tank-treading, flipping, rolling or stuck) and contrast (rms in
+    grey levels over the central 11 x 11 px; below the noise nobody sees the cell). Same seed, same bits. Raises
+    `RbcError` where more cells should flip and roll than there are.
     """
+    if min(scene.flipping, scene.rolling) < 0 or scene.flipping + scene.rolling > 1:
+        shares = f"flipping {scene.flipping:g} and rolling {scene.rolling:g}"
+        raise RbcError(f"{shares} are no shares of the cells: choose 0 or more, and 1 at most together")
     rng = np.random.default_rng(scene.seed)
     cells = pd.concat([_moving(scene, rng), _stuck(scene, rng)], ignore_index=True)
     drawn = [_Cell(scene, row, [scene.seed, i]) for i, row in enumerate(cells.itertuples())]
@@ -82,9 +87,15 @@ def _moving(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
     depth = np.interp(rng.random(n), np.cumsum(paths) / paths.sum(), grid)
     speed = scene.speed(depth)
     start = width + margin - rng.random(n) * (width + 2 * margin + speed * scene.frames)
-    motion = np.where(rng.random(n) < scene.flipping, "flipping", "tank-treading")
+    motion = _motions(scene, rng.random(n))
     y = rng.uniform(-10, scene.shape[0] + 10, n)
     return pd.DataFrame({"x": start, "y": y, "speed": speed, "depth": depth, "motion": motion, "first": 0})
+
+
+def _motions(scene: Scene, dice: np.ndarray) -> np.ndarray:
+    """What each cell does, by a number between 0 and 1 of its own: (n,) str."""
+    wheels = dice < scene.flipping + scene.rolling
+    return np.where(dice < scene.flipping, "flipping", np.where(wheels, simulate.ROLLING, "tank-treading"))
 
 
 def _stuck(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
@@ -108,7 +119,7 @@ class _Cell:
         gain = scene.contrast * simulate.Optics.gain
         blur = row.speed * scene.exposure * scene.frame_rate
         self.optics = simulate.Optics(gain=gain, oblique=(0.0, 0.0), blur=blur)
-        self.shapes = _shapes(row.motion, len(self.frames), rng)
+        self.shapes = _shapes(row.motion, len(self.frames), scene, rng)
         self.block, self.patches = -1, np.zeros((0, 0, 0), np.float32)
 
     def patch(self, i: int) -> tuple[np.ndarray, int, int]:
@@ -134,16 +145,23 @@ class _Cell:
         return float(np.sqrt(np.square(self.draw(self.x[some], self.shapes[some])[:, mid, mid]).mean()))
 
 
-def _shapes(motion: str, n: int, rng: np.random.Generator) -> np.ndarray:
+def _shapes(motion: str, n: int, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Shape matrices (n, 3, 3) of one cell; stuck ones stay as they are."""
     radius = rng.normal(6.0, 0.4)
-    if motion == "flipping":
+    if motion in ("flipping", simulate.ROLLING):
         ratio = rng.uniform(0.25, 0.45)
-        axis = simulate.jeffery(n, ratio, np.exp(rng.normal(np.log(1.8), 0.4)), rng.random())
+        period = simulate.jeffery_period(ratio, scene.shear_rate, scene.frame_rate)
+        flips = motion == "flipping"
+        constant = np.exp(rng.normal(np.log(1.8), 0.4)) if flips else rng.normal(0, 0.1)
+        axis = simulate.jeffery(n, ratio, constant, rng.random(), period)
         return simulate.spheroid(axis, radius, radius * ratio)
     axes = (radius, radius * (1 - abs(rng.normal(0, 0.12))), radius * 0.4)
     swing = 0.0 if motion == "stuck" else 0.05
-    return simulate.tank_treading(n, axes, rng.uniform(-0.3, 0.3), swing, swing / 2, rng.uniform(40, 90), rng.random())
+    heading = rng.uniform(-0.3, 0.3)
+    # A membrane goes round in proportion to the shear: the frames of a swing are given for the paper's rates.
+    pace = simulate.SHEAR / scene.shear_rate * scene.frame_rate / simulate.FPS
+    period = rng.uniform(40, 90) * pace
+    return simulate.tank_treading(n, axes, heading, swing, swing / 2, period, rng.random())
 
 
 def _truth(scene: Scene, cells: list[_Cell]) -> pd.DataFrame:
@@ -343,7 +361,8 @@ def simulate_movie(
         n = write(part / "movie.avi", _counted(frames, progress), scene.frame_rate, codec)
         truth.to_parquet(part / "truth.parquet")
         kind = "physics" if sequences is None else "sprites"
-        meta = {"simulated": True, "kind": kind, **asdict(scene), "frames": n}
+        meta = {"simulated": True, "kind": kind, "physics": simulate.PHYSICS}
+        meta |= {**asdict(scene), "frames": n}
         (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
     return Path(out)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numba import njit
@@ -58,11 +56,6 @@ def first_whole(frames: Iterator[Numbered]) -> np.ndarray | None:
         if tried == TRIES:
             break
     return None
-
-
-def in_words(path: Path | str) -> str:
-    """A name as it can be printed and stored: bytes that are not UTF-8 stand as \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @njit(cache=True, nogil=True)

@@ -241,6 +241,8 @@ def _alone(given: Path, folder: Path) -> Iterator[None]:
             finally:
                 file.unlink(missing_ok=True)
     except Timeout as error:
+        if not file.exists():  # `filelock` takes a place where no file can be made for one that is held
+            raise RbcError(f"{given}: no folder can be made there; name another one") from error
         raise RbcError(f"{given}: another rbc writes there now; wait for it, or name another folder") from error
 
 

@@ -17,7 +17,7 @@ from rbc import audit, metrics, profiles, runs
 from rbc.metrics import Confusion
 from rbc.paper import SPLITS, reported
 from rbc.profiles import Profile
-from rbc.variants import TEXT
+from rbc.settings import TEXT
 
 DRAWS = 1000  #: samples of the bootstrap
 Cell = tuple[str, str, int]  #: model, sampling, K

@@ -25,10 +25,9 @@ from PIL import Image, ImageDraw
 from scipy.linalg import solveh_banded
 from scipy.optimize import linear_sum_assignment
 
-from rbc import RbcError, detection
+from rbc import RbcError, detection, in_words
 from rbc.detection import UNIT, Detections
 from rbc.paper import FRAME_PX, MIN_FRAMES
-from rbc.reel import in_words
 from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load, whole_folder
 from rbc.video import Movie, open_movie, write_clip
 
@@ -453,7 +452,7 @@ def track(
     *,
     frame_rate: float | None = None,
     um_per_px: float | None = None,
-    shear_rate: float = 10.0,
+    shear_rate: float | None = None,
     patient: str = "unknown",
     threads: int | None = None,
     chunk: int = 16,
@@ -468,7 +467,7 @@ def track(
     parameters : default derived from the three next
     frame_rate : 1/s; default the file's, else 60 (paper)
     um_per_px : um; default the file's, else 0.6 (paper)
-    shear_rate : 1/s (paper: 10)
+    shear_rate : 1/s; default 10 (paper)
     patient : written into the index
     threads : default all cores; any number gives the same bits
     chunk : frames in memory at once; any number gives the same bits

@@ -23,8 +23,8 @@ from rbc.reel import Numbered, Reel
 from rbc.tiffstacks import TIFF, is_tiff, open_folder, open_stack
 from rbc.videofiles import open_video
 
-UM_PER_PX = 0.6  #: um, the paper's pixel; assumed where neither user nor file says
-FRAME_RATE = 60.0  #: frames/s, the paper's; likewise
+#: The paper's units (um, 1/s, 1/s), assumed where neither user nor file says them.
+USUAL = {"um_per_px": 0.6, "frame_rate": 60.0, "shear_rate": 10.0}
 ASSUMED, GIVEN = "assumed", "given"
 #: Formats of microscopes' and cameras' makers that we do not read, and what turns them into one that we do.
 BIO_FORMATS = "open it in Fiji (File > Import > Bio-Formats) and save it as TIFF, or: bfconvert IN OUT.ome.tiff"
@@ -141,15 +141,14 @@ class Movie:
         """The whole ones of the frames of some numbers, (H, W) uint8."""
         return [f for f in self.pick(numbers) if f is not None and f.shape == self.shape]
 
-    def about(self, um_per_px: float | None, frame_rate: float | None, shear_rate: float) -> dict[str, dict]:
+    def about(self, um_per_px: float | None, frame_rate: float | None, shear_rate: float | None) -> dict[str, dict]:
         """Units and where they are from, for `meta["units"]`.
 
         Parameters are what the user gave, None where nothing. The answer names each of the three: its "value", and
         its "source": "given", "file: ..." or "assumed".
         """
-        asked = {"um_per_px": um_per_px, "frame_rate": frame_rate}
-        said = {"um_per_px": self.um_per_px, "frame_rate": self.frame_rate}
-        usual = {"um_per_px": UM_PER_PX, "frame_rate": FRAME_RATE}
+        asked = {"um_per_px": um_per_px, "frame_rate": frame_rate, "shear_rate": shear_rate}
+        said = {"um_per_px": self.um_per_px, "frame_rate": self.frame_rate, "shear_rate": None}
         units = {}
         for name in asked:
             if asked[name] is not None:
@@ -157,8 +156,8 @@ class Movie:
             elif said[name] is not None:
                 units[name] = {"value": float(said[name]), "source": self.sources.get(name, "file")}
             else:
-                units[name] = {"value": usual[name], "source": ASSUMED}
-        return units | {"shear_rate": {"value": float(shear_rate), "source": GIVEN}}
+                units[name] = {"value": USUAL[name], "source": ASSUMED}
+        return units
 
 
 def spread(n_frames: int, n: int) -> list[int]:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from rbc import ROOT, beyond, metrics, runs
-from rbc.profiles import Fold
+from rbc.settings import Fold
 
 ACQUISITIONS = ("A1_1", "A2_1", "B1_1", "B2_1")
 FOLDS = [

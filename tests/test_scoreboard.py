@@ -32,7 +32,7 @@ def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes
 
 def test_tags_are_closed_in_their_order():
     class Open(HTMLParser):
-        stack: list[str] = []  # noqa: RUF012
+        stack: list[str] = []
 
         def handle_starttag(self, tag, attrs):
             if tag != "input":

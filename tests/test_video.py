@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from moviefiles import CLOSE, READ, REFUSED, avi, encoded
 
-from rbc import RbcError, video
+from rbc import RbcError, in_words, video
 
 SHOWN = moviefiles.frames()
 
@@ -232,6 +232,4 @@ def test_a_missing_file_of_a_set_is_a_damaged_frame(tmp_path: Path) -> None:
 
 def test_names_that_are_not_utf8_can_be_told_and_stored() -> None:
     """A name in Latin-1 must not end in a traceback where it is printed or written."""
-    from rbc.reel import in_words
-
     assert in_words(Path("\udce9.avi")) == "\\xe9.avi" and in_words(Path("é.avi")) == "é.avi"
