@@ -1,6 +1,6 @@
 """Tracking against the truth, against the clock and beside trackpy; the last line is one JSON object of the figures.
 
-    python benchmarks/tracking.py [--threads 2] [--frames 300] [--long 3600]
+    python benchmarks/tracking.py [--threads 2] [--frames 300] [--long 3600] [--smoke]
 
 Movies are simulated at 1376 x 1096 px. Sprites of real sequences are tracked where RBC_SAMPLE names the folder of the
 authors' released sample; else those figures are null. Two sets of them are reported: parameters may be looked at on
@@ -10,7 +10,8 @@ the original at a median correlation of at least 0.98: `same_crop` as both are c
 that shows the same place in the picture, because the authors' crop jumps off its cell to a joint centre while a
 neighbour passes, and ours stays. trackpy runs in the same process on the same movie, as its users
 would tune it: on the contrast without its background, with a predictor of a common speed and a search range chosen by
-the truth. `--long 0` leaves the 60 s movie out.
+the truth. `--long 0` leaves the 60 s movie out; `--smoke` takes small, short movies,
+to see that all of it runs.
 """
 
 from __future__ import annotations
@@ -43,24 +44,29 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--frames", type=int, default=300)
     options.add_argument("--long", type=int, default=3600)
+    options.add_argument("--smoke", action="store_true", help="small, short movies: does it run at all?")
     options.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.memory_of:
         print(json.dumps(_long_run(chosen.memory_of, chosen.threads)))
         return
+    densities, size = (50, 200), {}
+    if chosen.smoke:
+        chosen.frames, chosen.long = 60, 30
+        densities, size = (50,), {"shape": (360, 720)}
     figures: dict[str, object] = {"load_average": os.getloadavg()[0], "threads": chosen.threads}
     with tempfile.TemporaryDirectory() as folder:
-        for cells in (50, 200):
-            figures |= _density(Path(folder), cells, chosen.frames, chosen.threads)
+        for cells in densities:
+            figures |= _density(Path(folder), cells, chosen.frames, chosen.threads, size)
         figures |= _sprites(Path(folder), chosen.threads)
         if chosen.long:
-            figures |= _memory(Path(folder), chosen.long, chosen.threads)
+            figures |= _memory(Path(folder), chosen.long, chosen.threads, size)
     print(json.dumps(figures))
 
 
-def _density(folder: Path, cells: int, n: int, threads: int) -> dict[str, object]:
+def _density(folder: Path, cells: int, n: int, threads: int, size: dict) -> dict[str, object]:
     """Quality and speed at a number of cells in a frame; at 50 also the steps, the bits and trackpy."""
-    scene = movies.Scene(cells=cells, frames=n, seed=7)
+    scene = movies.Scene(cells=cells, frames=n, seed=7, **size)
     frames, truth = movies.physics(scene)
     path = folder / f"{cells}.avi"
     movies.write(path, frames, 60.0, "raw")
@@ -223,10 +229,10 @@ def _correlate(crop: np.ndarray, original: np.ndarray, row: object) -> tuple[flo
     return same, np.corrcoef(ours.ravel(), theirs.ravel())[0, 1]
 
 
-def _memory(folder: Path, n: int, threads: int) -> dict[str, object]:
+def _memory(folder: Path, n: int, threads: int, size: dict) -> dict[str, object]:
     """A whole 60 s movie in a process of its own, for its peak memory."""
     path = folder / "long.avi"
-    frames, _ = movies.physics(movies.Scene(cells=50, frames=n, seed=9))
+    frames, _ = movies.physics(movies.Scene(cells=50, frames=n, seed=9, **size))
     movies.write(path, frames, 60.0, "raw")
     command = [sys.executable, __file__, "--memory-of", str(path), "--threads", str(threads)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
