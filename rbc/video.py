@@ -51,6 +51,7 @@ HEADROOM = 1.25  #: the brightest cells may be this much above the 99.9th percen
 SHALLOW = 1 / 16  #: a picture that fills a smaller part of its levels sits on an offset (usual: a third)
 SIGNED = 2**15  #: what programs add to signed 16-bit levels to make them unsigned
 COMBED = 1.3  #: from this ratio on, neighbouring rows differ by being of two times
+MIDDLE = 512  #: px in the middle of the picture that are looked at for woven fields
 FIELDS = 8  #: frames looked at for woven fields
 
 
@@ -298,7 +299,8 @@ def combing(frames: np.ndarray) -> float:
     """
     if len(frames) < 4 or min(frames.shape[1:]) < 8:
         return 0.0
-    some = frames[:: max(1, len(frames) // FIELDS)].astype(np.int16)
+    top, left = (max(0, (size - MIDDLE) // 2) for size in frames.shape[1:])
+    some = frames[:: max(1, len(frames) // FIELDS), top : top + MIDDLE, left : left + MIDDLE].astype(np.int16)
     moving = some - np.median(some, axis=0).astype(np.int16)
     moving -= np.median(moving, axis=(1, 2)).astype(np.int16)[:, None, None]
     return max(_unlike(moving), _unlike(moving.swapaxes(1, 2)))
@@ -310,10 +312,15 @@ def _unlike(moving: np.ndarray) -> float:
     strong = abs(moving[:, 2:-2]) > 5 * noise
     if strong.sum() < 50:
         return 0.0
-    middle = moving[:, 2:-2].astype(np.float32)
-    near = sum(((middle - moving[:, 2 + k : moving.shape[1] - 2 + k]) ** 2)[strong].mean() for k in (-1, 1))
-    far = sum(((middle - moving[:, 2 + k : moving.shape[1] - 2 + k]) ** 2)[strong].mean() for k in (-2, 2))
-    return float(near / far) if far else 0.0
+    frame, row, column = np.nonzero(strong)
+    row += 2  # of the whole picture
+
+    def apart(rows: int) -> float:
+        here = moving[frame, row, column].astype(np.float32)
+        return sum(float(((here - moving[frame, row + k, column]) ** 2).mean()) for k in (-rows, rows))
+
+    far = apart(2)
+    return apart(1) / far if far else 0.0
 
 
 # ----------------------------------------------------------------------------------------- writing

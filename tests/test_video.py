@@ -208,7 +208,7 @@ def test_units_are_read_in_the_stated_order(name: str, tmp_path: Path) -> None:
 # --------------------------------------------------------------------------------- fields, broken frames
 
 
-def test_woven_fields_are_refused() -> None:
+def test_woven_fields_are_refused(tmp_path: Path) -> None:
     """Interlaced movies give each cell two places in a frame."""
     from rbc import movies
 
@@ -219,6 +219,9 @@ def test_woven_fields_are_refused() -> None:
     straight, fields = video.combing(shown), video.combing(woven)
     assert straight < 1.1 < video.COMBED < fields
     assert video.combing(woven.swapaxes(1, 2)) == pytest.approx(fields)
+    movies.write(tmp_path / "woven.avi", list(woven), 30.0, "raw")
+    with pytest.raises(RbcError, match="interlaced"):
+        video.open_movie(tmp_path / "woven.avi").sample(20)
 
 
 def test_a_missing_file_of_a_set_is_a_damaged_frame(tmp_path: Path) -> None:
