@@ -173,7 +173,7 @@ def run(c: Configuration, p: Profile, environment: dict[str, str] | None = None,
 
     folder = p.results_folder / c.path
     checkpoints = folder.with_name(f".{folder.name}.checkpoints")
-    with whole_folder(folder) as part:
+    with whole_folder(folder, runs.RUN_FILES) as part:
         if not anew and runs.holds(folder, keys.run_key(c, p, data_checksum(p))):
             shutil.copytree(folder, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("notebook.ipynb"))
         places = {"profile": p.path, "data": p.data_folder, "folder": part, "checkpoints": checkpoints}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections import Counter
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rbc import ROOT, RbcError, profiles
+from rbc import ROOT, RbcError, in_words, profiles
 from rbc.paper import Configuration
 from rbc.profiles import Profile
 
@@ -32,10 +33,25 @@ DataOption = Annotated[Path | None, typer.Option(help="Folder of the data, for p
 SimulatedOption = Annotated[bool, typer.Option("--simulated", help="The given data are simulated, not real.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 MovieArgument = Annotated[Path, typer.Argument(help="Movie (AVI, MP4, MKV), TIFF stack, or folder of TIFF frames.")]
-RateOption = Annotated[float | None, typer.Option(help="Frames/s; by default from the file.")]
-PixelOption = Annotated[float | None, typer.Option(help="Pixel size in um; by default from the file, else 0.6.")]
-ShearOption = Annotated[float, typer.Option(help="Shear rate at the wall, 1/s.")]
-ThreadsOption = Annotated[int, typer.Option(help="Threads; 0: one a core. The result does not depend on it.")]
+
+
+def _above_zero(value: float | None) -> float | None:
+    """A number that must be above 0 and finite, where one is given."""
+    if value is not None and not 0 < value < math.inf:
+        raise typer.BadParameter(f"{value:g} is not above 0")
+    return value
+
+
+RateOption = Annotated[
+    float | None, typer.Option(callback=_above_zero, help="Frames/s; by default from the file, else 60.")
+]
+PixelOption = Annotated[
+    float | None, typer.Option(callback=_above_zero, help="Pixel size in um; by default from the file, else 0.6.")
+]
+ShearOption = Annotated[float | None, typer.Option(callback=_above_zero, help="Shear rate at the wall, 1/s; else 10.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads; 0: one a core. The result does not depend on it.")]
+CountOption = Annotated[int, typer.Option(min=0, help="How many of them.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")]
 ModelsOption = Annotated[Path | None, typer.Option(help="Folder of other models than the shipped ones.")]
 REFERENCE = ROOT / "data" / "reference"  #: runs that are kept in the checkout
 JobsOption = Annotated[int, typer.Option(help="Runs at the same time; 0: one a core.")]
@@ -113,10 +129,10 @@ def data_summary(profile: ProfileOption = "demo", as_json: JsonOption = False) -
 @simulate_app.command("sequences")
 def simulate_sequences(
     out: Annotated[Path, typer.Option(help="Folder to write (Sequences).")],
-    tank_treading: int = 30,
-    flipping: int = 10,
-    unreliable: int = 100,
-    seed: int = 0,
+    tank_treading: CountOption = 30,
+    flipping: CountOption = 10,
+    unreliable: CountOption = 100,
+    seed: SeedOption = 0,
 ) -> None:
     """Simulate labelled sequences of single cells (all in the split 'test').
 
@@ -132,10 +148,12 @@ def simulate_sequences(
 @simulate_app.command("video")
 def simulate_video(
     out: Annotated[Path, typer.Option(help="Folder to write: movie.avi, truth.parquet, meta.json.")],
-    frames: Annotated[int, typer.Option(help="Length of the movie.")] = 300,
-    cells: Annotated[float, typer.Option(help="Moving cells in a frame, on average (the paper: about 50).")] = 50,
+    frames: Annotated[int, typer.Option(min=1, help="Length of the movie.")] = 300,
+    cells: Annotated[
+        float, typer.Option(min=0, max=5000, help="Moving cells in a frame, on average (the paper: about 50).")
+    ] = 50,
     sprites: Annotated[Path | None, typer.Option(help="Sequences to composite instead of drawing cells.")] = None,
-    seed: int = 0,
+    seed: SeedOption = 0,
 ) -> None:
     """Simulate a movie of cells in shear flow with the truth about every cell.
 
@@ -161,7 +179,7 @@ def track(
     out: Annotated[Path, typer.Option(help="Folder to write: Sequences, tracks.parquet, overlay.png.")],
     frame_rate: RateOption = None,
     um_per_px: PixelOption = None,
-    shear_rate: ShearOption = 10.0,
+    shear_rate: ShearOption = None,
     clip: Annotated[
         bool, typer.Option(help="Also write clip.avi, the first 300 frames with a box around each cell.")
     ] = False,
@@ -179,9 +197,16 @@ def track(
         found = tracking.track_movie(
             video, out, clip=clip, threads=threads or os.cpu_count(), progress=progress, **options
         )
-    notes = found.meta["notes"]
-    answer = {"sequences": len(found), "folder": str(out), "notes": notes}
-    typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join([f"{len(found)} sequences in {out}", *notes]))
+    notes, units = found.meta["notes"], found.meta["units"]
+    answer = {"sequences": len(found), "folder": str(out), "units": units, "notes": notes}
+    lines = [f"{len(found)} sequences in {out}", *_units_in_words(units), *notes]
+    typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join(lines))
+
+
+def _units_in_words(units: dict[str, dict]) -> list[str]:
+    """A line for each unit: its value, and whether the file says it, the user, or nobody."""
+    names = {"um_per_px": "pixel size: {:g} um", "frame_rate": "frame rate: {:g}/s", "shear_rate": "shear rate: {:g}/s"}
+    return [f"{words.format(units[name]['value'])} ({units[name]['source']})" for name, words in names.items()]
 
 
 @contextmanager
@@ -204,7 +229,7 @@ def analyze_movie(
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default <name of the movie>-report.")] = None,
     frame_rate: RateOption = None,
     um_per_px: PixelOption = None,
-    shear_rate: ShearOption = 10.0,
+    shear_rate: ShearOption = None,
     models: ModelsOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Judge a movie unlike the known ones all the same; the report says so.")
@@ -475,9 +500,26 @@ def _possible(row: audit.Row) -> str:
 
 
 def main() -> None:
-    """Entry point: one line on standard error and exit code 1 for what `RbcError` says."""
+    """Entry point: one line on standard error for a wrong argument (exit code 2) and for what goes wrong (1)."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except RbcError as error:
-        typer.echo(f"rbc: {error}", err=True)
-        sys.exit(1)
+        _end(str(error))
+    except typer.TyperException as error:  # a wrong argument
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            sys.exit(error.exit_code)
+        _end(" ".join(error.format_message().split()), error.exit_code)
+    except OSError as error:  # a disk, a path or a pipe that no command foresaw
+        if error.errno is None:
+            raise
+        named = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        _end(f"{named}{os.strerror(error.errno).lower()}")
+    except (KeyboardInterrupt, typer.Abort):
+        _end("interrupted", 130)
+
+
+def _end(message: str, code: int = 1) -> None:
+    """Tell what went wrong, also where a name in it is not UTF-8, and end."""
+    typer.echo(f"rbc: {in_words(message)}", err=True)
+    sys.exit(code)

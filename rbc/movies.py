@@ -25,6 +25,8 @@ from rbc.paper import FRAME_PX
 from rbc.sequences import Sequences, whole_folder
 
 CODECS = {"ffv1": ("ffv1", "gray"), "raw": ("rawvideo", "gray"), "raw24": ("rawvideo", "bgr24")}
+#: What the folder of a simulated movie holds, its marker first.
+MOVIE_FILES = ("truth.parquet", "movie.avi", "meta.json")
 PATCH = {15.0: 47, np.inf: 79}  #: px a cell is drawn on, by the largest defocus (um) it is meant for
 BLOCK = 16  #: frames of one cell drawn at once
 TRUTH = ("cell", "frame", "x_px", "y_px", "speed_px", "depth_um", "defocus_um", "motion", "contrast")
@@ -398,7 +400,7 @@ def simulate_movie(
     number of frames done.
     """
     frames, truth = physics(scene) if sequences is None else sprites(sequences, scene)
-    with whole_folder(Path(out)) as part:
+    with whole_folder(Path(out), MOVIE_FILES) as part:
         n = write(part / "movie.avi", _counted(frames, progress), scene.frame_rate, codec)
         truth.to_parquet(part / "truth.parquet")
         kind = "physics" if sequences is None else "sprites"

@@ -29,6 +29,7 @@ FILES = (
     "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet", "metrics.json",
     "weights.safetensors", "provenance.json", "notebook.ipynb",
 )  # fmt: skip
+RUN_FILES = (FILES[0], "*")  #: what a run's folder may hold, its marker first: our own place, notes included
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
 REFERENCE = ROOT / "data" / "reference"
 REVIEW = 0.8  #: share of the runs that call a sequence wrong, from which on it deserves a second look

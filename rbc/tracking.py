@@ -26,11 +26,11 @@ from scipy.linalg import solveh_banded
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from rbc import RbcError, detection, flow
+from rbc import RbcError, detection, flow, in_words
 from rbc.detection import UNIT, Detections
 from rbc.paper import FRAME_PX, MIN_FRAMES
-from rbc.sequences import COLUMNS, UNLABELLED, Sequences, checksum, load, whole_folder
-from rbc.video import Movie, open_movie, to_8bit, write_clip
+from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load, whole_folder
+from rbc.video import Movie, open_movie, write_clip
 
 HALF = FRAME_PX // 2
 SLACK = 4  #: px that a crop is cut larger on each side until the path is final
@@ -55,6 +55,8 @@ LOOSEST = 0.1  #: relative error of the ratio of two steps with which a track ma
 ALIKE = 0.2  #: relative difference of speed up to which a new track may be a lost one
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  #: Okabe and Ito
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
+#: What a folder of tracked cells may hold, its marker first.
+TRACKED_FILES = ("tracks.parquet", *SEQUENCE_FILES, "overlay.png", "clip.avi")
 
 
 @dataclass(frozen=True)
@@ -631,7 +633,7 @@ def track(
     *,
     frame_rate: float | None = None,
     um_per_px: float | None = None,
-    shear_rate: float = 10.0,
+    shear_rate: float | None = None,
     patient: str = "unknown",
     threads: int | None = None,
     chunk: int = 16,
@@ -644,9 +646,9 @@ def track(
     ----------
     video : movie file, TIFF stack or folder of TIFF frames
     parameters : default derived from the three next, the limits of speed from the movie
-    frame_rate : 1/s; default the file's, else 60 (background)
-    um_per_px : um; default the file's, else 0.6 (background)
-    shear_rate : 1/s (paper: 10)
+    frame_rate : 1/s; default the file's, else 60 (paper)
+    um_per_px : um; default the file's, else 0.6 (paper)
+    shear_rate : 1/s; default 10 (paper)
     patient : written into the index
     threads : default all cores; any number gives the same bits
     chunk : frames in memory at once; any number gives the same bits
@@ -665,15 +667,17 @@ def track(
     cell, or flows along a diagonal of the picture.
     """
     movie = open_movie(Path(video))
-    units = (um_per_px or movie.um_per_px or 0.6, frame_rate or movie.frame_rate or 60.0, shear_rate)
+    sources = movie.about(um_per_px, frame_rate, shear_rate)
+    units = tuple(sources[name]["value"] for name in ("um_per_px", "frame_rate", "shear_rate"))
     run = _Run(movie, parameters, units, threads or os.cpu_count() or 1, chunk, progress)
     store = store or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the frames mapped on it
-    spool = _Spool(store, movie.path.stem, patient, run.unturned)
+    spool = _Spool(store, in_words(movie.path.stem), patient, run.unturned)
     for ended in run.tracks():
         spool.add(ended)
     if not spool.rows:
         raise RbcError(f"{movie.path}: no moving cell in {run.done} frames; check threshold, speeds and the movie")
-    meta = {"source": str(movie.path.name), "version": 1, "simulated": movie.simulated}
+    meta = {"source": in_words(movie.path.name), "version": 1, "simulated": movie.simulated}
+    meta |= {"units": sources}
     meta |= dict(zip(("um_per_px", "frame_rate", "shear_rate"), units, strict=True))
     meta |= {"parameters": asdict(run.parameters), "n_frames": run.done, "noise_variance": run.noise}
     meta |= run.about(spool.names())
@@ -687,7 +691,7 @@ def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object
     overlay.png (the middle frame with the paths of its cells) and, if `clip`, clip.avi (MJPEG; the first 300 frames
     with a box around each cell). `options` are those of `track`, whose errors are raised.
     """
-    with whole_folder(Path(out)) as part:
+    with whole_folder(Path(out), TRACKED_FILES) as part:
         with open(part / "frames.npy", "w+b") as store:
             sequences, tracks = track(video, store=store, **options)
         sequences.index.to_parquet(part / "index.parquet")
@@ -975,8 +979,8 @@ class _Run:
         return sorted(tuple(sorted(pair, key=lambda k: (-lengths[k], k))) for pair in twins)
 
     def _left_out(self) -> list[str]:
-        """What was left out, in words."""
-        notes = []
+        """What the reader remarked, and what was left out, in words."""
+        notes = list(self.movie.notes)
         if self.done < self.movie.n_frames:
             notes.append(f"the movie ends after {self.done} of {self.movie.n_frames} announced frames")
         for what, numbers in (("damaged", self.damaged), ("dark", self.dark)):
@@ -991,7 +995,7 @@ def _picked(movie: Movie, numbers: list[range]) -> dict[int, np.ndarray]:
     frames = movie.pick(wanted)
     if any(f is not None for f in frames):
         whole = [f is not None and f.shape == movie.shape for f in frames]
-        return {i: to_8bit(f, movie.shift) for i, f, good in zip(wanted, frames, whole, strict=True) if good}
+        return {i: f for i, f, good in zip(wanted, frames, whole, strict=True) if good}
     chosen, out = set(wanted), {}
     for number, frame in movie.frames():
         if number in chosen and frame is not None:
