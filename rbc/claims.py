@@ -44,7 +44,6 @@ from rbc.paper import KS, LABELS, MODELS, RELIABLE, SAMPLINGS, SPLITS, STAGES, r
 from rbc.settings import Strict
 from rbc.study import DRAWS, Cell, Measured, Study, chosen, sampling_sd, share
 
-
 REPRODUCED, HOLDS = "reproduced", "holds"
 UNRESOLVED, DIFFERS = "not resolved", "differs"
 READING, CONTRADICTED = "depends on the reading", "contradicted by the paper itself"
