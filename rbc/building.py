@@ -416,9 +416,10 @@ def book(p: Profile, data: Path | None, jobs: int) -> None:
 
 
 def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar) -> None:
-    if not is_prepared(p, data):  # before all else, so that bad data ends in one line
-        bar.say(f"data of {p.name}")
-        prepare(p, data, progress=sys.stderr.isatty())
+    """Before all else, so that bad data ends in one line: nothing is said before they are known to be good."""
+    if not is_prepared(p, data):
+        found = prepare(p, data, progress=sys.stderr.isatty())
+        bar.say(f"data of {p.name}: {found} sequences")
 
 
 def _build_site(p: Profile) -> None:
