@@ -6,7 +6,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/ready
 
-.PHONY: help book pdf test check serve clean
+.PHONY: help book pdf test quick check serve clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "             (PROFILE=demo, or PROFILE=released DATA=folder of the released sample)"
 	@echo "make pdf     print the built book into _build/book.pdf (needs chromium)"
 	@echo "make test    run the tests"
+	@echo "make quick   run those that take a moment, while you work"
 	@echo "make check   look at the code's style"
 	@echo "make serve   show the built book at http://localhost:8000"
 	@echo "make clean   remove runs, pages and the built book; data and .venv stay"
@@ -31,7 +32,10 @@ pdf: $(READY)
 	$(BIN)/python book/pdf.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope tests --nbval notebooks/paper.ipynb
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder tests --nbval notebooks/paper.ipynb
+
+quick: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" tests
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -103,6 +103,16 @@ def is_prepared(p: Profile, data: Path | None) -> bool:
     return made["key"] == keys.data_key(p, {name: file[2] for name, file in files.items()})
 
 
+def _data_stand(p: Profile) -> bool:
+    """`is_prepared`, asked where no raw data need be at hand: then those that the sequences were made from count."""
+    try:
+        return is_prepared(p, None)
+    except RbcError:
+        made = _made(p)
+        files = {name: file[2] for name, file in made.get("files", {}).items()}
+        return made.get("key") == keys.data_key(p, files)
+
+
 def data_checksum(p: Profile) -> str:
     """Checksum of a profile's sequences; empty where there are none."""
     meta = p.data_folder / "meta.json"
@@ -123,10 +133,12 @@ def counts(p: Profile) -> dict[str, dict[str, int]]:
     check_there = p.data_folder / "meta.json"
     if not check_there.exists():
         raise RbcError(f"{p.data_folder}: no sequences there (meta.json is missing); make them with rbc data prepare")
-    table = parquet.read_table(p.data_folder / "index.parquet", columns=["split", "label"]).to_pylist()
+    with parquet.ParquetFile(p.data_folder / "index.parquet") as file:
+        table = file.read(columns=["split", "label"]).to_pydict()
+    pairs = list(zip(table["split"], table["label"], strict=True))
     found: dict[str, dict[str, int]] = {}
     for split in SPLITS:
-        labels = [row["label"] for row in table if row["split"] == split]
+        labels = [label for its_split, label in pairs if its_split == split]
         if labels:
             found[split] = {label: labels.count(label) for label in LABELS if label in labels}
     return found
@@ -206,9 +218,14 @@ def _run_words(c: Configuration, p: Profile) -> dict[str, str]:
 
 
 def states(p: Profile) -> list[attempts.Standing]:
-    """Where each run of a profile stands; one that is done but made from something else than now is stale."""
+    """Where each run of a profile stands; one that is done but made from something else than now is stale.
+
+    Where the sequences themselves are to be made anew, every run counts as stale until they are.
+    """
     found = attempts.status(p)
-    fresh = {c.path: is_fresh(c, p) for c, s in zip(p.configurations(), found) if s.state == "done"}
+    data_stand = _data_stand(p)
+    done = [c for c, s in zip(p.configurations(), found) if s.state == "done"]
+    fresh = {c.path: data_stand and is_fresh(c, p) for c in done}
     return [s.as_stale() if not fresh.get(s.run, True) else s for s in found]
 
 

@@ -171,7 +171,15 @@ def stubborn_book(checkout: Path) -> None:
 
 
 #: Files whose few tests take longest, in the order in which the workers should begin them.
-LONGEST = ("test_workflow", "test_cluster", "test_checkpoints", "test_browser", "test_tracking", "test_benchmarks")
+LONGEST = (
+    "test_workflow", "test_cluster", "test_checkpoints", "test_stale", "test_browser", "test_tracking",
+    "test_benchmarks", "test_training", "test_cli", "test_analyze",
+)  # fmt: skip
+#: Files that train networks, track whole movies or start many processes: not for the inner loop either.
+SLOW_FILES = {
+    "test_attempts", "test_benchmarks", "test_checkpoints", "test_cluster", "test_compare", "test_demo", "test_release",
+    "test_tracking", "test_training", "test_transfer", "test_workflow",
+}  # fmt: skip
 #: Fixtures that take long to make; a test that uses one is not for the inner loop.
 SLOW_FIXTURES = {"built", "html", "chromium", "checkout", "released_sample"}
 
@@ -181,5 +189,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
     for item in items:
-        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+        if item.path.stem in SLOW_FILES or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

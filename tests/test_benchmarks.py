@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ SMALL = {
     "classify": ("--smoke", "--rounds", "1"),
     "ingest": ("--sequences", "300", "--folder", "FOLDER"),
     "intervals": ("--repetitions", "1"),
+    "startup": ("--smoke",),
     "sampling": ("--smoke", "--rounds", "1", "--many", "20"),
     "tracking": ("--smoke", "--threads", "1"),
     "training": ("--networks", "cnn", "--k", "10", "--sequences", "16", "--repeats", "1"),
@@ -39,3 +41,13 @@ def test_a_benchmark_runs_and_ends_in_its_figures(name: str, tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout.splitlines()[-1])
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Every command pays for what its start imports; a bar of seconds would depend on the machine, this does not."""
+    specification = importlib.util.spec_from_file_location("startup", ROOT / "benchmarks" / "startup.py")
+    startup = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(startup)
+    for name in ("help", "dry run", "wrong argument"):
+        assert startup.heavy(startup.COMMANDS[name]) == [], name
+    assert "pandas" in startup.heavy(startup.COMMANDS["audit"])  # the instrument sees what is there
