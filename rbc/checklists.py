@@ -166,7 +166,7 @@ def readme(study: Study) -> Found:
 
 
 def script(study: Study) -> Found:
-    return f"{command(study)} makes all runs, tables and pages.", ("Makefile", "workflow/Snakefile")
+    return f"{command(study)} makes all runs, tables and pages.", ("Makefile", "rbc/building.py")
 
 
 def dependencies(study: Study) -> Found:
