@@ -131,73 +131,30 @@ class CRNN(nn.Module):
         return self.head(context[0])
 
 
-class _Weighed(torch.autograd.Function):
-    """Batch norm of pictures (n, C, H, W) whose last one counts `copies` times; also the mean and variance (C,)."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, copies: int, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        mean, var = torch.batch_norm_update_stats(x.to(weight), None, None, 0.0)  # 32 bit of bfloat16 too
-        last_var, last = torch.var_mean(x[-1].to(mean), (1, 2), correction=0)
-        share = (copies - 1) / (len(x) + copies - 1)
-        var = (1 - share) * var + share * last_var + share * (1 - share) * (last - mean) ** 2
-        mean = mean + share * (last - mean)
-        ctx.save_for_backward(x, weight, mean, var)
-        ctx.copies, ctx.eps = copies, eps
-        ctx.mark_non_differentiable(mean, var)
-        return nn.functional.batch_norm(x, mean, var, weight, bias, eps=eps), mean, var
-
-    @staticmethod
-    def backward(ctx, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        x, weight, mean, var = ctx.saved_tensors
-        fixed = (grad, x, weight, mean, var, None, None, False, ctx.eps, (True, True, True))
-        to_x, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(*fixed)  # mean and var as if constant
-        scale = -weight / (var + ctx.eps).sqrt() / ((len(x) + ctx.copies - 1) * x[0, 0].numel())
-        slope = scale * to_weight / (var + ctx.eps).sqrt()  # and now through them: slope x + level for every picture
-        slope, level = (c[:, None, None].to(x) for c in (slope, scale * to_bias - slope * mean))
-        to_x.addcmul_(x, slope).add_(level)
-        to_x[-1] += (ctx.copies - 1) * (x[-1] * slope + level)
-        return to_x, to_weight, to_bias, None, None
-
-
-class StepNorm(nn.BatchNorm2d):
-    """Batch norm of one step, (n, C, H, W) to the same shape, whose last picture counts `copies` times."""
-
-    def forward(self, x: Tensor, copies: int) -> Tensor:
-        if copies == 1 or not self.training:
-            return super().forward(x)
-        out, mean, var = _Weighed.apply(x, self.weight, self.bias, copies, self.eps)
-        n = (len(x) + copies - 1) * x[0, 0].numel()
-        self.running_mean.data.lerp_(mean, self.momentum)
-        self.running_var.data.lerp_(var * n / (n - 1), self.momentum)
-        self.num_batches_tracked += 1
-        return out
-
-
 class ReleasedCRNN(nn.Module):
     """Approach B as the authors released it, from its description: wider, batch norm, a second pool, two GRUs of 256.
 
     Padded, as released, it runs over the zeros after a sequence's end, and each step has its own batch norm, since it
-    is called frame by frame there; of a step's equal padding only one picture passes the CNN (the same result, sooner).
-    Masked, the padding enters neither. Open in the description: the kernels' sides and the first pool, here as Table 1;
-    where batch norm stands (here after each convolution) and the second pool (here last); and the dense layers, here as
-    in the text.
+    is called frame by frame there. Masked, the padding enters neither.
+
+    Open in the description: the kernels' sides and the first pool, here as Table 1; where batch norm stands (here after
+    each convolution) and the second pool (here last); and the dense layers, here as in the text.
     """
 
     def __init__(self, masked: bool) -> None:
         super().__init__()
-        norm = nn.BatchNorm2d if masked else StepNorm
         shapes = ((1, 16, 3), (16, 64, 2), (64, 128, 2), (128, 256, 3))
         self.masked = masked
         self.convolutions = nn.ModuleList(nn.Conv2d(a, b, side, padding=1) for a, b, side in shapes)
-        self.norms = nn.ModuleList(norm(b) for _, b, _ in shapes)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for _, b, _ in shapes)
         self.grus = nn.ModuleList([nn.GRU(256 * 3 * 3, 256), nn.GRU(256, 256)])
         self.head = nn.Sequential(nn.Linear(256, 64), nn.ReLU(inplace=True), nn.Linear(64, 2))
 
-    def features(self, pictures: Tensor, *copies: int) -> Tensor:
+    def features(self, pictures: Tensor) -> Tensor:
         """(F, 1, 31, 31) to (F, 2304)."""
         x = pictures.contiguous(memory_format=torch.channels_last)
         for number, (convolution, norm) in enumerate(zip(self.convolutions, self.norms)):
-            x = norm(convolution(x), *copies)
+            x = norm(convolution(x))
             if number >= 2:  # 33 > 11, and 11 > 3; before the ReLU: the same result, sooner
                 x = nn.functional.max_pool2d(x, 3)
             x = x.relu_()
@@ -209,21 +166,11 @@ class ReleasedCRNN(nn.Module):
             real = real_frames(frames, lengths)
             states, _ = self.grus[0](real._replace(data=self.features(real.data)))
         else:
-            longest_first = lengths.argsort(descending=True, stable=True)
-            vectors = self._padded(frames[longest_first], lengths[longest_first])
-            states, _ = self.grus[0](vectors[:, longest_first.argsort()])
+            # A step at a time, so that batch norm sees the pictures of one step alone.
+            vectors = [self.features(pictures[:, None]) for pictures in frames.unbind(1)]
+            states, _ = self.grus[0](torch.stack(vectors))  # (K, B, 2304) to (K, B, 256)
         _, context = self.grus[1](states)
         return self.head(context[0])
-
-    def _padded(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """(B, K, 31, 31), longest sequence first, to (K, B, 2304), a step at a time: its pictures stay in the cache."""
-        b, k = frames.shape[:2]
-        real = torch.arange(k, device=frames.device) < lengths[:, None]
-        passing, padding = (real.sum(0) + 1).clamp(max=b).tolist(), frames[~real]  # the first of the padding too
-        if (padding != padding[:1]).any():  # black beside a subtracted background: each sequence has its own
-            passing = [b] * k
-        vectors = [self.features(frames[:n, t, None], b - n + 1) for t, n in enumerate(passing)]
-        return torch.stack([torch.cat([v, v[-1:].expand(b - len(v), -1)]) for v in vectors])
 
 
 class FrameNet(nn.Module):

@@ -61,9 +61,10 @@ def grid(checkout, profile, mine, slurm) -> dict:
     command = [sys.executable, "-m", "rbc", "grid", "--profile", str(profile), "--workflow-profile", str(mine)]
     with open(slurm / "said", "w") as said:
         process = subprocess.Popen(command, cwd=checkout, env=os.environ | there, stdout=said, stderr=said)
-        while process.poll() is None and not list(results.glob("stage?/.*.part")):
-            time.sleep(0.1)
-        meanwhile = status(checkout, profile)
+        meanwhile = {}
+        while process.poll() is None and "running" not in meanwhile.values():
+            time.sleep(0.5)
+            meanwhile = status(checkout, profile)
         process.wait()
     return {"code": process.returncode, "said": (slurm / "said").read_text(), "meanwhile": meanwhile}
 
