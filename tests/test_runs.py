@@ -4,7 +4,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from rbc import ROOT, RbcError, runs
+from rbc import ROOT, RbcError, notebooks, runs
 
 WORDS = {"title": "T", "banner": "B", "kind": "simulated sequences"}
 
@@ -23,7 +23,7 @@ def notebook(tmp_path, code: str):
 def test_a_notebook_runs_with_its_parameters_and_title(tmp_path):
     (tmp_path / "out").mkdir()
     out = tmp_path / "out" / "page.ipynb"
-    runs.execute(notebook(tmp_path, "print(k + 1)"), out, {"k": 41}, WORDS)
+    notebooks.execute(notebook(tmp_path, "print(k + 1)"), out, {"k": 41}, WORDS)
     page = nbformat.read(out, 4)
     assert page.cells[0].source == "# T"
     assert page.cells[-1].outputs[0].text == "42\n"
@@ -31,17 +31,17 @@ def test_a_notebook_runs_with_its_parameters_and_title(tmp_path):
 
 def test_an_unknown_parameter_is_an_error_not_a_warning(tmp_path):
     with pytest.raises(RbcError, match="unknown parameter kk; it knows k"):
-        runs.execute(notebook(tmp_path, "k"), tmp_path / "page.ipynb", {"kk": 3}, WORDS)
+        notebooks.execute(notebook(tmp_path, "k"), tmp_path / "page.ipynb", {"kk": 3}, WORDS)
 
 
 def test_a_cell_that_fails_leaves_no_page(tmp_path):
     (tmp_path / "out").mkdir()
     out = tmp_path / "out" / "page.ipynb"
     with pytest.raises(RbcError, match="ZeroDivisionError"):
-        runs.execute(notebook(tmp_path, "1 / 0"), out, {}, WORDS)
+        notebooks.execute(notebook(tmp_path, "1 / 0"), out, {}, WORDS)
     assert list((tmp_path / "out").iterdir()) == []
     assert (tmp_path / "out-page.failed.ipynb").exists()
-    runs.execute(notebook(tmp_path, "1 + 0"), out, {}, WORDS)
+    notebooks.execute(notebook(tmp_path, "1 + 0"), out, {}, WORDS)
     assert out.exists() and not (tmp_path / "out-page.failed.ipynb").exists()
 
 

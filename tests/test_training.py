@@ -5,15 +5,19 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 
-from rbc import RbcError, profiles, training
+from rbc import RbcError, training
 from rbc.paper import Configuration
 from rbc.sequences import Sequences, from_list
-from rbc.settings import Fold
+from rbc.settings import Fold, Training
+
+TINY = Training(epochs=1, batch_size=8, device="cpu")
+EASY = Training(epochs=12, batch_size=8, lr_low=1e-3, lr_high=3e-3, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def tiny() -> profiles.Profile:
-    return profiles.load(str(profiles.ROOT / "tests" / "tiny.yaml"))
+def few(cells) -> Sequences:
+    """Eighteen sequences of all splits and labels: enough for bits, not for scores."""
+    return cells.select(cells.index.groupby(["split", "label"]).cumcount().to_numpy() < 3)
 
 
 def easy(n: int = 48) -> Sequences:
@@ -34,9 +38,10 @@ def easy(n: int = 48) -> Sequences:
 
 
 @pytest.mark.parametrize("model", ["cnn", "crnn"])
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(cells, tiny, model):
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(few, model):
+    """The promise of every page: the same seed on the same machine gives the same numbers."""
     first, again, other = (
-        training.train(cells, Configuration(2, model, "similarity", 10, seed), tiny) for seed in (0, 0, 1)
+        training.train(few, Configuration(2, model, "similarity", 10, seed), TINY) for seed in (0, 0, 1)
     )
     pd.testing.assert_frame_equal(first.predictions, again.predictions, check_exact=True)
     assert all(np.array_equal(first.weights[name], again.weights[name]) for name in first.weights)
@@ -44,27 +49,29 @@ def test_the_same_seed_gives_the_same_bits_and_another_seed_others(cells, tiny, 
 
 
 @pytest.mark.parametrize("model", ["cnn", "crnn"])
-def test_both_networks_learn_an_easy_motion(tiny, model):
-    longer = tiny.model_copy(update={"training": profiles.Training(epochs=12, batch_size=8, lr_low=1e-3, lr_high=3e-3)})
-    outcome = training.train(easy(), Configuration(2, model, "uniform", 10), longer)
+def test_both_networks_learn_an_easy_motion(model):
+    """A network that cannot learn this one learns nothing."""
+    outcome = training.train(easy(), Configuration(2, model, "uniform", 10), EASY)
     called = outcome.predictions["probability"] >= 0.5
     assert (called == (outcome.predictions["label"] == "flipping")).mean() > 0.8
 
 
-def test_stage_2_answers_for_the_unreliable_test_sequences_too(cells, tiny):
-    outcome = training.train(cells, Configuration(2, "cnn", "uniform", 10), tiny)
-    index = cells.index
+def test_stage_2_answers_for_the_unreliable_test_sequences_too(few):
+    """The marker end to end needs what stage 2 says of what stage 1 lets through."""
+    outcome = training.train(few, Configuration(2, "cnn", "uniform", 10), TINY)
+    index = few.index
     asked = index[(index["label"] == "unreliable") & (index["split"] == "test")]
     assert len(asked) and outcome.unreliable["name"].tolist() == asked["name"].tolist()
     assert set(outcome.unreliable["split"]) == {"test"} and outcome.unreliable["probability"].between(0, 1).all()
     assert "unreliable" not in set(outcome.predictions["label"])
-    assert training.train(cells, Configuration(1, "cnn", "uniform", 10), tiny).unreliable.empty
+    assert training.train(few, Configuration(1, "cnn", "uniform", 10), TINY).unreliable.empty
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
-def test_the_kept_weights_are_those_of_the_best_epoch_or_the_last(cells, tiny, keep):
-    longer = tiny.model_copy(update={"training": profiles.Training(epochs=4, batch_size=8, lr_high=0.05, keep=keep)})
-    outcome = training.train(cells, Configuration(2, "cnn", "uniform", 10), longer)
+def test_the_kept_weights_are_those_of_the_best_epoch_or_the_last(few, keep):
+    """The scores are of the weights that the settings name: their loss is that of the epoch."""
+    longer = TINY.model_copy(update={"epochs": 4, "lr_high": 0.05, "keep": keep})
+    outcome = training.train(few, Configuration(2, "cnn", "uniform", 10), longer)
     part = outcome.predictions[outcome.predictions["split"] == "validation"]
     p = torch.tensor(part["probability"].to_numpy())
     loss = cross_entropy(
@@ -78,15 +85,16 @@ def test_the_kept_weights_are_those_of_the_best_epoch_or_the_last(cells, tiny, k
 def test_inputs_have_no_background_and_zeros_after_the_end():
     short = from_list([np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True})
     data = training.rows(short, Configuration(2, "cnn", "uniform", 10), torch.device("cpu"))
-    x, lengths, _ = data.batch(torch.tensor([0]), profiles.Training(epochs=1, noise_sd=2.0), learning=True)
+    x, lengths, _ = data.batch(torch.tensor([0]), Training(epochs=1, noise_sd=2.0), learning=True)
     assert lengths.tolist() == [4]
     assert float(x[0, 4:].abs().max()) == 0.0
     assert 0.05 < float(x[0, :4].std()) < 0.15 and abs(float(x[0, :4].mean())) < 0.01  # 2 grey levels of noise over 20
 
 
-def test_stage_1_sees_all_sequences_and_stage_2_the_reliable_ones(cells, tiny):
-    for stage, n in ((1, 40), (2, 28)):
-        outcome = training.train(cells, Configuration(stage, "cnn", "uniform", 10), tiny)
+def test_stage_1_sees_all_sequences_and_stage_2_the_reliable_ones(few):
+    """Stage 1 tells reliable from unreliable, stage 2 only the reliable ones apart."""
+    for stage, n in ((1, 18), (2, 12)):
+        outcome = training.train(few, Configuration(stage, "cnn", "uniform", 10), TINY)
         assert len(outcome.predictions) == n
         assert set(outcome.predictions["split"]) == {"validation", "test"}
 
@@ -100,44 +108,39 @@ def test_folds_are_whole_acquisitions(cells):
         training.folds(cells.index, [fold.model_copy(update={"test": ["XX"]})])
 
 
-def test_a_last_batch_of_one_is_left_out_of_training_only(cells, tiny):
+def test_a_last_batch_of_one_is_left_out_of_training_only(cells):
     data = training.rows(cells, Configuration(1, "cnn", "uniform", 10), torch.device("cpu"))
     nine = np.arange(9)
-    sizes = [[len(b[0]) for b in training.loader(data, nine, tiny.training, shuffle)] for shuffle in (True, False)]
+    sizes = [[len(b[0]) for b in training.loader(data, nine, TINY, shuffle)] for shuffle in (True, False)]
     assert sizes == [[8], [8, 1]]
 
 
 @pytest.mark.parametrize("allocate", [torch.empty, np.empty])
-def test_out_of_memory_names_a_smaller_batch(tiny, allocate):
+def test_out_of_memory_names_a_smaller_batch(allocate):
     c = Configuration(2, "cnn", "uniform", 10)
-    with pytest.raises(RbcError, match="out of memory at batch_size 8; set batch_size: 4 in") as error:  # noqa: SIM117
-        with training.memory(c, tiny):
+    with pytest.raises(RbcError, match="out of memory at batch_size 8; set batch_size: 4 in the profile") as error:  # noqa: SIM117
+        with training.memory(c, TINY):
             allocate(2**55)
-    assert "tiny.yaml" in str(error.value) and "\n" not in str(error.value)
-    with pytest.raises(RuntimeError, match="shape"), training.memory(c, tiny):  # another error stays what it is
+    assert c.path in str(error.value) and "\n" not in str(error.value)
+    with pytest.raises(RuntimeError, match="shape"), training.memory(c, TINY):  # another error stays what it is
         torch.ones(2).view(3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: running out of its memory is not tried")
-def test_out_of_memory_on_cuda_names_a_smaller_batch(cells, tiny):
+def test_out_of_memory_on_cuda_names_a_smaller_batch(cells):
     torch.cuda.set_per_process_memory_fraction(1e-4)
     try:
         with pytest.raises(RbcError, match="batch_size: 4"):
-            on_gpu = tiny.model_copy(update={"training": tiny.training.model_copy(update={"device": "cuda"})})
+            on_gpu = TINY.model_copy(update={"device": "cuda"})
             training.train(cells, Configuration(2, "cnn", "uniform", 10), on_gpu)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def test_bfloat16_changes_the_last_bits_and_learns_as_well(tiny):
-    settings = {"epochs": 12, "batch_size": 8, "lr_low": 1e-3, "lr_high": 3e-3, "lr_finder_batches": 0}
+def test_bfloat16_changes_the_last_bits_and_learns_as_well():
+    """Half precision is a switched detail: it must do something, and no harm."""
     c = Configuration(2, "crnn", "uniform", 10)
-    full, half = (
-        training.train(
-            easy(), c, tiny.model_copy(update={"training": profiles.Training(**settings, precision=p, device="cpu")})
-        )
-        for p in ("float32", "bfloat16")
-    )
+    full, half = (training.train(easy(), c, EASY.model_copy(update={"precision": p})) for p in ("float32", "bfloat16"))
     assert not np.array_equal(full.predictions["probability"], half.predictions["probability"])
     called = half.predictions["probability"] >= 0.5
     assert (called == (half.predictions["label"] == "flipping")).mean() > 0.8
@@ -146,8 +149,8 @@ def test_bfloat16_changes_the_last_bits_and_learns_as_well(tiny):
 def test_raw_grey_levels_and_black_padding_are_what_they_say():
     short = from_list([np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True})
     data = training.rows(short, Configuration(2, "cnn", "uniform", 10), torch.device("cpu"))
-    raw, _, _ = data.batch(torch.tensor([0]), profiles.Training(epochs=1, grey="raw"))
-    black, _, _ = data.batch(torch.tensor([0]), profiles.Training(epochs=1, padding="black"))
+    raw, _, _ = data.batch(torch.tensor([0]), Training(epochs=1, grey="raw"))
+    black, _, _ = data.batch(torch.tensor([0]), Training(epochs=1, padding="black"))
     assert raw[0, 0, 0, 0] == pytest.approx(90 / 255) and float(raw[0, 4:].abs().max()) == 0.0
     assert float(black[0, 0].abs().max()) == 0.0 and torch.all(black[0, 4:] == -90 / training.GREY_SCALE)
 
@@ -160,19 +163,19 @@ def test_cuda_without_a_gpu_is_an_error():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: scores on CUDA are not compared")
-def test_cuda_learns_as_the_cpu_does(tiny):
-    longer = tiny.model_copy(update={"training": profiles.Training(epochs=12, batch_size=8, lr_low=1e-3, lr_high=3e-3)})
-    assert longer.training.device == "auto"
-    outcome = training.train(easy(), Configuration(2, "crnn", "uniform", 10), longer)
+def test_cuda_learns_as_the_cpu_does():
+    outcome = training.train(
+        easy(), Configuration(2, "crnn", "uniform", 10), EASY.model_copy(update={"device": "auto"})
+    )
     assert outcome.device.startswith("cuda")
     called = outcome.predictions["probability"] >= 0.5
     assert (called == (outcome.predictions["label"] == "flipping")).mean() > 0.8
 
 
-def test_a_network_starts_from_given_weights_and_says_where_there_are_none(tiny, tmp_path, monkeypatch):
+def test_a_network_starts_from_given_weights_and_says_where_there_are_none(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "ROOT", tmp_path)
     c, cpu = Configuration(2, "cnn", "similarity", 10, 0, "frames"), torch.device("cpu")
-    own = training.settings(tiny.training, c)
+    own = training.settings(TINY, c)
     given = training.network(Configuration(2, "cnn", "similarity", 10, 7, "frames"), own, cpu).state_dict()
     save_file(given, tmp_path / "given.safetensors")
     found = training.network(c, own.model_copy(update={"start": "given.safetensors"}), cpu).state_dict()

@@ -170,10 +170,9 @@ def train(cells: Sequences, chosen: argparse.Namespace) -> None:
     for level, simulators in levels(chosen.out).items():
         mixed, fold = with_simulated(cells, simulators, chosen.simulated)
         settings = {"epochs": chosen.epochs, "batch_size": BATCH}
-        stages = profile.stages | {2: profile.stages[2].model_copy(update={"folds": [fold]})}
-        own = profile.model_copy(update={"stages": stages, "training": profile.training.model_copy(update=settings)})
+        own = profile.training.model_copy(update=settings)
         for seed in chosen.seeds:
-            outcome = training.train(mixed, Configuration(2, "cnn", "similarity", 20, seed, "frames"), own)
+            outcome = training.train(mixed, Configuration(2, "cnn", "similarity", 20, seed, "frames"), own, [fold])
             told.append({"level": level, "seed": seed, "seconds": outcome.seconds, "device": outcome.device})
             table = outcome.predictions.assign(level=level, seed=seed).drop(columns="fold")
             tables.append(table.assign(split=table["name"].map(split).fillna("simulated")))
