@@ -1,6 +1,6 @@
 """Sequences a second through the shipped models; the last line is one JSON object of the figures.
 
-    python benchmarks/classify.py [--rounds 3]
+    python benchmarks/classify.py [--rounds 3] [--smoke]
 
 The sequences are those of the authors' released test split where RBC_SAMPLE names its folder, under the name of another
 acquisition, so that every shipped member judges them as it would a new movie; else simulated ones. Time runs from
@@ -23,9 +23,10 @@ from rbc.sequences import Sequences
 def main() -> None:
     """Time it and print the figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--smoke", action="store_true", help="a few simulated sequences: does it run at all?")
     options.add_argument("--rounds", type=int, default=3)
     chosen = options.parse_args()
-    cells = _cells()
+    cells = _cells(chosen.smoke)
     classify(cells)
     figures = {"benchmark": "classify", "load_average": os.getloadavg()[0], "threads": os.cpu_count()}
     figures |= {"simulated": cells.simulated, "sequences": len(cells), "frames": len(cells.frames)}
@@ -35,7 +36,9 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def _cells() -> Sequences:
+def _cells(smoke: bool) -> Sequences:
+    if smoke:
+        return simulate.sequences({"test": {"tank-treading": 2, "flipping": 2, "unreliable": 2}}, seed=1)
     if folder := os.environ.get("RBC_SAMPLE"):
         real = ingest.strips(Path(folder) / "Stage_1" / "test")
         return Sequences(real.frames, real.index.assign(acquisition="new"), real.meta)

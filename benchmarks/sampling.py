@@ -1,6 +1,6 @@
 """Similarity sampling beside a plain loop over scikit-image, and a whole record's worth of it; ends in a JSON line.
 
-    python benchmarks/sampling.py [--rounds 3] [--many 10000]
+    python benchmarks/sampling.py [--rounds 3] [--many 10000] [--smoke]
 
 The plain loop computes the SSIM of all neighbours once and then, as ours, only that of each new pair. Both take the
 same sequences, those of the authors' released test split where RBC_SAMPLE names its folder, else simulated ones, one
@@ -31,10 +31,11 @@ RECORD = int(reported("table2")[list(SPLITS)].to_numpy().sum())
 def main() -> None:
     """Run all parts and print the figures."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--smoke", action="store_true", help="a few simulated sequences: does it run at all?")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--many", type=int, default=10_000)
     chosen = options.parse_args()
-    cells = _cells()
+    cells = _cells(chosen.smoke)
     sampling.sample_all(cells, "similarity", 10)  # compiled from here on
     figures = {"benchmark": "sampling", "load_average": os.getloadavg()[0], "simulated": cells.simulated}
     figures |= {"sequences": len(cells), "mean_frames": round(cells.index["length"].mean(), 1)}
@@ -48,7 +49,9 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def _cells() -> Sequences:
+def _cells(smoke: bool) -> Sequences:
+    if smoke:
+        return simulate.sequences({"test": {"tank-treading": 2, "flipping": 2, "unreliable": 2}}, seed=1)
     if folder := os.environ.get("RBC_SAMPLE"):
         real = ingest.released(Path(folder))
         return real.select(real.index["split"] == "test")  # the others are 20 frames each, already sampled

@@ -27,12 +27,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from rbc import runs
+from rbc import kernel
 from rbc.models import NETWORKS, build
 from rbc.paper import Configuration
-from rbc.profiles import Training
 from rbc.sampling import sample
 from rbc.sequences import Sequences
+from rbc.settings import Training
 from rbc.training import GREY_SCALE, rows
 
 BATCH = 64
@@ -170,7 +170,9 @@ def given(n: int) -> tuple[Sequences, str]:
     else:
         from rbc import simulate
 
-        cells = simulate.sequences({"train": {"tank-treading": n // 4, "flipping": n // 4, "unreliable": n // 2}})
+        cells = simulate.sequences(
+            {"train": {"tank-treading": n // 4, "flipping": n // 4, "unreliable": n // 2}}, seed=0
+        )
         source = "simulated cells"
     order = np.random.default_rng(0).permutation(len(cells))[:n]
     return cells.select(np.isin(np.arange(len(cells)), order)), source
@@ -184,7 +186,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     if "GLIBC_TUNABLES" not in os.environ:  # as rbc run sets it, for both sides; read by the C library at its start
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": runs.MALLOC})
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": kernel.MALLOC})
     torch.set_num_threads(2)
     cells, source = given(options.sequences)
     classes = (cells.index["label"] != "unreliable").to_numpy().astype(np.int64)

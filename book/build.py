@@ -83,7 +83,6 @@ def main(profile: str) -> None:
     if subprocess.run(command, cwd=ROOT).returncode:
         shutil.rmtree(BUILD / "html", ignore_errors=True)
         sys.exit("the book was not built: see the warnings above")
-    print(f"the book is {BUILD / 'html' / 'index.html'}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the m
 #: Factors by which a movie's median may lie beyond the range of the known acquisitions. Contrast and noise: twice the
 #: spread by which the contrast was varied in training (`rbc.augment`). Size: half of what cells a quarter larger show.
 BEYOND = {"size_px": 1.08, "contrast": 1.5, "noise": 1.5}
+#: What the folder of a report may hold, its marker first.
+REPORT_FILES = ("marker.json", "report.html", "cells.csv", *(f"tracked/{name}" for name in tracking.TRACKED_FILES))
 ENOUGH = 300  #: sequences looked at for `looks`, spread over the movie
 
 
@@ -57,7 +59,7 @@ def analyze(
     """
     known = read_known(models)
     seconds = {}
-    with sequences.whole_folder(Path(out)) as part:
+    with sequences.whole_folder(Path(out), REPORT_FILES) as part:
         start = time.perf_counter()
         found = tracking.track_movie(video, part / "tracked", progress=progress, **options)
         seconds["track"] = time.perf_counter() - start

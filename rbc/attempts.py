@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
@@ -19,14 +19,19 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from rbc import RbcError, runs
 from rbc.profiles import Profile
 
-STATES = ("done", "running", "failed", "interrupted", "to do")
+STATES = ("done", "stale", "running", "failed", "interrupted", "to do")
+
+
+class Interrupted(BaseException):
+    """An attempt was stopped from outside; it did not fail."""
 
 
 @dataclass(frozen=True)
 class Standing:
     """Where one run stands; what does not apply is None.
 
-    state : one of `STATES`; failed: the last attempt ended in an error; interrupted: it was stopped from outside (by
+    state : one of `STATES`; stale: whole, but made from other data, settings or code than there are now; failed: the
+        last attempt ended in an error; interrupted: it was stopped from outside (by
         hand, by a limit of time or memory, by a power cut)
     finished, seconds, device : of a run that is done
     started, host : when (UTC) and where the last attempt at any other began
@@ -44,8 +49,13 @@ class Standing:
     error: str | None = None
     log: str | None = None
 
+    def as_stale(self) -> Standing:
+        """The same of a run that is whole, but made from something else than now."""
+        return replace(self, state="stale")
+
     def __str__(self) -> str:
         details = {
+            "stale": f"{self.finished}; its profile, data or code have changed since",
             "done": f"{self.finished}, {self.seconds} s on {self.device}",
             "running": f"since {self.started} on {self.host}",
             "failed": f"{self.error} (log: {self.log})",
@@ -108,23 +118,6 @@ def gpus() -> list[str]:
     numbers = [str(i) for i in range(int(answer.stdout))]
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return [name.strip() for name in named.split(",")[: len(numbers)]] if named else numbers
-
-
-@contextmanager
-def one_gpu(names: list[str], folder: Path) -> Iterator[str]:
-    """Take the first free GPU of `names`, by a lock in `folder`, and show programs started meanwhile no other.
-
-    Waits where all are taken. PyTorch must not have been used before in this process.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    while True:
-        for name in names:
-            if held := _take(folder / f".gpu-{name}.lock"):
-                with held:
-                    os.environ["CUDA_VISIBLE_DEVICES"] = name
-                    yield name
-                    return
-        time.sleep(1)
 
 
 def _beside(folder: Path, suffix: str) -> Path:

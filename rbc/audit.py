@@ -84,6 +84,7 @@ class Row:
         return asdict(self)
 
 
+@cache
 def sizes(stage: int, split: str) -> tuple[int, int]:
     """Numbers of positives and negatives of a stage in a split, by Table 2."""
     tank_treading, flipping, unreliable = (int(n) for n in reported("table2").set_index("label")[split][list(LABELS)])

@@ -10,18 +10,19 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-PARTS = ("intruders", "gaps", "symmetries", "shifts", "light")
+from rbc.settings import AUGMENTATIONS
+
 KEPT = 0.35, 0.85  #: share of a sequence's frames that stays, from and to
 CONTRAST_SD, LIGHT_SD = 0.2, 0.1  #: of the logarithm of the contrast; of an offset, in units of the input
 SHIFT_PX = 2  #: at most
 INTRUDED = 0.3  #: share of the sequences in which another cell passes
 
 
-def augment(x: Tensor, lengths: Tensor, parts: Collection[str] = PARTS) -> tuple[Tensor, Tensor]:
+def augment(x: Tensor, lengths: Tensor, parts: Collection[str] = AUGMENTATIONS) -> tuple[Tensor, Tensor]:
     """A batch (B, K, 31, 31) float32 with background 0 and its lengths (B,), to the same shapes, lengths maybe less.
 
     The two mirrors are exact symmetries of a cell in shear flow: top with bottom; time reversed, with left and right.
-    What stands after a sequence's end is left undefined: mask it. Only the `parts` (of `PARTS`) are done.
+    What stands after a sequence's end is left undefined: mask it. Only the `parts` (of `AUGMENTATIONS`) are done.
     """
     if "intruders" in parts:
         x = intruders(x, lengths)

@@ -13,13 +13,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 from scipy.special import expit
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from rbc import focus
 from rbc.metrics import log_odds
-from rbc.paper import in_stage, positive
-from rbc.profiles import Fold
+from rbc.paper import RELIABLE, in_stage, positive
 from rbc.sequences import Sequences
+from rbc.settings import Fold
 
 SPECIFICITY = {1: 0.95, 2: 0.98}  #: at which the threshold stands among the answers that set it
 UNSURE = 0.1  #: share of the answers that set the threshold, the nearest to it, that stay open
@@ -120,3 +121,55 @@ def judged(kinds: list[tuple[pd.DataFrame, list[Fold]]], stage: int, left_out: I
     threshold, margin = limits(both["score"].to_numpy()[setting], truth[setting], stage)
     far = both["score"] - threshold
     return both.assign(setting=setting, threshold=threshold, unsure=abs(far) < margin, probability=expit(far))
+
+
+def motions_apart(label: pd.Series, kept: np.ndarray, margin: float) -> dict[str, float | str]:
+    """Does stage 1 keep both motions alike, and how far can these cells tell?
+
+    Parameters
+    ----------
+    label : (N,) class of each sequence; unreliable ones are not looked at
+    kept : (N,) bool, whether stage 1 keeps it
+    margin : largest difference that counts as alike, a share, stated beforehand
+
+    Returns
+    -------
+    kept_tank-treading, of_tank-treading, kept_flipping, of_flipping : counts
+    apart : share kept of the tank-treading minus that of the flipping cells
+    error : its standard error, of independent cells
+    low, high : 95 % interval of the difference (Newcombe, Stat. Med. 17:873, 1998, method 10)
+    alike : ``yes`` where the 90 % interval lies within the margin on either side, which is two one-sided tests
+        at 5 % (Schuirmann, J. Pharmacokinet. Biopharm. 15:657, 1987); ``no`` where the 95 % interval lies
+        beyond it; else ``not resolved``
+
+    Cells count as independent, so intervals are too narrow where acquisitions differ. nan and ``not resolved``
+    without a cell of either motion.
+    """
+    keeps = {motion: np.asarray(kept)[(label == motion).to_numpy()] for motion in RELIABLE}
+    sizes = {motion: (int(cells.sum()), len(cells)) for motion, cells in keeps.items()}
+    out: dict[str, float | str] = {}
+    for motion, (k, n) in sizes.items():
+        out |= {f"kept_{motion}": k, f"of_{motion}": n}
+    if not all(n for _, n in sizes.values()):
+        return out | dict.fromkeys(("apart", "error", "low", "high"), float("nan")) | {"alike": "not resolved"}
+
+    shares = [k / n for k, n in sizes.values()]
+    variances = [share * (1 - share) / n for share, (_, n) in zip(shares, sizes.values(), strict=True)]
+    low, high = _difference(*sizes.values(), level=0.95)
+    inner_low, inner_high = _difference(*sizes.values(), level=0.90)
+    alike = "not resolved"
+    if -margin <= inner_low and inner_high <= margin:
+        alike = "yes"
+    elif low > margin or high < -margin:
+        alike = "no"
+    told = {"apart": shares[0] - shares[1], "error": float(np.sqrt(sum(variances))), "low": low, "high": high}
+    return out | told | {"alike": alike}
+
+
+def _difference(first: tuple[int, int], second: tuple[int, int], level: float) -> tuple[float, float]:
+    """Interval of the difference of two shares (part, whole) from the Wilson intervals of each (Newcombe 1998)."""
+    p, q = first[0] / first[1], second[0] / second[1]
+    a, b = (binomtest(*counts).proportion_ci(level, "wilson") for counts in (first, second))
+    low = p - q - np.hypot(p - a.low, b.high - q)
+    high = p - q + np.hypot(a.high - p, q - b.low)
+    return float(low), float(high)

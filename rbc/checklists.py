@@ -18,9 +18,9 @@ from pydantic import Field, model_validator
 from rbc import ROOT, RbcError, metrics, runs
 from rbc.figures import interval
 from rbc.paper import LABELS, SPLITS, STAGES
-from rbc.profiles import Strict, Training
 from rbc.provenance import origins
 from rbc.sequences import UNLABELLED
+from rbc.settings import Strict, Training
 from rbc.study import Study
 
 FOLDER = ROOT / "data" / "checklists"

@@ -6,7 +6,6 @@ header the epoch, the losses and a key of everything that the numbers depend on.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -121,11 +120,3 @@ def whole_file(file: Path, tensors: dict[str, Tensor], header: dict) -> None:
     with part.open("rb+") as written:
         os.fsync(written.fileno())
     os.replace(part, file)
-
-
-def key_of(*parts: object) -> str:
-    """SHA-256 of what a run's numbers depend on: plain values, and the bytes of files given as paths."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part.read_bytes() if isinstance(part, Path) else json.dumps(part, sort_keys=True).encode())
-    return digest.hexdigest()

@@ -26,8 +26,8 @@ from rbc import ROOT, focus
 from rbc.metrics import log_odds
 from rbc.models import FrameNet
 from rbc.paper import NEGATIVE, POSITIVE, STAGES, Configuration
-from rbc.profiles import Training
 from rbc.sequences import Sequences
+from rbc.settings import Training
 from rbc.training import Rows, predict, rows
 
 MODELS = ROOT / "data" / "models"

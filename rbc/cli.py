@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from filelock import FileLock, Timeout
-from tqdm import tqdm
 
-from rbc import (
-    ROOT,
-    RbcError,
-    attempts,
-    audit,
-    checks,
-    claims,
-    compare,
-    crosschecks,
-    download,
-    ingest,
-    profiles,
-    runs,
-    sequences,
-    simulate,
-    study,
-)  # fmt: skip
+from rbc import ROOT, RbcError, in_words, profiles
 from rbc.paper import Configuration
 from rbc.profiles import Profile
+
+if TYPE_CHECKING:  # each command imports what it needs: --help and an error of an argument need none of it
+    from rbc import attempts, audit, study
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="The sequences a profile runs on.")
@@ -48,11 +33,27 @@ DataOption = Annotated[Path | None, typer.Option(help="Folder of the data, for p
 SimulatedOption = Annotated[bool, typer.Option("--simulated", help="The given data are simulated, not real.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 MovieArgument = Annotated[Path, typer.Argument(help="Movie (AVI, MP4, MKV), TIFF stack, or folder of TIFF frames.")]
-RateOption = Annotated[float | None, typer.Option(help="Frames/s; by default from the file.")]
-PixelOption = Annotated[float | None, typer.Option(help="Pixel size in um; by default from the file, else 0.6.")]
-ShearOption = Annotated[float, typer.Option(help="Shear rate at the wall, 1/s.")]
-ThreadsOption = Annotated[int, typer.Option(help="Threads; 0: one a core. The result does not depend on it.")]
+
+
+def _above_zero(value: float | None) -> float | None:
+    """A number that must be above 0 and finite, where one is given."""
+    if value is not None and not 0 < value < math.inf:
+        raise typer.BadParameter(f"{value:g} is not above 0")
+    return value
+
+
+RateOption = Annotated[
+    float | None, typer.Option(callback=_above_zero, help="Frames/s; by default from the file, else 60.")
+]
+PixelOption = Annotated[
+    float | None, typer.Option(callback=_above_zero, help="Pixel size in um; by default from the file, else 0.6.")
+]
+ShearOption = Annotated[float | None, typer.Option(callback=_above_zero, help="Shear rate at the wall, 1/s; else 10.")]
+ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads; 0: one a core. The result does not depend on it.")]
+CountOption = Annotated[int, typer.Option(min=0, help="How many of them.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")]
 ModelsOption = Annotated[Path | None, typer.Option(help="Folder of other models than the shipped ones.")]
+REFERENCE = ROOT / "data" / "reference"  #: runs that are kept in the checkout
 JobsOption = Annotated[int, typer.Option(help="Runs at the same time; 0: one a core.")]
 
 
@@ -68,6 +69,8 @@ def data_fetch(
 
     Example: rbc data fetch zenodo --from ~/Downloads
     """
+    from rbc import download
+
     fetchers = {"released": download.fetch_released, "zenodo": download.fetch_zenodo}
     if which not in fetchers:
         raise RbcError(f"{which!r} cannot be fetched: choose one of {', '.join(fetchers)}")
@@ -82,25 +85,11 @@ def data_prepare(profile: ProfileOption = "demo", data: DataOption = None, simul
 
     Example: rbc data prepare --profile released --data ../shared/data/released-sample
     """
-    _prepare(profiles.load(profile), data, simulated)
+    from rbc import building
 
-
-def _prepare(p: Profile, data: Path | None, simulated: bool = False) -> None:
-    from rbc import sampling  # here, as numba would slow the start of every command
-
-    simulated = simulated or (_is_prepared(p, data) and sequences.load(p.data_folder).simulated)  # once said, it stays
-    if p.data.source == "simulated":
-        simulate.sequences(p.data.counts, seed=p.data.seed, progress=sys.stderr.isatty()).save(p.data_folder)
-    elif p.data.source == "released":
-        ingest.released(_data_folder(p, data)).save(p.data_folder)
-    else:
-        ingest.into(_data_folder(p, data), p.data_folder, simulated=simulated)
-    made = sequences.load(p.data_folder)
-    ranks = sampling.ranks(made, threads=os.cpu_count(), progress=sys.stderr.isatty())
-    sequences.add_similarity(p.data_folder, ranks)
-    runs.describe(made, p.results_folder)
-    _source_note(p).write_text(_source(p, data))
-    typer.echo(f"{len(made)} sequences in {p.data_folder}")
+    p = profiles.load(profile)
+    found = building.prepare(p, data, simulated, progress=sys.stderr.isatty())
+    typer.echo(f"{found} sequences in {p.data_folder}")
 
 
 @data_app.command("check")
@@ -109,6 +98,8 @@ def data_check(profile: ProfileOption = "demo", as_json: JsonOption = False) -> 
 
     Example: rbc data check --profile released
     """
+    from rbc import checks, sequences
+
     findings = checks.check(sequences.load(profiles.load(profile).data_folder))
     if as_json:
         typer.echo(json.dumps([f.record() for f in findings], indent=1, default=str))
@@ -117,54 +108,38 @@ def data_check(profile: ProfileOption = "demo", as_json: JsonOption = False) -> 
         typer.echo(f"{f.key}{grave}\n  paper: {f.paper}\n  data: {f.data}\n  matters: {f.matters}\n")
 
 
-def _source(p: Profile, data: Path | None) -> str:
-    return "" if p.data.source == "simulated" else str(_data_folder(p, data))
-
-
-def _source_note(p: Profile) -> Path:
-    """Where it is kept, out of git, which folder a profile's sequences were made from."""
-    return p.data_folder.with_name(f"{p.name}.source")
-
-
-def _is_prepared(p: Profile, data: Path | None) -> bool:
-    note = _source_note(p)
-    there = (p.data_folder / "meta.json").exists() and (p.results_folder / "dataset.json").exists()
-    return there and note.exists() and note.read_text() == _source(p, data)
-
-
-def _data_folder(p: Profile, data: Path | None) -> Path:
-    usual = {"released": os.environ.get("RBC_SAMPLE"), "zenodo": ROOT / "data" / "raw" / "zenodo"}
-    folder = data or usual[p.data.source]
-    if not folder:
-        raise RbcError(f"profile {p.name} needs a data folder: give --data PATH (make book: DATA=PATH)")
-    if not Path(folder).is_dir():
-        raise RbcError(f"{folder}: no such data folder; give one that exists by --data PATH (make book: DATA=PATH)")
-    return Path(folder).resolve()
-
-
 @data_app.command("summary")
 def data_summary(profile: ProfileOption = "demo", as_json: JsonOption = False) -> None:
     """Count a profile's sequences by split and label.
 
     Example: rbc data summary --profile demo --json
     """
-    index = sequences.load(profiles.load(profile).data_folder).index
-    table = index.groupby(["split", "label"], sort=False).size().unstack(fill_value=0)
-    typer.echo(table.to_json(orient="index") if as_json else table.to_string())
+    from rbc import building
+
+    counts = building.counts(profiles.load(profile))
+    if as_json:
+        typer.echo(json.dumps(counts))
+        return
+    labels = list(dict.fromkeys(label for row in counts.values() for label in row))
+    typer.echo(" ".join(["split".ljust(10), *(label.rjust(13) for label in labels)]))
+    for split, row in counts.items():
+        typer.echo(" ".join([split.ljust(10), *(str(row.get(label, 0)).rjust(13) for label in labels)]))
 
 
 @simulate_app.command("sequences")
 def simulate_sequences(
     out: Annotated[Path, typer.Option(help="Folder to write (Sequences).")],
-    tank_treading: int = 30,
-    flipping: int = 10,
-    unreliable: int = 100,
-    seed: int = 0,
+    tank_treading: CountOption = 30,
+    flipping: CountOption = 10,
+    unreliable: CountOption = 100,
+    seed: SeedOption = 0,
 ) -> None:
     """Simulate labelled sequences of single cells (all in the split 'test').
 
     Example: rbc simulate sequences --out /tmp/cells --tank-treading 50 --seed 7
     """
+    from rbc import simulate
+
     counts = {"test": {"tank-treading": tank_treading, "flipping": flipping, "unreliable": unreliable}}
     simulate.sequences(counts, seed=seed, progress=sys.stderr.isatty()).save(out)
     typer.echo(f"{tank_treading + flipping + unreliable} simulated sequences in {out}")
@@ -173,16 +148,20 @@ def simulate_sequences(
 @simulate_app.command("video")
 def simulate_video(
     out: Annotated[Path, typer.Option(help="Folder to write: movie.avi, truth.parquet, meta.json.")],
-    frames: Annotated[int, typer.Option(help="Length of the movie.")] = 300,
-    cells: Annotated[float, typer.Option(help="Moving cells in a frame, on average (the paper: about 50).")] = 50,
+    frames: Annotated[int, typer.Option(min=1, help="Length of the movie.")] = 300,
+    cells: Annotated[
+        float, typer.Option(min=0, max=5000, help="Moving cells in a frame, on average (the paper: about 50).")
+    ] = 50,
     sprites: Annotated[Path | None, typer.Option(help="Sequences to composite instead of drawing cells.")] = None,
-    seed: int = 0,
+    seed: SeedOption = 0,
 ) -> None:
     """Simulate a movie of cells in shear flow with the truth about every cell.
 
     Example: rbc simulate video --out /tmp/movie --frames 120 --cells 20
     """
-    from rbc import movies  # here, as numba and PyAV would slow the start of every command
+    from tqdm import tqdm
+
+    from rbc import movies, sequences
 
     given = sequences.load(sprites) if sprites else None
     with tqdm(total=frames, desc="simulate", unit="frame", disable=not sys.stderr.isatty()) as bar:
@@ -200,7 +179,7 @@ def track(
     out: Annotated[Path, typer.Option(help="Folder to write: Sequences, tracks.parquet, overlay.png.")],
     frame_rate: RateOption = None,
     um_per_px: PixelOption = None,
-    shear_rate: ShearOption = 10.0,
+    shear_rate: ShearOption = None,
     clip: Annotated[
         bool, typer.Option(help="Also write clip.avi, the first 300 frames with a box around each cell.")
     ] = False,
@@ -211,21 +190,30 @@ def track(
 
     Example: rbc track movie.avi --out /tmp/tracked --um-per-px 0.6
     """
-    from rbc import tracking  # here, as numba and PyAV would slow the start of every command
+    from rbc import tracking
 
     options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
     with _tracked() as progress:
         found = tracking.track_movie(
             video, out, clip=clip, threads=threads or os.cpu_count(), progress=progress, **options
         )
-    notes = found.meta["notes"]
-    answer = {"sequences": len(found), "folder": str(out), "notes": notes}
-    typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join([f"{len(found)} sequences in {out}", *notes]))
+    notes, units = found.meta["notes"], found.meta["units"]
+    answer = {"sequences": len(found), "folder": str(out), "units": units, "notes": notes}
+    lines = [f"{len(found)} sequences in {out}", *_units_in_words(units), *notes]
+    typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join(lines))
+
+
+def _units_in_words(units: dict[str, dict]) -> list[str]:
+    """A line for each unit: its value, and whether the file says it, the user, or nobody."""
+    names = {"um_per_px": "pixel size: {:g} um", "frame_rate": "frame rate: {:g}/s", "shear_rate": "shear rate: {:g}/s"}
+    return [f"{words.format(units[name]['value'])} ({units[name]['source']})" for name, words in names.items()]
 
 
 @contextmanager
 def _tracked() -> Iterator[Callable[[int, int | None], None]]:
     """A progress bar of tracking, as what `rbc.tracking.track` calls."""
+    from tqdm import tqdm
+
     with tqdm(desc="track", unit="frame", disable=not sys.stderr.isatty()) as bar:
 
         def progress(done: int, announced: int | None) -> None:
@@ -241,7 +229,7 @@ def analyze_movie(
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default <name of the movie>-report.")] = None,
     frame_rate: RateOption = None,
     um_per_px: PixelOption = None,
-    shear_rate: ShearOption = 10.0,
+    shear_rate: ShearOption = None,
     models: ModelsOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Judge a movie unlike the known ones all the same; the report says so.")
@@ -253,7 +241,7 @@ def analyze_movie(
 
     Example: rbc analyze movie.avi --out /tmp/report --um-per-px 0.6
     """
-    from rbc import analyze  # here, as PyTorch and numba would slow the start of every command
+    from rbc import analyze
 
     folder = out or Path(f"{video.stem}-report")
     options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
@@ -277,7 +265,7 @@ def classify_cells(
 
     Example: rbc classify /tmp/tracked --json
     """
-    from rbc import analyze, classify  # here, as PyTorch and numba would slow the start of every command
+    from rbc import analyze, classify, ingest, sequences
 
     found = sequences.load(cells) if (cells / "meta.json").exists() else ingest.strips(cells)
     folder = models or analyze.MODELS
@@ -299,7 +287,6 @@ def run(
     profile: ProfileOption = "demo",
     seed: int = 0,
     variant: Annotated[str, typer.Option(help="An open detail switched, by name (see the book's register).")] = "text",
-    gpus: Annotated[str, typer.Option(help="Take the first free one of these GPUs, e.g. 0,1; else PyTorch's.")] = "",
 ) -> None:
     """Train one configuration: executes the train notebook into results/<profile>/stage<S>/<run>.
 
@@ -308,10 +295,10 @@ def run(
     p, c = profiles.load(profile), Configuration(stage, model, sampling, k, seed, variant)
     if c not in p.configurations():
         raise RbcError(f"{c.path} is not a run of profile {p.name}; rbc grid --profile {p.name} --dry-run lists them")
-    gpu = attempts.one_gpu(gpus.split(","), ROOT / "results") if gpus else nullcontext()
-    with attempts.attempt(p.results_folder / c.path), gpu:
-        sequences.load(p.data_folder)
-        typer.echo(runs.run(c, p, p.data_folder))
+    from rbc import building
+
+    building.check_data(p)
+    typer.echo(building.one(c, p))
 
 
 @app.command("grid")
@@ -335,29 +322,36 @@ def grid(
 
     Example: rbc grid --profile demo --dry-run
     """
+    from rbc import building
+
     p = profiles.load(profile)
     if dry_run:
-        _list_runs(p, as_json)
+        _list_runs(building.states(p), as_json)
     elif status:
-        _show(attempts.status(p), as_json)
+        _show(building.states(p), as_json)
+    elif workflow_profile:
+        building.grid_on_cluster(p, data, jobs, workflow_profile)
     else:
-        _snakemake("runs", p, data, jobs, workflow_profile)
+        building.grid(p, data, jobs)
 
 
-def _list_runs(p: Profile, as_json: bool) -> None:
-    rows = [{"run": c.path, "complete": runs.complete(p.results_folder / c.path)} for c in p.configurations()]
+def _list_runs(standings: list[attempts.Standing], as_json: bool) -> None:
+    rows = [{"run": s.run, "complete": s.state == "done", "state": s.state} for s in standings]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
-    else:
-        typer.echo("\n".join(f"{'complete' if r['complete'] else 'to do   '}  {r['run']}" for r in rows))
+        return
+    words = {"done": "complete", "stale": "stale"}
+    typer.echo("\n".join(f"{words.get(row['state'], 'to do'):8}  {row['run']}" for row in rows))
 
 
 def _show(standings: list[attempts.Standing], as_json: bool) -> None:
+    from rbc.attempts import STATES
+
     if as_json:
         typer.echo(json.dumps([asdict(s) for s in standings], indent=1))
         return
     numbers = Counter(s.state for s in standings)
-    total = ", ".join(f"{numbers[state]} {state}" for state in attempts.STATES)
+    total = ", ".join(f"{numbers[state]} {state}" for state in STATES)
     typer.echo("\n".join([*map(str, standings), f"{len(standings)} runs: {total}"]))
 
 
@@ -367,69 +361,10 @@ def book(profile: ProfileOption = "demo", data: DataOption = None, jobs: JobsOpt
 
     Example: rbc book --profile released --data ../shared/data/released-sample
     """
-    _snakemake("book", profiles.load(profile), data, jobs)
+    from rbc import building
 
-
-def _snakemake(target: str, p: Profile, data: Path | None, jobs: int, cluster: Path | None = None) -> None:
-    source = _source(p, data)
-    command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "workflow" / "Snakefile")]
-    command += ["--directory", str(ROOT), "--keep-going", "--nolock", "--rerun-incomplete"]
-    command += ["--rerun-triggers", "mtime", "params"]
-    command += _on_cluster(cluster, jobs) if cluster else _on_this_machine(p, jobs)
-    command += [f"profile={p.path}", f"data={source}"]
-    (ROOT / "results").mkdir(exist_ok=True)
-    try:
-        with FileLock(ROOT / "results" / ".lock", timeout=0):
-            if not _is_prepared(p, data):
-                _prepare(p, data)  # before the workflow, so that bad data ends in one line
-            code = _watched(command)
-    except Timeout as error:
-        raise RbcError(f"another grid or book is being made in {ROOT}; wait for it") from error
-    if code:
-        for missed in [s for s in attempts.status(p) if s.state in ("failed", "interrupted")]:
-            typer.echo(missed, err=True)
-        raise RbcError(
-            f"profile {p.name}: not all of it was made (see above); the same command goes on where it stopped"
-        )
-
-
-def _on_this_machine(p: Profile, jobs: int) -> list[str]:
-    """Snakemake's options here, the last one --config: a GPU for each run that may use one, if there are any."""
-    gpus = [] if p.training.device == "cpu" else attempts.gpus()
-    if p.training.device == "cuda" and not gpus:
-        raise RbcError(f"profile {p.name} has device: cuda, but there is no GPU here; set device: auto or cpu")
-    options = ["--cores", str(jobs or os.cpu_count()), "--resources", f"gpu={len(gpus)}", "--retries", "1"]
-    options += ["--quiet", "rules", "host", "reason"]  # a run that fails shows its log
-    return [*options, "--config", f"gpus=[{','.join(gpus)}]"]
-
-
-def _on_cluster(folder: Path, jobs: int) -> list[str]:
-    """Snakemake's options for a cluster, the last one --config; all others are in the folder's config.yaml."""
-    if not (folder / "config.yaml").exists():
-        raise RbcError(f"{folder}: no Snakemake profile there (config.yaml is missing); workflow/slurm is one")
-    at_once = ["--jobs", str(jobs)] if jobs else []
-    return ["--workflow-profile", str(folder.resolve()), *at_once, "--config"]
-
-
-def _watched(command: list[str]) -> int:
-    """Exit code of a program; an interrupt is left to it, so that it can stop what it started."""
-    process = subprocess.Popen(command)
-    try:
-        return process.wait()
-    except KeyboardInterrupt as error:
-        process.wait()
-        raise RbcError("interrupted; the same command goes on where it stopped") from error
-
-
-@app.command("report", hidden=True)
-def report(
-    name: str,
-    profile: ProfileOption,
-    results: Annotated[Path, typer.Option()],
-    out: Annotated[Path, typer.Option()],
-) -> None:
-    """Execute one report notebook (used by the workflow)."""
-    runs.report(name, profiles.load(profile), results, out)
+    building.book(profiles.load(profile), data, jobs)
+    typer.echo(f"the book is {ROOT}/_build/html/index.html")
 
 
 @app.command("results")
@@ -438,6 +373,8 @@ def results(profile: ProfileOption = "demo", as_json: JsonOption = False) -> Non
 
     Example: rbc results --profile demo --json
     """
+    from rbc import runs
+
     table = runs.collect(profiles.load(profile).results_folder)
     columns = ["run", "split", "n", "tp", "fp", "fn", "tn", "f1", "recall", "specificity"]
     typer.echo(table.to_json(orient="records", indent=1) if as_json else table[columns].round(3).to_string(index=False))
@@ -446,13 +383,15 @@ def results(profile: ProfileOption = "demo", as_json: JsonOption = False) -> Non
 @app.command("compare")
 def compare_run(
     run: Annotated[Path, typer.Argument(help="A run's folder below results/.")],
-    reference: Annotated[Path, typer.Option(help="Folder of kept runs.")] = runs.REFERENCE,
+    reference: Annotated[Path, typer.Option(help="Folder of kept runs.")] = REFERENCE,
     as_json: JsonOption = False,
 ) -> None:
     """Is my run normal? Its scores and losses in the distribution of kept seeds, and what differs.
 
     Example: rbc compare results/released/stage2/cnn-similarity-k20-s0
     """
+    from rbc import compare
+
     found = compare.compare(run, reference)
     if as_json:
         typer.echo(json.dumps(found.record(), indent=1))
@@ -472,6 +411,8 @@ def audit_numbers(as_json: JsonOption = False) -> None:
 
     Example: rbc audit --json
     """
+    from rbc import audit, crosschecks
+
     rows = audit.rows()
     found = [*crosschecks.statements(), *crosschecks.explanations(rows)]
     if as_json:
@@ -481,7 +422,8 @@ def audit_numbers(as_json: JsonOption = False) -> None:
         typer.echo(f"{row.table:12}  {row.model:4}  {row.sampling:10}  K = {row.k}  {_possible(row)}")
     for c in found:
         note = f"\n  note: {c.note}" if c.note else ""
-        typer.echo(f"\n{c.key}: {c.verdict}\n  paper ({c.place}): {c.statement}\n  found: {c.found}{note}")
+        readings = "".join(f"\n  reading: {reading}" for reading in c.readings)
+        typer.echo(f"\n{c.key}: {c.verdict}\n  paper ({c.place}): {c.statement}\n  found: {c.found}{note}{readings}")
 
 
 @app.command("claims")
@@ -490,21 +432,31 @@ def judge_claims(
     results: Annotated[Path | None, typer.Option(help="Folder of runs; by default data/reference/<profile>.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a profile's runs make of every statement of the paper.
+    """Say what a profile's runs make of every statement of the paper, printed scores first.
 
     Example: rbc claims --profile released --json
     """
+    from rbc import claims
+
     p, (tolerance, listed) = profiles.load(profile), claims.load()
     ours = _study(p, results)
     verdicts = {c.id: claims.judge(c, ours, tolerance) for c in listed}
     if as_json:
-        kept = {"tolerance": tolerance.model_dump(), "counts": claims.counts(verdicts)}
-        records = [claims.record(c, verdicts[c.id]) for c in listed]
+        kept = {"tolerance": tolerance.model_dump(), "scope": claims.scope(ours)}
+        kept["counts"] = claims.counts(listed, verdicts)
+        records = [claims.record(c, verdicts[c.id]) for own in claims.by_group(listed).values() for c in own]
         typer.echo(json.dumps(kept | {"claims": records}, indent=1))
         return
-    for c in listed:
-        typer.echo(f"{verdicts[c.id].verdict}: {c.says} ({c.place})\n  {c.id}: {verdicts[c.id].found}")
-    typer.echo("\n" + "\n".join(f"{n:4}  {name}" for name, n in claims.counts(verdicts).items()))
+    for group, found in claims.counts(listed, verdicts).items():
+        typer.echo(f"{group}: {', '.join(f'{n} {name}' for name, n in found.items() if n)}")
+    typer.echo(claims.scope(ours))
+    for group, own in claims.by_group(listed).items():
+        typer.echo(f"\n{group.upper()}")
+        for c in own:
+            v = verdicts[c.id]
+            typer.echo(f"{v.verdict}: {c.says} ({c.place})\n  {c.id}: {v.found}")
+            for reading in v.readings:
+                typer.echo(f"  reading: {reading}")
 
 
 @app.command("packet")
@@ -518,7 +470,7 @@ def packet_for_reviewers(
 
     Example: rbc packet --profile released --out packet
     """
-    from rbc import packet  # here, as its tables would slow the start of every command
+    from rbc import packet
 
     p = profiles.load(profile)
     found = packet.write(_study(p, results), out)
@@ -531,7 +483,9 @@ def packet_for_reviewers(
 
 def _study(p: Profile, results: Path | None) -> study.Study:
     """The runs of a profile that are kept, or those of a folder."""
-    folder = results or runs.REFERENCE / p.name
+    from rbc import study
+
+    folder = results or REFERENCE / p.name
     if not (folder / "dataset.json").exists():
         raise RbcError(f"{folder}: no results there; give --results FOLDER, such as results/{p.name}")
     return study.Study(p, folder)
@@ -546,9 +500,26 @@ def _possible(row: audit.Row) -> str:
 
 
 def main() -> None:
-    """Entry point: one line on standard error and exit code 1 for what `RbcError` says."""
+    """Entry point: one line on standard error for a wrong argument (exit code 2) and for what goes wrong (1)."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except RbcError as error:
-        typer.echo(f"rbc: {error}", err=True)
-        sys.exit(1)
+        _end(str(error))
+    except typer.TyperException as error:  # a wrong argument
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            sys.exit(error.exit_code)
+        _end(" ".join(error.format_message().split()), error.exit_code)
+    except OSError as error:  # a disk, a path or a pipe that no command foresaw
+        if error.errno is None:
+            raise
+        named = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        _end(f"{named}{os.strerror(error.errno).lower()}")
+    except (KeyboardInterrupt, typer.Abort):
+        _end("interrupted", 130)
+
+
+def _end(message: str, code: int = 1) -> None:
+    """Tell what went wrong, also where a name in it is not UTF-8, and end."""
+    typer.echo(f"rbc: {in_words(message)}", err=True)
+    sys.exit(code)

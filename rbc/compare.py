@@ -16,7 +16,7 @@ from scipy.stats import t
 
 from rbc import RbcError
 from rbc.runs import REFERENCE
-from rbc.variants import TEXT
+from rbc.settings import TEXT
 
 CELL = ("stage", "model", "sampling", "k", "variant")
 SCORES = ("recall", "specificity", "f1")

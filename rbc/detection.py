@@ -19,6 +19,10 @@ UNIT = 4096  #: gains are integers in this unit, so that every thread count give
 WINDOW = 7  #: side of the variance window in bins of 2 x 2 px: 14 px, one cell
 CORE = 5  #: side of the window of energy in bins: smaller, so that touching cells keep their own peaks
 AREA = 4 * WINDOW**2  #: px in the window
+IN_NOISE = 2.0  #: standard deviations of the noise; contrast below tells nothing about a centre
+REFINEMENTS = 10  #: of a centre; most are at rest after four
+AT_REST = 0.01  #: px, a step after which a centre is at rest
+FARTHEST = 3.0  #: px that a centre may move in one refinement, so that it stays with its peak
 
 
 # ------------------------------------------------------------------------------------------- background
@@ -111,49 +115,54 @@ class Detections:
         return Detections(self.x[mask], self.y[mask], self.energy[mask], self.shared[mask], self.gain)
 
 
-def gain(frame: np.ndarray, paper: np.ndarray) -> int:
+def gain(frame: np.ndarray, background: np.ndarray) -> int:
     """Light of a frame against the background, as an integer: 4096 for equal."""
-    below = max(int(_light(paper)), 1)
+    below = max(int(_light(background)), 1)
     return (UNIT * int(_light(frame)) + below // 2) // below
 
 
-def variance_map(frame: np.ndarray, paper: np.ndarray) -> np.ndarray:
+def variance_map(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Local variance of a frame without its background in windows of 14 x 14 px: (H // 2, W // 2) float64.
 
     In grey levels squared, one value for every 2 x 2 px, 0 within 6 px of the edge.
     """
-    return _filter(frame, paper, gain(frame, paper))[0] / AREA**2
+    return _filter(frame, background, gain(frame, background))[0] / AREA**2
 
 
-def noise_variance(frames: np.ndarray, paper: np.ndarray) -> float:
+def noise_variance(frames: np.ndarray, background: np.ndarray) -> float:
     """Variance of the noise, grey levels^2: the median of the variance maps, since cells cover little of a frame.
 
     At least 0.5, which rounding to grey levels and compression leave even of a noiseless movie.
     """
-    maps = [_filter(f, paper, gain(f, paper))[0][3:-3, 3:-3] for f in frames]
+    maps = [_filter(f, background, gain(f, background))[0][3:-3, 3:-3] for f in frames]
     return max(float(np.median(np.stack(maps))) / AREA**2, 0.5)
 
 
 def detect(
-    frame: np.ndarray, paper: np.ndarray, noise: float, threshold: float, cell_px: float, areas_px2: tuple[float, float]
+    frame: np.ndarray,
+    background: np.ndarray,
+    noise: float,
+    threshold: float,
+    cell_px: float,
+    areas_px2: tuple[float, float],
 ) -> Detections:
     """Objects of a frame: outlines where the local variance exceeds the threshold, parted at peaks of energy.
 
-    frame, paper: (H, W) uint8 and its background; noise: from `noise_variance`; threshold: in units of the noise;
+    frame, background: (H, W) uint8 and its background; noise: from `noise_variance`; threshold: in units of the noise;
     cell_px: diameter of a cell; areas_px2: smallest object, and largest for each cell in it. Same input, same bits.
     """
-    light = gain(frame, paper)
-    variance, energy = _filter(frame, paper, light)
+    light = gain(frame, background)
+    variance, energy = _filter(frame, background, light)
     limit = int(threshold * noise * AREA**2)
     apart = max(2, round(0.55 * cell_px / 2))
     peaks = _peaks(variance, energy, limit, apart, areas_px2[0] / 4, areas_px2[1] / 4)
-    found = _centres(frame, paper, light, peaks, 0.75 * cell_px, noise)
+    found = _centres(frame, background, light, peaks, 0.75 * cell_px, noise)
     own = _distinct(found, 0.5 * cell_px)
     return Detections(found[own, 0], found[own, 1], found[own, 2], peaks[own, 2] > 1, light)
 
 
 @njit(cache=True, nogil=True)
-def _filter(frame: np.ndarray, paper: np.ndarray, light: int) -> tuple[np.ndarray, np.ndarray]:
+def _filter(frame: np.ndarray, background: np.ndarray, light: int) -> tuple[np.ndarray, np.ndarray]:
     """AREA^2 x variance, and sum of squares, of the frame without its background in a sliding window of bins; int32."""
     height, width = frame.shape[0] // 2, frame.shape[1] // 2
     variance, energy = np.zeros((height, width), np.int32), np.zeros((height, width), np.int32)
@@ -165,10 +174,10 @@ def _filter(frame: np.ndarray, paper: np.ndarray, light: int) -> tuple[np.ndarra
         column1 -= new1
         column2 -= new2
         for j in range(width):
-            a = np.int32(frame[2 * i, 2 * j]) - ((np.int32(paper[2 * i, 2 * j]) * g + 2048) >> 12)
-            b = np.int32(frame[2 * i, 2 * j + 1]) - ((np.int32(paper[2 * i, 2 * j + 1]) * g + 2048) >> 12)
-            c = np.int32(frame[2 * i + 1, 2 * j]) - ((np.int32(paper[2 * i + 1, 2 * j]) * g + 2048) >> 12)
-            d = np.int32(frame[2 * i + 1, 2 * j + 1]) - ((np.int32(paper[2 * i + 1, 2 * j + 1]) * g + 2048) >> 12)
+            a = np.int32(frame[2 * i, 2 * j]) - ((np.int32(background[2 * i, 2 * j]) * g + 2048) >> 12)
+            b = np.int32(frame[2 * i, 2 * j + 1]) - ((np.int32(background[2 * i, 2 * j + 1]) * g + 2048) >> 12)
+            c = np.int32(frame[2 * i + 1, 2 * j]) - ((np.int32(background[2 * i + 1, 2 * j]) * g + 2048) >> 12)
+            d = np.int32(frame[2 * i + 1, 2 * j + 1]) - ((np.int32(background[2 * i + 1, 2 * j + 1]) * g + 2048) >> 12)
             new1[j] = a + b + c + d
             new2[j] = a * a + b * b + c * c + d * d
         column1 += new1
@@ -285,32 +294,44 @@ def _distinct(found: np.ndarray, near: float) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _centres(
-    frame: np.ndarray, paper: np.ndarray, light: int, peaks: np.ndarray, radius: float, noise: float
+    frame: np.ndarray, background: np.ndarray, light: int, peaks: np.ndarray, radius: float, noise: float
 ) -> np.ndarray:
-    """Centres of squared contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy.
+    """Centres of contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy.
 
-    A pixel counts for the nearest peak only.
+    Each pixel weighs by the root of its contrast above the noise. Where light falls aslant, one side of a cell is much
+    stronger than the other; squares would pull the centre there, the root sees the cell's outline. A pixel counts for
+    the nearest peak only.
     """
     out = np.empty((len(peaks), 3))
+    quiet = IN_NOISE * np.sqrt(noise)
     for k in range(len(peaks)):
-        x, y, total = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
+        x, y, energy = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
         others = _beside(peaks, k, 2 * radius)
-        for _ in range(10):
-            sx = sy = total = 0.0
+        for _ in range(REFINEMENTS):
+            sx = sy = total = energy = 0.0
             for v in range(max(int(y - radius), 0), min(int(y + radius) + 2, frame.shape[0])):
                 for u in range(max(int(x - radius), 0), min(int(x + radius) + 2, frame.shape[1])):
                     away = np.sqrt((v - y) ** 2 + (u - x) ** 2)
+                    # A pixel on the rim counts by the part of it that is inside.
                     edge = radius + 0.5 - away
                     for j in range(len(others)):
                         edge = min(edge, np.hypot(v - others[j, 1], u - others[j, 0]) - away)
                     if edge > 0:
-                        d = int(frame[v, u]) - ((int(paper[v, u]) * light + 2048) >> 12)
-                        w = (d * d - noise) * min(edge, 1.0)
-                        sx, sy, total = sx + w * (u - x), sy + w * (v - y), total + w
-            if total > 0:
-                x += min(max(sx / total, -3.0), 3.0)
-                y += min(max(sy / total, -3.0), 3.0)
-        out[k, 0], out[k, 1], out[k, 2] = x, y, total
+                        inside = min(edge, 1.0)
+                        d = abs(int(frame[v, u]) - ((int(background[v, u]) * light + UNIT // 2) // UNIT))
+                        energy += (d * d - noise) * inside
+                        if d > quiet:
+                            w = np.sqrt(d - quiet) * inside
+                            sx, sy, total = sx + w * (u - x), sy + w * (v - y), total + w
+            if total == 0:
+                break
+            step_x = min(max(sx / total, -FARTHEST), FARTHEST)
+            step_y = min(max(sy / total, -FARTHEST), FARTHEST)
+            x += step_x
+            y += step_y
+            if abs(step_x) + abs(step_y) < AT_REST:
+                break
+        out[k, 0], out[k, 1], out[k, 2] = x, y, energy
     return out
 
 

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from rbc.metrics import SCORES, THRESHOLD, Confusion, truth_and_call
 from rbc.paper import KS, MODELS, SAMPLINGS, reported
-from rbc.profiles import Training
 from rbc.sampling import sample
 from rbc.sequences import Sequences
+from rbc.settings import Training
 
 PAPER_SCORES = SCORES[:4]  #: what Tables 3 and 4 print
 NO_PICTURES = "Pictures of real cells are made only where the data lies: make book PROFILE=released DATA=<folder>"
@@ -64,6 +64,7 @@ def outcomes(predictions: pd.DataFrame, stage: int) -> pd.Series:
 def gallery(sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome: str, n: int = 8) -> Figure | None:
     """Up to n sequences of one outcome, as in Figure 3, the most confident first, 20 frames each by similarity.
 
+    Departure (D36): the paper does not say how its examples were chosen or ordered.
     None where no sequence has that outcome.
     """
     cells = predictions[outcomes(predictions, stage) == outcome]

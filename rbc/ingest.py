@@ -30,7 +30,7 @@ from tqdm import tqdm
 from rbc import RbcError, archives, matfiles
 from rbc.layouts import PICTURES, RELEASED, Layout, Part, describe, inside, printable, recognise
 from rbc.paper import FRAME_PX, SPLITS
-from rbc.sequences import Sequences, create_frames, finish, from_list, whole_folder
+from rbc.sequences import SEQUENCE_FILES, Sequences, create_frames, finish, from_list, whole_folder
 
 UNFINISHED = ".fetching"  #: folder in which a fetch keeps its files until all are whole
 RELEASED_META = {
@@ -81,10 +81,8 @@ def into(
     Strips are read by `workers` processes (default: one a core), each writing its chunks in their place, so memory
     does not grow with the data. Archives are unpacked beside `out` for the while. Written whole or not at all.
     """
-    if Path(out).exists() and any(Path(out).iterdir()) and not (Path(out) / "index.parquet").exists():
-        raise RbcError(f"{out}: holds something else than sequences; name another folder")
     workers = workers or _cores()
-    with whole_folder(Path(out)) as part, _pool(workers) as pool:
+    with whole_folder(Path(out), SEQUENCE_FILES) as part, _pool(workers) as pool:
         root, chosen = _layout(folder, layout, part / "unpacked")
         meta = _meta(root, chosen, _record(folder), simulated)
         rows = listing(root, chosen)

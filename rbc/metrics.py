@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 from scipy.special import logit
-from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score
 
 from rbc import RbcError
 from rbc.paper import positive
@@ -87,6 +85,8 @@ def wilson(part: int, whole: int) -> tuple[float, float]:
     """95 % interval of a proportion (Wilson, J. Am. Stat. Assoc. 22:209, 1927); nan where whole is 0."""
     if not whole:
         return float("nan"), float("nan")
+    from scipy.stats import binomtest  # here, as it is slow to load
+
     interval = binomtest(part, whole).proportion_ci(0.95, "wilson")
     return interval.low, interval.high
 
@@ -140,6 +140,8 @@ def reweighted(c: Confusion, prevalence: float) -> dict[str, float]:
 def auc(predictions: pd.DataFrame, stage: int) -> float:
     """Area under the ROC curve of a table of predictions (scikit-learn's); nan where it holds one class only."""
     truth = positive(predictions["label"], stage)
+    from sklearn.metrics import roc_auc_score  # here, as it is slow to load
+
     return float(roc_auc_score(truth, predictions["probability"])) if 0 < truth.sum() < len(truth) else float("nan")
 
 

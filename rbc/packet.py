@@ -22,6 +22,8 @@ from rbc.sequences import whole_folder
 from rbc.study import Study
 
 SPECIFICATION = "https://codecheck.org.uk/spec/config/2.0/"
+#: What a packet holds, its marker first.
+PACKET_FILES = ("codecheck.yml", "README.md", "tables-and-figures.md", "outputs/*", "checklists/*", "model-cards/*")
 SCORES = ["model", "sampling", "k", "seed", "variant", "split", "n", "tp", "fp", "fn", "tn", *metrics.SCORES]
 INTENDED = (
     "Research only: to reproduce a paper's tables and to look into what its method does. Not a medical device. Not for "
@@ -37,7 +39,7 @@ def write(study: Study, out: Path) -> dict[str, dict[str, int]]:
     """
     _check_data(study)
     given = {name: replies(load(name), study) for name in NAMES}
-    with whole_folder(Path(out)) as part:
+    with whole_folder(Path(out), PACKET_FILES) as part:
         for folder in ("outputs", "checklists", "model-cards"):
             (part / folder).mkdir()
         tables = outputs(study)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from rbc import ROOT, RbcError
+
+if TYPE_CHECKING:  # names of classes alone must not cost every command the import of pandas
+    import numpy as np
+    import pandas as pd
 
 LABELS = ("tank-treading", "flipping", "unreliable")  #: hand-given classes; also the codes 0, 1, 2 of dataset.csv
 RELIABLE = LABELS[:2]
@@ -31,7 +33,7 @@ MIN_FRAMES = 6  #: shorter sequences were discarded ("Trajectories extraction")
 class Configuration:
     """One cell of Table 3 (stage 1) or Table 4 (stage 2), trained with one seed.
 
-    `variant` names the one open detail that is switched (`rbc.variants`); ``text`` is none.
+    `variant` names the one open detail that is switched (`rbc.settings`); ``text`` is none.
     """
 
     stage: int
@@ -66,7 +68,7 @@ def grid(seeds: Sequence[int] = (0,)) -> list[Configuration]:
 
 def in_stage(labels: pd.Series, stage: int) -> np.ndarray:
     """Which sequences a stage looks at: all in stage 1, the reliable ones in stage 2. (N,) bool."""
-    return np.ones(len(labels), bool) if stage == 1 else labels.isin(RELIABLE).to_numpy()
+    return (labels.isin(RELIABLE) | (stage == 1)).to_numpy()
 
 
 def positive(labels: pd.Series, stage: int) -> np.ndarray:
@@ -79,6 +81,8 @@ def reported(table: str) -> pd.DataFrame:
 
     ``released_model`` is what the authors' notebook prints for their released weights on their released sequences.
     """
+    import pandas as pd
+
     path = ROOT / "data" / "paper" / f"{table}.csv"
     if not path.exists():
         raise RbcError(

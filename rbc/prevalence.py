@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.optimize import nnls
+from scipy.optimize import brentq, nnls
 from scipy.special import expit, logit
 
 from rbc import RbcError, marker
@@ -23,6 +23,7 @@ from rbc.paper import LABELS, RELIABLE
 
 ANSWERS = (*RELIABLE, "discarded")  #: of both stages together; the rows of `rates`, as `LABELS` are its columns
 Z = stats.norm.ppf(0.975)
+POWER = 0.8  #: how often a change should be found that is there; the usual choice (Cohen 1988)
 
 
 # --- estimators: arrays may have leading axes, one a bootstrap sample ---
@@ -412,15 +413,95 @@ def dispersion(part: np.ndarray, whole: np.ndarray, group: np.ndarray) -> float:
     return float(chi2 / df) if df else float("nan")
 
 
-def smallest_change(p: float, n: int, factor: float = 1.0, right: float = 1.0, wrong: float = 0.0) -> float:
-    """Smallest change of the fraction that two movies of n cells each can show at 5 % significance.
+def dispersion_of(part: np.ndarray, whole: np.ndarray) -> dict[str, float]:
+    """Whether fractions of one group differ by more than their cells explain, and how sure that is.
 
-    1.96 sqrt(2 factor q (1 - q) / n) / (right - wrong), q = p right + (1 - p) wrong the share that is called
-    tank-treading: the errors of the classifier, the same in both movies, only stretch the scale. `factor` is the
-    over-dispersion (`dispersion`). nan where right equals wrong.
+    Parameters
+    ----------
+    part, whole : (A,) counts of the group's acquisitions
+
+    Returns
+    -------
+    factor : chi2 / df, as `dispersion`
+    df : degrees of freedom, A - 1
+    p : share of such groups that would spread as much or more if cells alone made the difference
+    low, high : 95 % interval of the factor, chi2 / the quantiles of chi-square; with few acquisitions it is wide
+
+    All but df are nan where `dispersion` is.
     """
-    q = p * right + (1 - p) * wrong
-    return float(Z * np.sqrt(2 * factor * q * (1 - q) / n) / (right - wrong)) if right != wrong else float("nan")
+    factor, df = dispersion(part, whole, np.zeros(len(part))), len(part) - 1
+    if np.isnan(factor):
+        return {"factor": factor, "df": df, **dict.fromkeys(("p", "low", "high"), float("nan"))}
+    ends = factor * df / stats.chi2.ppf([0.975, 0.025], df)
+    p = stats.chi2.sf(factor * df, df)
+    return {"factor": factor, "df": df, "p": float(p), "low": float(ends[0]), "high": float(ends[1])}
+
+
+# What two movies can show. All three functions speak of a *fall* of the fraction from p to p - change between two
+# movies of n reliable cells each, compared by the two-sided test of two proportions at the 5 % level. The classifier
+# calls a share `right` of the tank-treading and a share `wrong` of the flipping cells tank-treading, alike in both
+# movies and known exactly: its errors only make the fall look smaller. `factor` is the over-dispersion.
+
+
+def power_of_change(
+    p: float, change: float, n: float, factor: float = 1.0, right: float = 1.0, wrong: float = 0.0
+) -> float:
+    """How often two movies show a fall of the fraction that is there, in [0, 1].
+
+    Parameters
+    ----------
+    p : fraction in the first movie
+    change : how far it falls, in (0, p]
+    n : reliable cells of each movie
+    factor : variance of a movie's count over that of independent cells (`dispersion`)
+    right, wrong : shares of tank-treading and of flipping cells that are called tank-treading
+
+    The usual normal approximation (Fleiss, Levin & Paik, Statistical Methods for Rates and Proportions, 3rd ed. 2003,
+    section 4.2, without correction for continuity). nan where right equals wrong or a movie has no scatter at all.
+    """
+    before, after = (fraction * right + (1 - fraction) * wrong for fraction in (p, p - change))
+    middle = (before + after) / 2
+    # Standard deviations of the difference of one cell each: if nothing had changed, and as things are.
+    unchanged = np.sqrt(2 * factor * middle * (1 - middle))
+    changed = np.sqrt(factor * (before * (1 - before) + after * (1 - after)))
+    if right == wrong or changed == 0:
+        return float("nan")
+    return float(stats.norm.cdf((abs(before - after) * np.sqrt(n) - Z * unchanged) / changed))
+
+
+def cells_for_change(
+    p: float, change: float, power: float = POWER, factor: float = 1.0, right: float = 1.0, wrong: float = 0.0
+) -> float:
+    """Reliable cells that each of two movies needs to show a fall of the fraction with this power.
+
+    For the arguments see `power_of_change`; a whole number, as float. nan where `power_of_change` is.
+    """
+    if np.isnan(power_of_change(p, change, 1, factor, right, wrong)):
+        return float("nan")
+    before, after = (fraction * right + (1 - fraction) * wrong for fraction in (p, p - change))
+    middle = (before + after) / 2
+    unchanged = np.sqrt(2 * factor * middle * (1 - middle))
+    changed = np.sqrt(factor * (before * (1 - before) + after * (1 - after)))
+    root = (Z * unchanged + stats.norm.ppf(power) * changed) / abs(before - after)
+    return float(np.ceil(root**2))
+
+
+def smallest_change(
+    p: float, n: float, power: float = POWER, factor: float = 1.0, right: float = 1.0, wrong: float = 0.0
+) -> float:
+    """Smallest fall of the fraction that two movies of n reliable cells each show with this power.
+
+    For the arguments see `power_of_change`. nan where even a fall to nothing is found more seldom than asked, or where
+    right equals wrong.
+    """
+    if right == wrong or power_of_change(p, p, n, factor, right, wrong) < power:
+        return float("nan")
+    tiny = 1e-9  # no fall at all has no power to speak of
+
+    def missing(change: float) -> float:
+        return power_of_change(p, change, n, factor, right, wrong) - power
+
+    return float(brentq(missing, tiny, p)) if missing(tiny) < 0 else tiny
 
 
 def dispersion_at(n: float, factor: float, measured_n: float) -> float:

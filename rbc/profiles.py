@@ -7,18 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from rbc import ROOT, RbcError
-from rbc.augment import PARTS
 from rbc.paper import KS, LABELS, MODELS, SAMPLINGS, SPLITS, STAGES, Configuration
-from rbc.variants import TEXT, VARIANTS, applies
-
-
-class Strict(BaseModel):
-    """An unknown or wrong-typed key is an error."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+from rbc.settings import TEXT, VARIANTS, Fold, Strict, Training, applies
 
 
 class Data(Strict):
@@ -29,23 +22,8 @@ class Data(Strict):
     seed: int = 0
 
 
-class Fold(Strict):
-    """Which acquisitions train, validate and test."""
-
-    train: list[str]
-    validation: list[str]
-    test: list[str]
-
-    @model_validator(mode="after")
-    def _apart(self) -> Fold:
-        everything = [*self.train, *self.validation, *self.test]
-        if twice := sorted({a for a in everything if everything.count(a) > 1}):
-            raise ValueError(f"a fold names {', '.join(twice)} twice")
-        return self
-
-
 class Cell(Strict):
-    """One cell of a table, once for each of some variants (`rbc.variants`)."""
+    """One cell of a table, once for each of some variants (`rbc.settings`)."""
 
     model: Literal[MODELS]
     sampling: Literal[SAMPLINGS]
@@ -78,35 +56,6 @@ class Stage(Strict):
         if self.cells:
             return [(c.model, c.sampling, c.k, variant) for c in self.cells for variant in c.variants]
         return list(product(self.models, self.samplings, self.ks, [TEXT]))
-
-
-class Training(Strict):
-    """How one configuration is trained (paper: "Model hyperparameters"; batch 64, 20 to 40 epochs).
-
-    grey : each sequence minus its background, or the raw grey levels / 255
-    augment : in which ways training sequences are varied (`rbc.augment.PARTS`)
-    start : weights in the checkout (safetensors) that training starts from; none: fresh ones
-    keep : the epoch of lowest validation loss, or the last
-    padding : what stands after a short sequence's end: empty background, or black
-    lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0: none
-    checkpoint_seconds : how often a run's state is put on disk, at the end of an epoch
-    """
-
-    epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    lr_low: float = 1e-4
-    lr_high: float = 1e-3
-    noise_sd: float = 0.0
-    augment: list[Literal[PARTS]] = []
-    start: str = ""
-    keep: Literal["best", "last"] = "best"
-    grey: Literal["background", "raw"] = "background"
-    padding: Literal["empty", "black"] = "empty"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    lr_finder_batches: Annotated[int, Field(ge=0)] = 100
-    checkpoint_seconds: float = 60.0
-    threads: Annotated[int, Field(ge=1)] = 1
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 class Profile(Strict):

@@ -1,11 +1,9 @@
-"""A run's folder: written whole by the train notebook, read by every table and figure; and how notebooks are run."""
+"""A run's folder: written whole by the train notebook, read by every table and figure."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
 import subprocess
 import time
 from dataclasses import asdict
@@ -13,34 +11,45 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-import papermill
-from nbclient.exceptions import DeadKernelError
-from safetensors.numpy import save_file
+import lazy_loader
 
-from rbc import ROOT, RbcError, checks, metrics
+from rbc import ROOT, RbcError
 from rbc.paper import MODELS, NEGATIVE, POSITIVE, SAMPLINGS, Configuration
 from rbc.profiles import Profile
-from rbc.sequences import Sequences, whole_folder
-from rbc.variants import TEXT
+from rbc.settings import TEXT
 
-if TYPE_CHECKING:  # training is the only module that needs PyTorch; tables and pages do without
+if TYPE_CHECKING:
+    from rbc.sequences import Sequences
     from rbc.training import Outcome
+
+pd = lazy_loader.load("pandas")  # what only looks at a run's files does without
 
 #: What the train notebook writes; the executed notebook itself is the last file.
 FILES = (
     "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet", "metrics.json",
     "weights.safetensors", "provenance.json", "notebook.ipynb",
 )  # fmt: skip
+RUN_FILES = (FILES[0], "*")  #: what a run's folder may hold, its marker first: our own place, notes included
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
-#: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
-MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1"
 REFERENCE = ROOT / "data" / "reference"
 REVIEW = 0.8  #: share of the runs that call a sequence wrong, from which on it deserves a second look
 
 
-def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile) -> None:
-    """Write all artefacts of a run but the notebook into an existing folder; `data` is the sequences' meta."""
+def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile, key: str) -> None:
+    """Write all artefacts of a run but the notebook into an existing folder.
+
+    Parameters
+    ----------
+    folder : the run's folder
+    outcome : what training gave
+    data : the sequences' meta
+    c, profile : which run, and of which profile
+    key : of everything the numbers depend on (`rbc.keys.run_key`)
+    """
+    from safetensors.numpy import save_file
+
+    from rbc import metrics
+
     outcome.history.to_csv(folder / "history.csv", index=False)
     outcome.rates.to_csv(folder / "rates.csv", index=False)
     outcome.predictions.to_parquet(folder / "predictions.parquet", index=False)
@@ -49,7 +58,7 @@ def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile:
     parts = outcome.predictions.groupby("split")
     _write_json(folder / "metrics.json", {split: metrics.summary(part, c.stage) for split, part in parts})
     _write_json(folder / "config.json", {**asdict(c), "profile": profile.model_dump()})
-    _write_json(folder / "provenance.json", provenance(outcome, data, c.seed))
+    _write_json(folder / "provenance.json", {**provenance(outcome, data, c.seed), "key": key})
 
 
 def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
@@ -67,7 +76,9 @@ def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
 
 
 def checkout() -> dict:
-    """Commit, and whether the checkout had changes (also where there is no git to tell)."""
+    """Commit, and whether the checkout had changes (also where there is no git to tell, as in a ZIP)."""
+    if git("rev-parse", "--show-toplevel") != str(ROOT):  # a ZIP unpacked inside another repository has no commit
+        return {"commit": "unknown", "dirty": True}
     return {"commit": git("rev-parse", "HEAD"), "dirty": git("status", "--porcelain") != ""}
 
 
@@ -84,90 +95,13 @@ def git(*arguments: str) -> str:
         return "unknown"
 
 
-def run(c: Configuration, profile: Profile, data: Path) -> Path:
-    """Execute the train notebook for one configuration into its run folder, whole or not at all; the folder.
-
-    What an interrupted run had reached lies in a hidden folder beside it and is gone on from.
-    """
-    folder = profile.results_folder / c.path
-    checkpoints = folder.with_name(f".{folder.name}.checkpoints")
-    with whole_folder(folder) as part:
-        places = {"profile": profile.path, "data": data, "folder": part, "checkpoints": checkpoints}
-        parameters = {name: _inside(place) for name, place in places.items()} | asdict(c)
-        words = {"title": title(c), **kind_words(json.loads((data / "meta.json").read_text()))}
-        execute(ROOT / "notebooks" / "train.ipynb", part / "notebook.ipynb", parameters, words)
-        if missing := [f for f in FILES if not (part / f).exists()]:
-            raise RbcError(f"{folder}: the train notebook did not write {', '.join(missing)}")
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return folder
-
-
-def title(c: Configuration) -> str:
-    """A configuration in words."""
-    switched = "" if c.variant == TEXT else f", variant {c.variant}"
-    return f"Stage {c.stage}, {c.model}, {c.sampling}, K = {c.k}, seed {c.seed}{switched}"
-
-
-def execute(notebook: Path, out: Path, parameters: dict, words: dict[str, str]) -> None:
-    """Run a parameterised notebook by papermill; `words` fill its ``{{...}}`` (in Markdown and captions) first.
-
-    Raises `RbcError` for a parameter that the notebook does not have (papermill would only warn) and for a cell that
-    fails; the failed notebook is left one folder above `out`, as ``<folder>-<name>.failed.ipynb``.
-    """
-    known = set(papermill.inspect_notebook(str(notebook)))
-    if unknown := sorted(set(parameters) - known):
-        raise RbcError(f"{notebook}: unknown parameter {', '.join(unknown)}; it knows {', '.join(sorted(known))}")
-    filled = out.with_name(f".{out.name}")
-    failed = out.parent.parent / f"{out.parent.name.strip('.').removesuffix('.part')}-{out.stem}.failed.ipynb"
-    _fill(notebook, filled, words)
-    os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
-    started = time.time()
-    try:
-        papermill.execute_notebook(str(filled), str(filled), parameters, progress_bar=False, cwd=str(ROOT))
-    except (papermill.PapermillExecutionError, DeadKernelError) as error:
-        filled.rename(failed)
-        what = " ".join(f"{getattr(error, 'ename', 'kernel')}: {getattr(error, 'evalue', error)}".split())
-        raise RbcError(f"{notebook.name} failed: {what} (see {failed})") from error
-    page = json.loads(filled.read_text())
-    page["metadata"].pop("papermill")  # paths of this machine; what matters is in `made` and a run's provenance.json
-    page["metadata"]["made"] = {**checkout(), "finished": now(), "seconds": round(time.time() - started, 1)}
-    _write_json(out, page)
-    filled.unlink()
-    failed.unlink(missing_ok=True)  # of an earlier attempt
-
-
-def _inside(path: Path | str) -> str:
-    """A path as notebooks are given it: relative to the checkout, in which they run, where it lies inside."""
-    path = Path(path).resolve()
-    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
-
-
-def _fill(notebook: Path, out: Path, words: dict[str, str]) -> None:
-    text = notebook.read_text()
-    for word, value in words.items():
-        text = text.replace("{{" + word + "}}", json.dumps(value)[1:-1])
-    out.write_text(text)
-
-
-def report(name: str, profile: Profile, results: Path, out: Path) -> None:
-    """Execute a report notebook of notebooks/ over the runs below `results` into the page `out`.
-
-    A notebook with a parameter `folder` may leave files beside the page.
-    """
-    notebook = ROOT / "notebooks" / f"{name}.ipynb"
-    words = {"title": profile.title, **kind_words(json.loads((results / "dataset.json").read_text()))}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    places = {"profile": profile.path, "results": results, "data": profile.data_folder}
-    if "folder" in papermill.inspect_notebook(str(notebook)):
-        places["folder"] = out.parent
-    execute(notebook, out, {name: _inside(place) for name, place in places.items()}, words)
-
-
 def describe(sequences: Sequences, results: Path) -> None:
     """Put what pages say of the data beside the runs, so that they can say it where the data is not: no pixels.
 
     Writes index.parquet (names, labels, lengths), dataset.json (the sequences' meta) and checks.json (`rbc.checks`).
     """
+    from rbc import checks
+
     results.mkdir(parents=True, exist_ok=True)
     sequences.index.to_parquet(results / "index.parquet", index=False)
     _write_json(results / "dataset.json", sequences.meta)
@@ -189,6 +123,14 @@ def kind_words(meta: dict) -> dict[str, str]:
 def complete(folder: Path) -> bool:
     """Whether a run's folder holds every file."""
     return all((folder / name).exists() for name in FILES)
+
+
+def holds(folder: Path, key: str) -> bool:
+    """Whether a folder holds the numbers of a run made from exactly what `key` stands for; its page may be missing."""
+    if not all((folder / name).exists() for name in FILES if name != "notebook.ipynb"):
+        return False
+    origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    return origin.get("key") == key
 
 
 def collect(results: Path) -> pd.DataFrame:
@@ -215,6 +157,8 @@ def select(results: Path, stage: int) -> pd.DataFrame:
     the paper's own tie (uniform before similarity). Each fold chooses by its own validation split alone, since one
     fold's validation cells may be another's test cells. Of several seeds the lowest stands for the configuration.
     """
+    from rbc import metrics
+
     scores = []
     for c, path in _configurations(results, stage):
         answers = predictions(results, path).query("split == 'validation'")
@@ -269,6 +213,8 @@ def failures(results: Path, stage: int) -> pd.DataFrame:
     acquisition, label, runs (that have it in a test split), wrong, share (wrong / runs), mean_probability, failed (the
     runs that call it wrong). A run that tests a sequence in two folds counts twice.
     """
+    from rbc import metrics
+
     parts = [predictions(results, run).assign(run=run) for _, run in _configurations(results, stage)]
     answers = pd.concat(parts, ignore_index=True).query("split == 'test'")
     truth, called = metrics.truth_and_call(answers, stage)

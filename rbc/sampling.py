@@ -292,7 +292,8 @@ def balance(positive: np.ndarray, model: str, stage: int, seed: int) -> np.ndarr
 
     Model A (cnn): the majority is drawn down to the minority. Model B (crnn): the minority is copied up to the
     majority; in stage 1 both meet at 5,000 / 3,800 of the minority, as the paper's 5,000 from 3,800 and 70,000.
-    Departure: where the majority is smaller than that target, it is the target (small data sets).
+    Departures (D17): of Table 2's 3,779 that makes 4,972, not 5,000; and where the majority is smaller than that
+    target, it is the target (small data sets).
 
     Parameters
     ----------

@@ -8,59 +8,84 @@ from pathlib import Path
 import pandas as pd
 
 from rbc import audit, claims, figures, metrics, runs
-from rbc.claims import Claim, Verdict
+from rbc.claims import Claim, Tolerance, Verdict
 from rbc.paper import RELIABLE, reported
 from rbc.study import Study, chosen
 
 #: Signs beside the words, so that colour is not needed.
-SIGNS = dict(zip(claims.VERDICTS, ("✓", "≈", "≠", "⚡", "–", "…")))
-#: Who decides, by kind of rule.
-DECIDES = {
-    "score": "runs",
-    "order": "runs",
-    "audit": "arithmetic",
-    "data": "data",
-    "count": "data",
-    "ratio": "data and runs",
-    "untestable": "nothing",
-}
+SIGNS = dict(zip(claims.VERDICTS, ("✓", "=", "≈", "≠", "↔", "⚡", "–", "…"), strict=True))
 #: Columns, and whether one can pick a value in them (book/_static/tables.js).
-COLUMNS = {
-    "Verdict": True, "Claim (opens its evidence)": False, "Place": True, "Decided by": True, "Runs alone": False,
-}  # fmt: skip
+COLUMNS = {"Verdict": True, "Claim (opens its evidence)": False, "Place": True, "Kind": True}
+#: A link from elsewhere to a claim opens it.
+OPEN = """<script>
+(() => {
+  const open = () => {
+    const details = document.getElementById(location.hash.slice(1))?.querySelector("details");
+    if (details) { details.open = true; details.scrollIntoView({ block: "center" }); }
+  };
+  addEventListener("hashchange", open);
+  addEventListener("load", open);
+})();
+</script>"""
 
 
 def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
-    """The table that a reader can sort and filter; `part` is the folder of the book's pages that it stands in."""
-    rows = "\n".join(_row(c, verdicts[c.id], part) for c in listed)
+    """The table that a reader can sort and filter, printed scores first.
+
+    `part` is the folder of the book's pages that it stands in.
+    """
+    tolerance, _ = claims.load()
+    ordered = [c for own in claims.by_group(listed).values() for c in own]
+    rows = "\n".join(_row(c, verdicts[c.id], part, tolerance) for c in ordered)
     heads = "".join(f'<th scope="col"{" data-pick" * pick}>{name}</th>' for name, pick in COLUMNS.items())
     inside = f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody>"
-    return f'<table class="dataframe text sortable" id="claims-board">{inside}</table>'
+    return f'<table class="dataframe text sortable" id="claims-board">{inside}</table>{OPEN}'
 
 
-def _row(claim: Claim, v: Verdict, part: str) -> str:
-    decides = DECIDES[claim.rule.kind]
-    opened = f"<details><summary>{escape(claim.says)}</summary>{_opened(claim, v, part)}</details>"
+def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> pd.DataFrame:
+    """How many of each verdict (columns, those that occur), by group (rows, printed scores first) and in all."""
+    table = pd.DataFrame(claims.counts(listed, verdicts)).T
+    table = table.loc[:, table.any()]
+    return table.assign(all=table.sum(axis=1)).rename_axis("what is claimed")
+
+
+def _row(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
+    inside = _opened(claim, v, part, tolerance)
+    opened = f"<details><summary>{escape(claim.says)}</summary>{inside}</details>"
     cells = [
-        (f"{claims.VERDICTS.index(v.verdict)}", _said(v.verdict)),
+        (f"{claims.VERDICTS.index(v.verdict)}", said(v.verdict)),
         (claim.says, opened),
         (claim.place, escape(claim.place)),
-        (decides, decides),
-        (v.comparison or "~", _said(v.comparison) if v.comparison else "–"),
+        (claim.group, claim.group),
     ]
     inside = "".join(f'<td data-key="{escape(key)}">{content}</td>' for key, content in cells)
     return f'<tr id="{claim.id}">{inside}</tr>'
 
 
-def _said(verdict: str) -> str:
+def said(verdict: str) -> str:
+    """A verdict with its sign."""
     return f'<span class="sign" aria-hidden="true">{SIGNS[verdict]}</span>{verdict}'
 
 
-def _opened(claim: Claim, v: Verdict, part: str) -> str:
-    numbers = "; ".join(f"{k} {x:.4g}" if not isinstance(x, str) else f"{k}: {x}" for k, x in v.numbers.items())
-    lines = [f"<p>{escape(v.found)}</p>", f"<p>{escape(numbers)}</p>" if numbers else ""]
-    items = "".join(f"<li>{_link(e, part)}</li>" for e in v.evidence)
-    return "".join(lines) + f"<ul>{items}</ul><p>{claim.id}, rule: {claim.rule.kind}</p>"
+def _opened(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
+    """The two numbers, the rule in words, the readings, and what it all rests on."""
+    parts = [f"<p>{escape(v.found)}</p>"]
+    if v.numbers:
+        numbers = [f"{name} {_number(x)}" for name, x in v.numbers.items()]
+        two, others = "; ".join(numbers[:2]), "".join(f"; {number}" for number in numbers[2:])
+        parts.append(f"<p><b>{escape(two)}</b>{escape(others)}</p>")
+    if v.readings:
+        parts.append(f"<ul>{''.join(f'<li>Reading: {escape(reading)}</li>' for reading in v.readings)}</ul>")
+    parts.append(f"<p>Rule: {escape(claims.in_words(claim.rule, tolerance))}.</p>")
+    if claim.repeats:
+        parts.append(f'<p>The same number as <a href="#{claim.repeats}">{claim.repeats}</a>; counted once.</p>')
+    if v.evidence:
+        parts.append(f"<ul>{''.join(f'<li>{_link(e, part)}</li>' for e in v.evidence)}</ul>")
+    return "".join(parts) + f"<p>{claim.id}</p>"
+
+
+def _number(x: float | str) -> str:
+    return x if isinstance(x, str) else f"{x:.4g}"
 
 
 def _link(evidence: str, part: str) -> str:

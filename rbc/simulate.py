@@ -1,10 +1,13 @@
 """Simulated red cells: labelled sequences with ground truth, from the physics of the flow and of the microscope.
 
-A cell is an ellipsoid with a hollow centre, given by one 3 x 3 shape matrix a frame. It turns as in Jeffery (1922)
-or tank-treads as in Keller & Skalak (1982), and is imaged as a weak phase object through a defocused, partially
-coherent bright-field transfer function. Axes: x is the flow, y the vorticity, z the gradient of the shear and the line
-of sight ("Microfluidics and microscopy" of the paper). Intruding cells pass and pull the crop, as they do in the
-authors' tracks. No pixel here comes from a real cell; ranges were set by eye and by the statistics of real ones.
+A cell is an ellipsoid with a hollow centre, given by one 3 x 3 shape matrix a frame. It turns as in Jeffery (1922),
+flipping or rolling, or tank-treads as in Keller & Skalak (1982), and is imaged as a weak phase object through a
+defocused, partially coherent bright-field transfer function. Axes: x is the flow, whose speed grows along z; y is the
+vorticity; z is the gradient of the shear and the line of sight ("Microfluidics and microscopy" of the paper).
+Intruding cells pass and pull the crop, as they do in the authors' tracks. No pixel here comes from a real cell; ranges
+were set by eye and by the statistics of real ones.
+
+The shear rate is the one that the paper sets at the wall, at every depth: it calls the place "of constant shear rate".
 """
 
 from __future__ import annotations
@@ -20,13 +23,23 @@ from tqdm import tqdm
 
 from rbc import RbcError, __version__
 from rbc.paper import FRAME_PX, LABELS, SPLITS
-from rbc.sequences import Sequences, from_list
+from rbc.sequences import UNLABELLED, Sequences, from_list
 
 PX_UM = 0.6  #: size of a pixel, um (830 um / 1376 px)
+#: What each change of the physics brought, by its number. Kept results of a lower number rest on other cells.
+CHANGES = {
+    2: "flipping cells turn with the period that their shape and the shear rate set, where it was drawn at random"
+    " before; light has its wavelength in the liquid, where it had that in air",
+}
+PHYSICS = max(CHANGES)
 SHEAR = 10.0  #: shear rate, 1/s
 FPS = 60.0  #: frames a second
-WAVELENGTH = 0.55  #: um, green; its spread is BANDWIDTH
-BANDWIDTH = 0.06  #: um, sd
+WAVELENGTH = 0.55  #: um in air, green; its spread is BANDWIDTH
+BANDWIDTH = 0.06  #: um in air, sd
+#: Refractive index of the liquid, 9 % dextran ("Dextran solution"). Nobody measured it for us; it is the sum of
+#: water at 0.55 um (1.335, Daimon & Masumura, Appl. Opt. 46:3811, 2007), dextran (0.093 g/mL at some 0.15 mL/g: 0.014)
+#: and salts and glucose (0.002).
+LIQUID = 1.35
 CONE = 0.12  #: numerical aperture of the condenser
 PHASE = 0.34  #: rad for each px of path through a cell: 2 pi 0.05 (index step) 0.6 / 0.55
 ABSORPTION = 0.004  #: relative loss for each px of path through a cell
@@ -49,6 +62,21 @@ class Optics:
     blur: float = 2.1  #: px a cell moves along x in one exposure
 
 
+def jeffery_period(ratio: float, shear: float = SHEAR, fps: float = FPS) -> float:
+    """Frames in which a rigid spheroid turns once about: (2 pi / shear rate) (r + 1/r) times the frames a second.
+
+    Parameters
+    ----------
+    ratio : r, thickness over diameter
+    shear : shear rate, 1/s
+    fps : frames a second
+
+    It shows its edge twice in a period. No spheroid is faster than a sphere, 4 pi / shear rate: 75.4 frames by
+    default. Jeffery, Proc. R. Soc. A 102:161 (1922), equation 49.
+    """
+    return 2 * np.pi / shear * (ratio + 1 / ratio) * fps
+
+
 def jeffery(
     n_frames: int, ratio: float, constant: float, phase: float = 0.0, period: float | None = None
 ) -> np.ndarray:
@@ -56,10 +84,10 @@ def jeffery(
 
     `ratio` is thickness over diameter, `constant` the orbit constant C (0 rolls, infinity flips), `phase` the
     fraction of a period passed at the first frame (0: seen face on, 0.25: edge on), `period` in frames (default
-    (2 pi / shear rate)(r + 1/r)).
+    `jeffery_period` of the paper's shear and frame rate).
     Jeffery, Proc. R. Soc. A 102:161 (1922), equations 48 and 49.
     """
-    period = 2 * np.pi / SHEAR * (ratio + 1 / ratio) * FPS if period is None else period
+    period = jeffery_period(ratio) if period is None else period
     turn = 2 * np.pi * (phase + np.arange(n_frames) / period)
     phi = np.arctan2(ratio * np.sin(turn), np.cos(turn))
     tan_theta = constant * ratio / np.sqrt((ratio * np.cos(phi)) ** 2 + np.sin(phi) ** 2)
@@ -84,8 +112,8 @@ def tank_treading(
     """Shape matrices (n_frames, 3, 3) in px^2 of a tank-treading ellipsoid, whose projection stays almost constant.
 
     `semi_axes` in px along its length, its width and its thickness; `heading` (rad) of its length in the picture;
-    it is inclined by 18 degrees to the flow, swings by `swing` (rad) and breathes by `breathing` (fraction) in
-    `period` frames.
+    it is inclined by 18 degrees to the flow, its leading end where the flow is faster, swings by `swing` (rad) and
+    breathes by `breathing` (fraction) in `period` frames.
     Inclination and swinging: Keller & Skalak 1982; Abkarian, Faivre & Viallat 2007.
     """
     turns = 2 * np.pi * (phase + np.arange(n_frames) / period)
@@ -94,7 +122,8 @@ def tank_treading(
     lengths = np.tile(np.square(semi_axes), (n_frames, 1)) * np.stack(
         [1 + 2 * breathing * wave, 1 - 2 * breathing * wave, np.ones(n_frames)], axis=1
     )
-    rotation = _about_y(tilt) @ _about_z(turn)
+    # A turn by a positive angle about y lowers the leading end; the flow stretches a cell whose leading end is up.
+    rotation = _about_y(-tilt) @ _about_z(turn)
     return rotation @ (lengths[:, :, None] * rotation.transpose(0, 2, 1))
 
 
@@ -194,10 +223,11 @@ def _transfer(height: int, width: int, z_steps: int) -> tuple[np.ndarray, np.nda
 
     The even part is 2 phase sin(pi lambda z f^2) - absorption cos(pi lambda z f^2); the odd part is what tilted light
     adds for each cycle/px. Both are damped by the condenser's cone, by the bandwidth of the light and by the pixel.
+    Lambda is the wavelength in the liquid: there waves are shorter, and the cone narrower, by its refractive index.
     """
     fy, fx, squares = _frequencies(height, width)
     f2 = (squares[0] + squares[2]).reshape(height, len(fx)) / PX_UM**2  # 1/um^2
-    z = z_steps * Z_STEP
+    z = z_steps * Z_STEP / LIQUID  # the depth in air that does the same to the light
     spread = 0.5 * (np.pi * CONE * z) ** 2 * f2 + 0.5 * (np.pi * BANDWIDTH * z * f2) ** 2
     lens = 2 * (np.pi * LENS * PX_UM) ** 2 * f2
     damping = np.exp(-spread - lens) * np.sinc(fy)[:, None] * np.sinc(fx)
@@ -244,6 +274,9 @@ MOVIES = {
     "test": (("SD", "0505", 4), ("SA", "0519", 2), ("SA", "0526", 3)),
 }
 PATIENTS = ("SA", "SB", "SC", "SD")
+#: A motion that the paper names on the way from flipping to tank-treading, but has no class for.
+#: Nor has this compendium: it is drawn where somebody asks for it by name, and no network learns from it.
+ROLLING = "rolling"
 
 
 @dataclass(frozen=True)
@@ -257,8 +290,8 @@ class Ranges:
     oblique: float = 1.0  #: strength of tilted light, sd over acquisitions
     relief: float = 1.0  #: a cell's own lopsidedness, sd
     relief_drift: float = 1.0  #: how much that changes over a sequence, sd
-    focus: float = 4.5  #: mean height of reliable cells above the focus
-    focus_sd: float = 1.5  #: of the cells of an acquisition
+    focus: float = 6.1  #: mean height of reliable cells above the focus, um in the liquid
+    focus_sd: float = 2.0  #: of the cells of an acquisition
     hollow: tuple[float, float] = (0.0, 0.8)
     jitter: float = 0.5  #: what registration leaves, sd
     crowd: tuple[float, float] = (0.04, 0.08)  #: intruders for each frame
@@ -270,9 +303,9 @@ class Ranges:
     swing: float = 12.0  #: degrees at most
     breathing: float = 0.04  #: sd
     wide: float = -0.2  #: radius of a flipping cell above its patient's mean
-    ratio: tuple[float, float] = (0.3, 0.7)  #: its thickness over its diameter
-    period: tuple[float, float] = (50.0, 170.0)  #: of its orbit
+    ratio: tuple[float, float] = (0.3, 0.7)  #: its thickness over its diameter; this sets the period of its orbit
     orbit: tuple[float, float] = (1.8, 0.6)  #: median of its orbit constant, and the sd of its logarithm
+    wobble: float = 0.1  #: orbit constant of a rolling cell, sd; 0 rolls like a wheel on a straight road
     stretch: float = 0.0  #: how much longer across the flow than along it a flipping cell is, as a share, sd
 
 
@@ -310,7 +343,7 @@ def acquisition(name: str, seed: int, ranges: Ranges = Ranges()) -> Acquisition:
     return Acquisition(
         background=rng.uniform(77, 149),
         noise=rng.normal(2.3, 0.2),
-        focus=rng.normal(ranges.focus, 0.5),
+        focus=rng.normal(ranges.focus, 0.7),
         speed=speed,
         crowd=rng.uniform(*ranges.crowd),
         radius=patient.normal(6.0, 0.2),
@@ -340,7 +373,7 @@ class Story:
 
 
 def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
-    """One simulated sequence of a class: (T, 31, 31) uint8."""
+    """One simulated sequence of a class, or of the motion `ROLLING`: (T, 31, 31) uint8."""
     length = _length(label, rng)
     story, crowding = _tell(label, length, scene, rng)
     pull = np.zeros((length, 2))
@@ -390,11 +423,11 @@ def _tell(label: str, length: int, scene: Acquisition, rng: np.random.Generator)
 
 def _reliable(label: str, length: int, scene: Acquisition, rng: np.random.Generator) -> Story:
     r = scene.ranges
-    shape = (_tank_treader if label == "tank-treading" else _flipper)(length, scene, rng)
+    draw = {"tank-treading": _tank_treader, "flipping": _flipper, ROLLING: _roller}[label]
     return Story(
-        shape=shape,
+        shape=draw(length, scene, rng),
         centre=rng.normal(0, r.jitter, (length, 2)),  # what registration leaves
-        defocus=_drift(length, np.clip(rng.normal(scene.focus, r.focus_sd), 1.0, 9.0), rng),
+        defocus=_drift(length, np.clip(rng.normal(scene.focus, r.focus_sd), 1.4, 12.0), rng),
         hollow=rng.uniform(*r.hollow),
         speed=scene.speed * rng.uniform(0.8, 1.2),
         dye=rng.lognormal(0, 0.15),
@@ -421,7 +454,7 @@ def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.nd
     """A Jeffery orbit whose edge-on moment lies in the sequence or little outside: mostly a partial, slow tilt."""
     r = scene.ranges
     radius, ratio = rng.normal(scene.radius + r.wide, 0.6), rng.uniform(*r.ratio)
-    period = rng.uniform(*r.period)
+    period = jeffery_period(ratio)
     phase = 0.25 - rng.uniform(-0.35, 1.35) * length / period
     constant = rng.choice([-1, 1]) * rng.lognormal(np.log(r.orbit[0]), r.orbit[1])
     shape = spheroid(jeffery(length, ratio, constant, phase, period), radius, ratio * radius)
@@ -429,9 +462,17 @@ def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.nd
     return shape * np.outer(*[(1 / longer, longer, 1.0)] * 2)
 
 
+def _roller(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
+    """A rigid disc that rolls like a wheel: seen along the gradient an edge along the flow, almost constant."""
+    r = scene.ranges
+    radius, ratio = rng.normal(scene.radius + r.wide, 0.6), rng.uniform(*r.ratio)
+    axis = jeffery(length, ratio, rng.normal(0, r.wobble), rng.random())
+    return spheroid(axis, radius, ratio * radius)
+
+
 def _drift(length: int, defocus: float, rng: np.random.Generator) -> np.ndarray:
     """Depth (length,) of a cell in um: it moves a little, smoothly."""
-    return defocus + _trend(length)[:, 0] * rng.normal(0, 1.5)
+    return defocus + _trend(length)[:, 0] * rng.normal(0, 2.0)
 
 
 def _trend(length: int) -> np.ndarray:
@@ -470,20 +511,20 @@ def _unreliable(length: int, scene: Acquisition, rng: np.random.Generator) -> tu
 def _far(kind: str, rng: np.random.Generator) -> float:
     """Defocus in um of a cell out of focus."""
     if kind == "faint":
-        return rng.choice([-1, 1]) * rng.uniform(30, 55)
+        return rng.choice([-1, 1]) * rng.uniform(40, 75)
     if kind == "below focus":
-        return -rng.uniform(2, 16)
-    return min(5 + rng.gamma(3, 5), 50)
+        return -rng.uniform(3, 22)
+    return min(7 + rng.gamma(3, 7), 68)
 
 
 def _jumping(length: int, scene: Acquisition, rng: np.random.Generator) -> Story:
     """A track that changes to other cells, at other depths, on its way."""
     parts = [_reliable(rng.choice(LABELS[:2]), length, scene, rng) for _ in range(rng.integers(2, 5))]
     which = np.searchsorted(np.sort(rng.uniform(0, length, len(parts) - 1)), np.arange(length))
-    depths = np.array([_far("above focus", rng) if rng.random() < 0.6 else rng.normal(scene.focus, 1) for _ in parts])
+    depths = np.array([_far("above focus", rng) if rng.random() < 0.6 else rng.normal(scene.focus, 1.4) for _ in parts])
     centre = parts[0].centre + rng.normal(0, 3, (len(parts), 2))[which]
     shape = np.stack([p.shape for p in parts])[which, np.arange(length)]
-    return replace(parts[0], shape=shape, centre=centre, defocus=depths[which] + rng.normal(0, 0.2, length))
+    return replace(parts[0], shape=shape, centre=centre, defocus=depths[which] + rng.normal(0, 0.3, length))
 
 
 def _direction(rng: np.random.Generator) -> np.ndarray:
@@ -523,6 +564,8 @@ def plan(
 def strip(label: str, name: str, key: tuple[int, int, int], seed: int, ranges: Ranges = Ranges()) -> np.ndarray:
     """Frames (length, 31, 31) uint8 of one row of `plan`: its label, the name of its acquisition and its key.
 
+    The label may also be `ROLLING`, which no plan holds.
+
     They depend on nothing else, so rows may be drawn in any order, in part or in parallel.
     """
     return sequence(label, acquisition(name, seed, ranges), np.random.default_rng([seed, 3, *key]))
@@ -550,8 +593,47 @@ def sequences(
     """
     rows = plan(counts, seed, acquisitions)
     todo = tqdm(list(rows.itertuples()), desc="simulate", unit="sequence", disable=not progress)
-    meta = {"source": "simulated", "simulated": True, "seed": seed, "version": __version__}
-    return from_list([strip(row.label, row.acquisition, row.key, seed, ranges) for row in todo], rows, meta)
+    strips = [strip(row.label, row.acquisition, row.key, seed, ranges) for row in todo]
+    return from_list(strips, rows, _meta(seed))
+
+
+def rolling(n: int, seed: int, ranges: Ranges = Ranges()) -> Sequences:
+    """Simulated sequences of rolling cells, of which the paper's classes know nothing.
+
+    Parameters
+    ----------
+    n : number of sequences
+    seed : the same seed and number give the same bits
+    ranges : what cells, light and motions vary within
+
+    Their label is ``unlabelled``, as of tracked cells that nobody has judged; the meta data says
+    ``"motion": "rolling"``. They are spread over the acquisitions of the simulated test split.
+    Raises `RbcError` for a negative number or seed.
+    """
+    _check({"test": {LABELS[0]: n}}, seed, {})
+    names = np.resize(acquisition_names("test"), n)
+    rows = pd.DataFrame({"acquisition": names, "label": UNLABELLED, "split": "test"})
+    rows["patient"] = rows["acquisition"].str[:2]
+    rows["name"] = [f"{name}_{i + 1}" for i, name in enumerate(names)]
+    # 4 keeps these streams apart from those of `sequences`, whose keys begin with the number of a split
+    strips = [strip(ROLLING, name, (4, 0, i), seed, ranges) for i, name in enumerate(names)]
+    return from_list(strips, rows, {**_meta(seed), "motion": ROLLING})
+
+
+def older(physics: int, what: str) -> str:
+    """A sentence for pages that show results of `what`, made with a former `physics`; empty where nothing changed.
+
+    Example: ``older(1, "These scores")``.
+    """
+    since = [words for number, words in CHANGES.items() if number > physics]
+    if not since:
+        return ""
+    return f"{what} rest on an older simulator. Since then {'; and '.join(since)}. They have not been made anew."
+
+
+def _meta(seed: int) -> dict[str, str | int | bool]:
+    """What every set of simulated sequences says of itself."""
+    return {"source": "simulated", "simulated": True, "seed": seed, "version": __version__, "physics": PHYSICS}
 
 
 def _plan_split(

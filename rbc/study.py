@@ -17,7 +17,7 @@ from rbc import audit, metrics, profiles, runs
 from rbc.metrics import Confusion
 from rbc.paper import SPLITS, reported
 from rbc.profiles import Profile
-from rbc.variants import TEXT
+from rbc.settings import TEXT
 
 DRAWS = 1000  #: samples of the bootstrap
 Cell = tuple[str, str, int]  #: model, sampling, K
@@ -25,8 +25,12 @@ Cell = tuple[str, str, int]  #: model, sampling, K
 
 def chosen(stage: int) -> Cell:
     """The cell that the paper chose for a stage."""
-    row = reported("test_results").set_index("stage").loc[stage]
-    return row["model"], row["sampling"], int(row["k"])
+    return _chosen()[stage]
+
+
+@cache
+def _chosen() -> dict[int, Cell]:
+    return {row.stage: (row.model, row.sampling, row.k) for row in reported("test_results").itertuples()}
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,35 @@ class Measured:
 
     Attributes
     ----------
-    draws : (`DRAWS` + 1,), mean over seeds; the first is the sequences as they are, each other one sample of them
-    cells_sd : standard error that the sequences leave: the larger of the bootstrap's and that of independent cells
-    seed_se : standard error that the seeds leave; nan where nothing is known of them
+    draws : (`DRAWS` + 1,), mean over seeds; the first is the sequences as they are, each other one sample of them.
+        (1,) where the sequences are the paper's own: there is nothing to draw
+    cells_sd : standard error that the sequences leave: the larger of the bootstrap's and that of independent cells;
+        0 where the sequences are the paper's own
+    seed_sd : spread of one run over seeds; nan where nothing is known of it, which is not the same as 0
+    seed_df : degrees of freedom of that spread, 0 where nothing is known
     seeds, borrowed : number of seeds; whether their spread is that of the register's runs
     runs : folders of the runs
+    balanced : balanced accuracy of the same runs on the same sequences, mean over seeds
     """
 
     draws: np.ndarray
     cells_sd: float
-    seed_se: float
+    seed_sd: float
+    seed_df: int
     seeds: int
     borrowed: bool
     runs: tuple[str, ...]
+    balanced: float
+
+    @property
+    def value(self) -> float:
+        """Mean over seeds, on the sequences as they are."""
+        return float(self.draws[0])
+
+    @property
+    def seed_se(self) -> float:
+        """Standard error that the seeds leave in the mean; nan where nothing is known of their spread."""
+        return self.seed_sd / self.seeds**0.5
 
 
 class Study:
@@ -55,20 +75,22 @@ class Study:
 
     def __init__(self, profile: Profile, folder: Path, register: Path = runs.REFERENCE / "register") -> None:
         self.profile, self.folder, self.register = profile, Path(folder), register
-        self._rates, self._measured = {}, {}
+        self._rates, self._measured, self._counts, self._answers, self._same = {}, {}, {}, {}, {}
 
     @cached_property
     def meta(self) -> dict:
-        return json.loads((self.folder / "dataset.json").read_text())
+        """What dataset.json says: source, whether simulated."""
+        return json.loads((self.folder / "dataset.json").read_text(encoding="utf-8"))
 
     @cached_property
     def index(self) -> pd.DataFrame:
+        """The sequences of the data, a row each."""
         return pd.read_parquet(self.folder / "index.parquet")
 
     @cached_property
     def findings(self) -> dict[str, dict]:
         """Records of `rbc.checks`, by key."""
-        return {f["key"]: f for f in json.loads((self.folder / "checks.json").read_text())}
+        return {f["key"]: f for f in json.loads((self.folder / "checks.json").read_text(encoding="utf-8"))}
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -79,26 +101,73 @@ class Study:
         table = runs.collect(self.folder)
         return table.loc[table["variant"] == TEXT, columns].drop_duplicates(ignore_index=True)
 
+    @cached_property
+    def _by_cell(self) -> dict[tuple, list[str]]:
+        found = {}
+        for row in self.runs.itertuples():
+            found.setdefault((row.stage, row.model, row.sampling, row.k), []).append(row.run)
+        return found
+
     def of(self, stage: int, cell: Cell) -> list[str]:
         """Runs of one cell, a seed each."""
-        table = self.runs[self.runs["stage"] == stage]
-        return table.loc[(table[["model", "sampling", "k"]] == list(cell)).all(axis=1), "run"].tolist()
+        return self._by_cell.get((stage, *cell), [])
+
+    def predictions(self, run: str) -> pd.DataFrame:
+        """A run's predictions, all splits."""
+        return runs.predictions(self.folder, run)
 
     def answers(self, stage: int, split: str) -> pd.DataFrame:
         """Predictions of all runs of a stage on a split, with a column run."""
-        own = self.runs.loc[self.runs["stage"] == stage, "run"]
-        table = pd.concat([runs.predictions(self.folder, run).assign(run=run) for run in own], ignore_index=True)
+        if stage not in self._answers:
+            own = self.runs.loc[self.runs["stage"] == stage, "run"]
+            self._answers[stage] = pd.concat([self.predictions(run).assign(run=run) for run in own], ignore_index=True)
+        table = self._answers[stage]
         return table[table["split"] == split]
 
+    def counts(self, stage: int, split: str, run: str) -> Confusion:
+        """Confusion matrix of one run on a split."""
+        if run not in self._counts:
+            parts = self.predictions(run).groupby("split", observed=True)
+            self._counts[run] = {name: metrics.confusion(part, stage) for name, part in parts}
+        return self._counts[run][split]
+
+    def same_cells(self, stage: int, split: str) -> bool:
+        """Whether every run answered for the paper's own sequences of a split.
+
+        So it is on the full record where both classes are as many as Table 2 says. Then nothing was drawn: the paper
+        and we look at the same cells, and only the seeds make a difference.
+        """
+        if self.meta["simulated"] or self.profile.data.source != "zenodo":
+            return False
+        if (stage, split) not in self._same:
+            own = self.runs.loc[self.runs["stage"] == stage, "run"]
+            found = [self.counts(stage, split, run) for run in own]
+            self._same[stage, split] = {(c.tp + c.fn, c.tn + c.fp) for c in found} == {audit.sizes(stage, split)}
+        return self._same[stage, split]
+
     def rates(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
-        """Recall and specificity of every run, resampled together, and the numbers of positives and negatives."""
+        """Recall and specificity of every run, resampled together, and the numbers of positives and negatives.
+
+        One row, the sequences as they are, where they are the paper's own.
+        """
         if (stage, split) not in self._rates:
-            table = self.answers(stage, split)
-            one = metrics.confusion(table[table["run"] == table["run"].iat[0]], stage)
-            seed = 10 * stage + SPLITS.index(split)
-            found = metrics.together(table, stage, ("recall", "specificity"), DRAWS, seed)
-            self._rates[stage, split] = found, (one.tp + one.fn, one.tn + one.fp)
+            fixed = self.same_cells(stage, split)
+            self._rates[stage, split] = self._as_they_are(stage, split) if fixed else self._resampled(stage, split)
         return self._rates[stage, split]
+
+    def _as_they_are(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
+        own = self.runs.loc[self.runs["stage"] == stage, "run"]
+        found = {run: self.counts(stage, split, run) for run in own}
+        names = ("recall", "specificity")
+        tables = {name: pd.DataFrame({run: [getattr(c, name)] for run, c in found.items()}) for name in names}
+        return tables, audit.sizes(stage, split)
+
+    def _resampled(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
+        table = self.answers(stage, split)
+        one = metrics.confusion(table[table["run"] == table["run"].iat[0]], stage)
+        seed = 10 * stage + SPLITS.index(split)
+        found = metrics.together(table, stage, ("recall", "specificity"), DRAWS, seed)
+        return found, (one.tp + one.fn, one.tn + one.fp)
 
     def measured(self, stage: int, split: str, score: str, cell: Cell) -> Measured:
         """A score of a cell that has runs."""
@@ -109,30 +178,47 @@ class Study:
 
     def _measure(self, stage: int, split: str, score: str, cell: Cell) -> Measured:
         own, (rates, (p, n)) = self.of(stage, cell), self.rates(stage, split)
-        r, s = (rates[name][own].to_numpy() for name in ("recall", "specificity"))
-        values = derived(score, r, s, share(stage, split))
-        single = sampling_sd(score, r[0].mean(), s[0].mean(), p, n, share(stage, split))
-        spread = values[0].std(ddof=1) if len(own) > 1 else self._borrowed(stage, split, score, cell[0])
-        draws = values.mean(axis=1)
-        cells_sd = max(float(np.nanstd(draws[1:])), single)
-        return Measured(draws, cells_sd, float(spread / len(own) ** 0.5), len(own), len(own) == 1, tuple(own))
+        recall, specificity = (rates[name][own].to_numpy() for name in ("recall", "specificity"))
+        positives = share(stage, split)
 
-    def _borrowed(self, stage: int, split: str, score: str, model: str) -> float:
-        """Spread over seeds of the register's runs of the same stage, model and data; nan where there are none."""
+        # by seed, then their mean; each row is one sample of the sequences
+        values = derived(score, recall, specificity, positives)
+        draws = values.mean(axis=1)
+
+        # what other sequences would have given: nothing is drawn where they are the paper's own
+        cells_sd = 0.0
+        if not self.same_cells(stage, split):
+            single = sampling_sd(score, recall[0].mean(), specificity[0].mean(), p, n, positives)
+            cells_sd = max(float(np.nanstd(draws[1:])), single)
+
+        # what another seed would have given
+        alone = len(own) == 1
+        sd, df = self._borrowed(stage, split, score, cell[0]) if alone else (values[0].std(ddof=1), len(own) - 1)
+        balanced = float((recall[0].mean() + specificity[0].mean()) / 2)
+        return Measured(draws, cells_sd, float(sd), df, len(own), alone and df > 0, tuple(own), balanced)
+
+    def _borrowed(self, stage: int, split: str, score: str, model: str) -> tuple[float, int]:
+        """Spread over seeds, and its degrees of freedom, of the register's runs of the same stage, model and data.
+
+        (nan, 0) where there are none: then nothing is known of the spread.
+        """
         about = self.register / "dataset.json"
-        if not about.exists() or json.loads(about.read_text())["source"] != self.meta["source"]:
-            return float("nan")
+        unknown = float("nan"), 0
+        if not about.exists() or json.loads(about.read_text(encoding="utf-8"))["source"] != self.meta["source"]:
+            return unknown
         lender = _register(self.register)
-        own = lender.runs.query("stage == @stage and model == @model")
-        cells = {tuple(c) for c in own[["model", "sampling", "k"]].itertuples(index=False)}
-        found = [lender.seed_variance(stage, split, score, c) for c in cells if len(lender.of(stage, c)) > 1]
-        return float(np.sqrt(np.mean(found))) if found else float("nan")
+        cells = [c[1:] for c, own in lender._by_cell.items() if c[:2] == (stage, model) and len(own) > 1]
+        found = [lender.seed_variance(stage, split, score, c) for c in cells]
+        if not found:
+            return unknown
+        df = [len(lender.of(stage, c)) - 1 for c in cells]
+        return float(np.sqrt(np.average(found, weights=df))), sum(df)
 
     def seed_variance(self, stage: int, split: str, score: str, cell: Cell) -> float:
         """Variance over seeds of a cell that has several."""
-        answers, own = self.answers(stage, split), self.of(stage, cell)
-        counts = [metrics.confusion(answers[answers["run"] == run], stage) for run in own]
-        return float(np.var([derived(score, c.recall, c.specificity, share(stage, split)) for c in counts], ddof=1))
+        found = [self.counts(stage, split, run) for run in self.of(stage, cell)]
+        values = [derived(score, c.recall, c.specificity, share(stage, split)) for c in found]
+        return float(np.var(values, ddof=1))
 
 
 @cache

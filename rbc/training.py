@@ -6,13 +6,12 @@ Paper: "Implementation details" and "Model hyperparameters".
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import fastai
 import numpy as np
 import pandas as pd
 import torch
@@ -25,16 +24,13 @@ from torch import Tensor, nn
 
 from rbc import ROOT, RbcError
 from rbc.augment import augment
-from rbc.checkpoints import BestEpoch, key_of
+from rbc.checkpoints import BestEpoch
 from rbc.models import build
 from rbc.paper import SPLITS, Configuration, in_stage, positive
-from rbc.profiles import Fold, Profile, Training
 from rbc.sampling import balance, medians, sample_all
-from rbc.sequences import Sequences, checksum
-from rbc.variants import variant
+from rbc.sequences import Sequences
+from rbc.settings import Fold, Training, settings, variant
 
-#: what numbers depend on
-CODE = ("paper", "sequences", "sampling", "models", "augment", "variants", "checkpoints", "training")
 #: what PyTorch's allocators and oneDNN say in a plain RuntimeError where memory is short
 NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
 GREY_SCALE = 20.0  #: grey levels that count as 1 at the networks' input: about the contrast of a cell
@@ -201,28 +197,58 @@ class Outcome:
     seconds: float
 
 
-def train(sequences: Sequences, c: Configuration, profile: Profile, checkpoints: Path | None = None) -> Outcome:
-    """Train and apply one configuration, fold by fold; with a folder of checkpoints, going on from there.
+def train(
+    sequences: Sequences,
+    c: Configuration,
+    training: Training,
+    named: Sequence[Fold] = (),
+    checkpoints: Path | None = None,
+    key: str = "",
+) -> Outcome:
+    """Train and apply one configuration, fold by fold.
 
-    Raises `RbcError` where memory runs out, naming a smaller batch; it is never taken silently.
+    Parameters
+    ----------
+    sequences : all sequences of the data, of every split and label
+    c : which network, sampling, K and seed, and which open detail is switched
+    training : the settings; those that the configuration's variant sets otherwise are set here
+    named : the folds by acquisition; without any, the data's own split is the only fold
+    checkpoints : folder where the state of a training is kept and gone on from; None: nowhere
+    key : of everything the numbers depend on; a checkpoint of another key is not gone on from
+
+    Returns
+    -------
+    What training gave (`Outcome`).
+
+    Raises
+    ------
+    RbcError
+        where memory runs out, naming a smaller batch (it is never taken silently), or where a fold
+        names an acquisition that the data lacks
     """
-    started, training = time.perf_counter(), settings(profile.training, c)
+    started = time.perf_counter()
+    training = settings(training, c)
     torch.set_num_threads(training.threads)  # more threads give other last bits: part of the profile
     torch.use_deterministic_algorithms(True, warn_only=True)
-    key, splits = run_key(sequences, c, profile), folds(sequences.index, profile.stages[c.stage].folds)
-    with memory(c, profile):
-        inside, outside = (asked(sequences, splits, c, training, of_stage) for of_stage in (True, False))
+    splits = folds(sequences.index, named)
+    with memory(c, training):
+        inside = asked(sequences, splits, c, training, of_stage=True)
+        outside = asked(sequences, splits, c, training, of_stage=False)
         trained = []
         for number in range(len(splits)):
             file = checkpoints / f"fold{number}.safetensors" if checkpoints else None
-            best = BestEpoch(c.seed, file, key, training.checkpoint_seconds, training.keep == "last")
+            last = training.keep == "last"
+            best = BestEpoch(c.seed, file, key, training.checkpoint_seconds, last)
             trained.append(train_fold(inside, outside, c, training, best, number))
-    histories, rates, predictions, unreliable, weights = zip(*trained)
     return Outcome(
-        pd.concat(histories), rates[0], pd.concat(predictions, ignore_index=True),
-        pd.concat(unreliable, ignore_index=True), {name: w for fold in weights for name, w in fold.items()},
-        str(inside.rows.frames.device), round(time.perf_counter() - started, 1),
-    )  # fmt: skip
+        history=pd.concat([fold.history for fold in trained]),
+        rates=trained[0].rates,
+        predictions=pd.concat([fold.predictions for fold in trained], ignore_index=True),
+        unreliable=pd.concat([fold.unreliable for fold in trained], ignore_index=True),
+        weights={name: w for fold in trained for name, w in fold.weights.items()},
+        device=str(inside.rows.frames.device),
+        seconds=round(time.perf_counter() - started, 1),
+    )
 
 
 @dataclass(frozen=True)
@@ -260,45 +286,48 @@ def asked(
 
 def train_fold(
     inside: Asked, outside: Asked, c: Configuration, training: Training, best: BestEpoch, fold: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, np.ndarray]]:
-    """History, finder's curve, predictions, those on unreliable sequences, and weights of one fold (see `Outcome`)."""
-    train, validation, classes = inside.where(fold, "train"), inside.where(fold, "validation"), inside.rows.classes
-    chosen = train[balance(classes.cpu().numpy()[train] == 1, c.model, c.stage, c.seed)]
+) -> Outcome:
+    """What one fold gives, as an `Outcome` of its own.
+
+    Parameters
+    ----------
+    inside, outside : the stage's sequences, and those of no class of it
+    best : keeps the state of the training and its best epoch
+    fold : number of the fold
+    """
+    started = time.perf_counter()
+    train, validation = inside.where(fold, "train"), inside.where(fold, "validation")
+    positives = inside.rows.classes.cpu().numpy()[train] == 1
+    chosen = train[balance(positives, c.model, c.stage, c.seed)]
     made = learner(inside.rows, chosen, validation, c, training)
     rates = find_rates(made, training.lr_finder_batches if fold == 0 else 0)
     fit(made, best, training)
-    predictions = pd.concat([inside.answers(made.model, fold, part, training) for part in SPLITS[1:]])
-    unreliable = outside.answers(made.model, fold, "test", training)
-    weights = {f"fold{fold}.{k}": v.cpu().contiguous().numpy() for k, v in made.model.state_dict().items()}
-    return history(made, fold), rates, predictions, unreliable, weights
+    answers = [inside.answers(made.model, fold, part, training) for part in SPLITS[1:]]
+    weights = made.model.state_dict().items()
+    return Outcome(
+        history=history(made, fold),
+        rates=rates,
+        predictions=pd.concat(answers),
+        unreliable=outside.answers(made.model, fold, "test", training),
+        weights={f"fold{fold}.{name}": w.cpu().contiguous().numpy() for name, w in weights},
+        device=str(inside.rows.frames.device),
+        seconds=time.perf_counter() - started,
+    )
 
 
 @contextmanager
-def memory(c: Configuration, profile: Profile) -> Iterator[None]:
-    """Turn what PyTorch and numpy raise where memory runs out, on a GPU or not, into one line (`RbcError`)."""
+def memory(c: Configuration, training: Training) -> Iterator[None]:
+    """Turn what PyTorch and numpy raise where memory runs out, on a GPU or not, into one line."""
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and not any(words in str(error) for words in NO_MEMORY):
             raise
-        batch = profile.training.batch_size
+        batch = training.batch_size
         raise RbcError(
-            f"{c.path}: out of memory at batch_size {batch}; set batch_size: {max(batch // 2, 2)} in {profile.path}"
-            " (a smaller batch is another training: say so beside its scores)"
+            f"{c.path}: out of memory at batch_size {batch}; set batch_size: {max(batch // 2, 2)}"
+            " in the profile (a smaller batch is another training: say so beside its scores)"
         ) from error
-
-
-def settings(training: Training, c: Configuration) -> Training:
-    """The profile's training with what the configuration's variant sets otherwise."""
-    return training.model_copy(update=variant(c.variant).training)
-
-
-def run_key(sequences: Sequences, c: Configuration, profile: Profile) -> str:
-    """What must be equal for a run to go on from another's checkpoint: configuration, profile, data, code, packages."""
-    code = sorted((ROOT / "rbc" / f"{m}.py" for m in CODE), key=str)
-    code += [ROOT / start] if (start := settings(profile.training, c).start) else []
-    versions = [torch.__version__, fastai.__version__, np.__version__]
-    return key_of(asdict(c), profile.model_dump(), sequences.meta.get("sha256") or checksum(sequences), versions, *code)
 
 
 def history(learner: Learner, fold: int) -> pd.DataFrame:
@@ -309,7 +338,7 @@ def history(learner: Learner, fold: int) -> pd.DataFrame:
     )
 
 
-def folds(index: pd.DataFrame, named: list[Fold]) -> list[np.ndarray]:
+def folds(index: pd.DataFrame, named: Sequence[Fold]) -> list[np.ndarray]:
     """Each fold's split of every sequence: (N,) of 'train', 'validation', 'test' or ''.
 
     Without named folds the data's own split is the only one. Raises `RbcError` for an acquisition that the data lacks.

@@ -1,31 +1,58 @@
 """Movies of any common kind, read as a stream of 8-bit grey frames.
 
-AVI, MP4, MKV (raw, MJPEG, FFV1, H.264 ...) by PyAV; TIFF stacks and folders of TIFF frames by tifffile.
-Memory holds a few frames at a time, whatever the length of the movie.
+Video files by `rbc.videofiles`, TIFF stacks and folders of frames by `rbc.tiffstacks`. Memory holds a few frames at a
+time, whatever the length of the movie.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
 import tifffile
-from numba import njit
 
 from rbc import RbcError
+from rbc.reel import Numbered, Reel
+from rbc.tiffstacks import TIFF, is_tiff, open_folder, open_stack
+from rbc.videofiles import open_video
 
-TIFF = (".tif", ".tiff")
-Numbered = tuple[int, np.ndarray | None]  #: frame number and grey frame; None where the frame cannot be decoded
-UM_PER_INCH = 25_400.0
+#: The paper's units (um, 1/s, 1/s), assumed where neither user nor file says them.
+USUAL = {"um_per_px": 0.6, "frame_rate": 60.0, "shear_rate": 10.0}
+ASSUMED, GIVEN = "assumed", "given"
+#: Formats of microscopes' and cameras' makers that we do not read, and what turns them into one that we do.
+BIO_FORMATS = "open it in Fiji (File > Import > Bio-Formats) and save it as TIFF, or: bfconvert IN OUT.ome.tiff"
+VENDORS = {
+    **dict.fromkeys((".nd2", ".czi", ".lif", ".lof", ".oib", ".oif", ".vsi", ".ims", ".zvi", ".sld"), BIO_FORMATS),
+    **dict.fromkeys((".cxd", ".sif", ".dv", ".mrc", ".xlef"), BIO_FORMATS),
+    ".seq": "export it as AVI or TIFF in the camera's program, or open it in Fiji by Bio-Formats",
+    ".cine": "export it as AVI or TIFF in the camera's program (PCC)",
+    ".mraw": "export it as AVI or TIFF in the camera's program (PFV)",
+    ".raw": "import it in Fiji (File > Import > Raw) and save it as TIFF",
+    ".npy": "write it as TIFF: tifffile.imwrite(OUT.tif, array)",
+    ".zarr": "write it as TIFF: bfconvert IN OUT.ome.tiff",
+}
+#: What a file that is none of a movie begins with.
+STARTS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the movie: run git lfs pull",
+    b"<!DOCTYPE": "a web page, not a movie: the download went wrong",
+    b"<html": "a web page, not a movie: the download went wrong",
+    b"PK\x03\x04": "a zip archive: unpack it",
+    b"\x89HDF": "an HDF5 file: " + BIO_FORMATS,
+}
+SAMPLE = 10  #: frames that the depth is judged by
+HEADROOM = 1.25  #: the brightest cells may be this much above the 99.9th percentile; what is above is a hot pixel
+SHALLOW = 1 / 16  #: a picture that fills a smaller part of its levels sits on an offset (usual: a third)
+SIGNED = 2**15  #: what programs add to signed 16-bit levels to make them unsigned
+COMBED = 1.3  #: from this ratio on, neighbouring rows differ by being of two times
+MIDDLE = 512  #: px in the middle of the picture that are looked at for woven fields
+FIELDS = 8  #: frames looked at for woven fields
 
 
 @dataclass(frozen=True)
@@ -35,14 +62,18 @@ class Movie:
     Attributes
     ----------
     path : file or folder
-    n_frames : frames that the file announces (a truncated file may hold fewer)
+    n_frames : frames that are there, as far as can be told without decoding them
     shape : height, width (px)
     frame_rate : frames per second, None where the file does not say
     um_per_px : pixel size, None where the file does not say
-    shift : bits dropped to fit 8 bits (0 for 8-bit movies)
+    shift : bits dropped to fit 8 bits (0 for 8-bit movies), after `offset` was taken away
     read : all frames in order
     pick : the frames of the given numbers, None where one cannot be had
     simulated : whether the file says that it was simulated (`rbc.movies` writes it into every movie)
+    offset : level taken away before
+    times : (n_frames,) float64, s from the first frame, None where the file has no time stamps
+    sources : where in the file "um_per_px" and "frame_rate" stand
+    notes : what the user should know of how it was read
     """
 
     path: Path
@@ -54,6 +85,10 @@ class Movie:
     read: Callable[[], Iterator[Numbered]]
     pick: Callable[[list[int]], list[np.ndarray | None]]
     simulated: bool = False
+    offset: int = 0
+    times: np.ndarray | None = None
+    sources: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def frames(self) -> Iterator[Numbered]:
         """All frames: (number, (H, W) uint8), or (number, None) where one is damaged.
@@ -67,25 +102,63 @@ class Movie:
                     f"{self.path}: frame {number} is {size} px, the first {self.shape[1]} x {self.shape[0]}; "
                     "split the movie there"
                 )
-            yield number, None if grey is None else to_8bit(grey, self.shift)
+            yield number, grey
 
     def frame(self, number: int) -> np.ndarray:
-        """The frame of a number, (H, W) uint8, or the first whole one after it."""
+        """The frame of a number, (H, W) uint8, or the first whole one after it.
+
+        Raises `RbcError` where there is none.
+        """
         sought = self._sought([number])  # empty where there is no index to seek by: read through instead
-        return sought[0] if sought else next(f for i, f in self.frames() if i >= number and f is not None)
+        if sought:
+            return sought[0]
+        found = next((f for i, f in self.frames() if i >= number and f is not None), None)
+        if found is None:
+            raise RbcError(f"{self.path}: no frame from number {number} on can be decoded")
+        return found
 
     def sample(self, n: int) -> np.ndarray:
-        """`n` frames spread equally over the movie (all of a shorter one): (n, H, W) uint8, damaged ones left out."""
+        """`n` frames spread equally over the movie (all of a shorter one): (n, H, W) uint8, damaged ones left out.
+
+        Raises `RbcError` where none can be decoded, or where two fields of different times are woven into a frame.
+        """
         wanted = spread(self.n_frames, n)
         found = self._sought(wanted)
         if len(found) < (len(wanted) + 1) // 2:  # no index to seek by: read through instead
             numbers = set(wanted)
             found = [f for i, f in self.frames() if i in numbers and f is not None]
-        return np.stack(found) if found else np.zeros((0, *self.shape), np.uint8)
+        if not found:
+            raise RbcError(f"{self.path}: none of {len(wanted)} frames spread over the movie can be decoded")
+        frames = np.stack(found)
+        if (ratio := combing(frames)) > COMBED:
+            raise RbcError(
+                f"{self.path}: each frame is woven of two fields of different times (interlaced; its rows differ "
+                f"{ratio:.1f} times more from the next than from the next but one); "
+                "separate them first: ffmpeg -i IN -vf separatefields OUT.avi, and double the frame rate"
+            )
+        return frames
 
     def _sought(self, numbers: list[int]) -> list[np.ndarray]:
         """The whole ones of the frames of some numbers, (H, W) uint8."""
-        return [to_8bit(f, self.shift) for f in self.pick(numbers) if f is not None and f.shape == self.shape]
+        return [f for f in self.pick(numbers) if f is not None and f.shape == self.shape]
+
+    def about(self, um_per_px: float | None, frame_rate: float | None, shear_rate: float | None) -> dict[str, dict]:
+        """Units and where they are from, for `meta["units"]`.
+
+        Parameters are what the user gave, None where nothing. The answer names each of the three: its "value", and
+        its "source": "given", "file: ..." or "assumed".
+        """
+        asked = {"um_per_px": um_per_px, "frame_rate": frame_rate, "shear_rate": shear_rate}
+        said = {"um_per_px": self.um_per_px, "frame_rate": self.frame_rate, "shear_rate": None}
+        units = {}
+        for name in asked:
+            if asked[name] is not None:
+                units[name] = {"value": float(asked[name]), "source": GIVEN}
+            elif said[name] is not None:
+                units[name] = {"value": float(said[name]), "source": self.sources.get(name, "file")}
+            else:
+                units[name] = {"value": USUAL[name], "source": ASSUMED}
+        return units
 
 
 def spread(n_frames: int, n: int) -> list[int]:
@@ -95,148 +168,162 @@ def spread(n_frames: int, n: int) -> list[int]:
 
 
 def open_movie(path: Path) -> Movie:
-    """Open a movie file, a TIFF stack or a folder of TIFF frames.
+    """Open a movie file, a TIFF stack or a folder of frames.
 
-    Raises `RbcError` where there is nothing to read, no frame, or a format that neither reader knows.
+    Raises `RbcError`, one line, where there is nothing to read, nothing that can be decoded, a format that no reader
+    knows, or where the file holds more than one movie (channels, planes).
     """
     path = Path(path)
-    if not path.exists():
-        raise RbcError(f"{path}: no such movie")
     try:
-        movie = _open_tiff(path) if path.is_dir() or path.suffix.lower() in TIFF else _open_av(path)
-    except (av.error.FFmpegError, tifffile.TiffFileError, OSError, ValueError, IndexError) as error:
-        raise RbcError(f"{path}: not a readable movie ({error}); it may be truncated or of another kind") from error
-    if movie.n_frames == 0 or 0 in movie.shape:
+        reel = _reel(path)
+    except RbcError as error:
+        raise error if str(path) in str(error) else RbcError(f"{path}: {error}") from error
+    except (av.error.FFmpegError, tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError) as error:
+        said = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise RbcError(f"{path}: not a readable movie ({said}); it may be truncated or of another kind") from error
+    if reel.n_frames == 0 or 0 in reel.shape:
         raise RbcError(f"{path}: the movie holds no frame")
-    return movie
+    return _eight_bit(path, reel)
 
 
-def to_8bit(grey: np.ndarray, shift: int) -> np.ndarray:
-    """Grey levels without their `shift` lowest bits, clipped to 255: (H, W) uint8."""
+def _reel(path: Path) -> Reel:
+    """What the reader of this kind of file makes of it."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise RbcError(f"{path}: no such movie") from None
+    hint = VENDORS.get(path.suffix.lower())
+    if stat.S_ISDIR(mode):
+        if hint:
+            raise RbcError(f"{path}: {path.suffix} is not read; {hint}")
+        return open_folder(path)
+    if not stat.S_ISREG(mode):
+        raise RbcError(f"{path}: neither a file nor a folder (a pipe or a device); save the movie to a file first")
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start:
+        raise RbcError(f"{path}: not a readable movie: the file is empty (0 bytes)")
+    if is_tiff(start):
+        return open_stack(path)
+    if hint:
+        raise RbcError(f"{path}: {path.suffix} is not read; {hint}")
+    for begin, what in STARTS.items():
+        if start.lower().startswith(begin.lower()):
+            raise RbcError(f"{path}: {what}")
+    if path.suffix.lower() in TIFF:
+        raise RbcError(f"{path}: not a readable movie: named as TIFF, but begins with {start[:4]!r}")
+    return open_video(path)
+
+
+# ------------------------------------------------------------------------------------------- depth
+
+
+def _eight_bit(path: Path, reel: Reel) -> Movie:
+    """The movie of a reel, its levels brought to 8 bits as a few of its frames ask for."""
+    offset, shift = _depth(reel)
+    read, pick, notes = reel.read, reel.pick, list(reel.notes)
+    if offset or shift:
+        taken = f" less {offset}" if offset else ""
+        notes.append(f"grey levels{taken} divided by {2**shift} to fit 8 bits")
+    values = {name: value for name, (value, _) in reel.units.items()}
+    return Movie(
+        path=path,
+        n_frames=reel.n_frames,
+        shape=reel.shape,
+        frame_rate=values.get("frame_rate"),
+        um_per_px=values.get("um_per_px"),
+        shift=shift,
+        read=partial(_read, path, read, offset, shift),
+        pick=partial(_pick, path, pick, offset, shift),
+        simulated=reel.simulated,
+        offset=offset,
+        times=reel.times,
+        sources={name: source for name, (_, source) in reel.units.items()},
+        notes=tuple(notes),
+    )
+
+
+def _read(path: Path, read: Callable[[], Iterator[Numbered]], offset: int, shift: int) -> Iterator[Numbered]:
+    for number, grey in _naming(path, read):
+        yield number, None if grey is None else to_8bit(grey, shift, offset)
+
+
+def _naming(path: Path, read: Callable[[], Iterator[Numbered]]) -> Iterator[Numbered]:
+    """Errors of a frame name the movie."""
+    try:
+        yield from read()
+    except RbcError as error:
+        raise error if str(path) in str(error) else RbcError(f"{path}: {error}") from error
+
+
+def _pick(path: Path, pick: Callable, offset: int, shift: int, numbers: list[int]) -> list[np.ndarray | None]:
+    return [None if f is None else to_8bit(f, shift, offset) for f in pick(numbers)]
+
+
+def to_8bit(grey: np.ndarray, shift: int, offset: int = 0) -> np.ndarray:
+    """Grey levels less `offset`, without their `shift` lowest bits, clipped to 0 and 255: (H, W) uint8."""
     if grey.dtype == np.uint8:
         return grey
-    return np.minimum(grey >> shift, 255).astype(np.uint8)
+    return np.clip((grey.astype(np.int64) - offset) >> shift, 0, 255).astype(np.uint8)
 
 
-def _shift(frames: list[np.ndarray | None]) -> int:
-    """Bits to drop so that the brightest of a few frames fits 8 bits (12-bit data in 16-bit files: 4)."""
-    top = max((int(f.max()) for f in frames if f is not None and f.size), default=0)
-    return max(0, top.bit_length() - 8)
+def _depth(reel: Reel) -> tuple[int, int]:
+    """Offset and bits to drop so that what a few frames show fits 8 bits (12-bit data in 16-bit files: 0 and 4).
+
+    Percentiles, because a single hot pixel would else take most levels for itself. An offset is taken away only where
+    next to nothing of the picture would be left without; light and contrast are then on no known scale, so a note says
+    it.
+    """
+    first = next((f for _, f in reel.read() if f is not None), None)
+    if first is None or first.dtype == np.uint8:
+        return 0, 0
+    some = [f for f in reel.pick(spread(reel.n_frames, SAMPLE)) if f is not None]
+    if not some:  # no index to seek by
+        some = [f for _, f in islice(reel.read(), 0, 10 * SAMPLE, 10) if f is not None]
+    levels = np.concatenate([f.ravel()[:: max(1, f.size // 200_000)] for f in [first, *some]]).astype(np.int64)
+    low, high = (float(q) for q in np.percentile(levels, [0.1, 99.9]))
+    top = min(int(levels.max()), int(HEADROOM * high) if high > 0 else int(high))
+    offset = 0
+    if low < 0 or high - low < SHALLOW * top:
+        margin = (high - low) * (HEADROOM - 1)
+        offset = SIGNED if low >= SIGNED else int(low - margin)
+        top = min(int(levels.max()), int(high + margin)) - offset
+    return offset, max(0, top.bit_length() - 8)
 
 
-# ------------------------------------------------------------------------------------------------- PyAV
+def combing(frames: np.ndarray) -> float:
+    """How much more rows differ from the next than from the next but one, in what moves; 1 for noise alone.
+
+    `frames` are (n, H, W) uint8. In one picture near rows are alike, so it is below 1; where two fields of different
+    times are woven, every other row shows a cell elsewhere. The same along x, for movies turned since.
+    """
+    if len(frames) < 4 or min(frames.shape[1:]) < 8:
+        return 0.0
+    top, left = (max(0, (size - MIDDLE) // 2) for size in frames.shape[1:])
+    some = frames[:: max(1, len(frames) // FIELDS), top : top + MIDDLE, left : left + MIDDLE].astype(np.int16)
+    moving = some - np.median(some, axis=0).astype(np.int16)
+    moving -= np.median(moving, axis=(1, 2)).astype(np.int16)[:, None, None]
+    return max(_unlike(moving), _unlike(moving.swapaxes(1, 2)))
 
 
-def _open_av(path: Path) -> Movie:
-    with av.open(str(path)) as box:
-        if not box.streams.video:
-            raise RbcError(f"{path}: the file holds no video stream")
-        stream = box.streams.video[0]
-        rate = float(stream.average_rate) if stream.average_rate else None
-        n = stream.frames or _estimate(stream, rate)
-        shape, said = (stream.height, stream.width), {k.lower(): v for k, v in box.metadata.items()}
-    read, pick = partial(_read_av, path), partial(_pick_av, path)
-    return Movie(path, n, shape, rate, None, _av_shift(read, pick, n), read, pick, said.get("comment") == "simulated")
+def _unlike(moving: np.ndarray) -> float:
+    """Squared difference of neighbouring rows over that of rows two apart, where contrast is strong."""
+    noise = max(float(np.median(abs(moving))) / 0.6745, 0.5)
+    strong = abs(moving[:, 2:-2]) > 5 * noise
+    if strong.sum() < 50:
+        return 0.0
+    frame, row, column = np.nonzero(strong)
+    row += 2  # of the whole picture
+
+    def apart(rows: int) -> float:
+        here = moving[frame, row, column].astype(np.float32)
+        return sum(float(((here - moving[frame, row + k, column]) ** 2).mean()) for k in (-rows, rows))
+
+    far = apart(2)
+    return apart(1) / far if far else 0.0
 
 
-def _estimate(stream: av.video.stream.VideoStream, rate: float | None) -> int:
-    """Number of frames from the duration, where the container does not count them."""
-    if stream.duration is not None and rate:
-        return round(float(stream.duration * stream.time_base) * rate)
-    seconds = (stream.container.duration or 0) / av.time_base
-    return round(seconds * rate) if rate else 0
-
-
-def _av_shift(read: Callable[[], Iterator[Numbered]], pick: Callable, n: int) -> int:
-    first = next((f for _, f in read() if f is not None), None)
-    return 0 if first is None or first.dtype == np.uint8 else _shift([first, *pick(spread(n, 10))])
-
-
-def _read_av(path: Path) -> Iterator[Numbered]:
-    """Decode all frames; a packet that cannot be decoded counts as one damaged frame."""
-    with av.open(str(path)) as box, _quiet():
-        stream = box.streams.video[0]
-        stream.codec_context.options = STRICT
-        alone = _each_alone(stream)
-        yield from enumerate(frame for packet in box.demux(stream) for _, frame in _decode(packet, alone))
-
-
-def _each_alone(stream: av.video.stream.VideoStream) -> bool:
-    """Whether every packet is one frame, so that seeking is cheap and an empty answer is a damaged frame."""
-    codec = stream.codec_context.codec
-    return codec.intra_only or codec.name in ("ffv1", "png", "huffyuv", "ffvhuff", "utvideo")
-
-
-def _pick_av(path: Path, numbers: list[int]) -> list[np.ndarray | None]:
-    """Seek to each number and decode from the key frame before it."""
-    with av.open(str(path)) as box, _quiet():
-        stream = box.streams.video[0]
-        if not stream.average_rate or not _each_alone(stream):
-            return [None] * len(numbers)
-        per_frame, origin = 1 / (stream.average_rate * stream.time_base), stream.start_time or 0
-        return [_seek(box, stream, math.floor(i * per_frame + origin)) for i in numbers]
-
-
-def _seek(box: av.container.InputContainer, stream: av.video.stream.VideoStream, time: int) -> np.ndarray | None:
-    try:
-        box.seek(time, stream=stream)
-        for packet in box.demux(stream):
-            for at, frame in _decode(packet, alone=True):
-                if at is not None and at >= time:
-                    return frame
-    except av.error.FFmpegError:
-        pass
-    return None
-
-
-def _decode(packet: av.Packet, alone: bool) -> list[tuple[int | None, np.ndarray | None]]:
-    """Times and grey frames in a packet; (time, None) where it is damaged."""
-    try:
-        frames = packet.decode()
-    except av.error.FFmpegError:
-        return [(packet.dts, None)] if packet.size else []
-    if alone and packet.size and not frames:
-        return [(packet.dts, None)]
-    return [(packet.dts if f.pts is None else f.pts, None if f.is_corrupt else _grey(f)) for f in frames]
-
-
-def _grey(frame: av.VideoFrame) -> np.ndarray:
-    """Grey levels of a decoded frame: (H, W) uint8 or uint16. YUV gives its luma, RGB and palettes Rec. 601 luma."""
-    name = frame.format.name
-    if name == "gray" or (name.startswith("gray") and name.endswith("le")):
-        return frame.to_ndarray()
-    if name == "pal8":
-        levels, palette = frame.to_ndarray()
-        return _luma(palette[None, :, 1:])[0][levels]
-    if name.startswith(("yuv4", "yuvj4", "nv12")) and not name.endswith(("le", "be")):
-        full = name.startswith("yuvj") or frame.color_range == av.video.reformatter.ColorRange.JPEG
-        levels = _plane(frame)
-        return levels if full else LIMITED[levels]
-    rgb = frame.to_ndarray() if name in ("rgb24", "bgr24") else frame.to_ndarray(format="rgb24")
-    return _luma(rgb[..., ::-1]) if name == "bgr24" else _luma(rgb)
-
-
-def _plane(frame: av.VideoFrame) -> np.ndarray:
-    plane = frame.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return rows[: frame.height, : frame.width].copy()
-
-
-#: a decoder mends damage silently unless told to check and to refuse
-STRICT = {"err_detect": "crccheck+explode"}
-#: broadcast luma (16 to 235) on the full scale
-LIMITED = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
-
-
-@njit(cache=True, nogil=True)
-def _luma(rgb: np.ndarray) -> np.ndarray:
-    """Rec. 601 luma in integers; equal channels come through unchanged. (H, W, 3) to (H, W), same dtype."""
-    out = np.empty(rgb.shape[:2], rgb.dtype)
-    for i in range(rgb.shape[0]):
-        for j in range(rgb.shape[1]):
-            r, g, b = np.int64(rgb[i, j, 0]), np.int64(rgb[i, j, 1]), np.int64(rgb[i, j, 2])
-            out[i, j] = (77 * r + 150 * g + 29 * b + 128) >> 8
-    return out
+# ----------------------------------------------------------------------------------------- writing
 
 
 def write_clip(path: Path, pictures: Iterable[np.ndarray], frame_rate: float) -> None:
@@ -249,99 +336,3 @@ def write_clip(path: Path, pictures: Iterable[np.ndarray], frame_rate: float) ->
                 stream.height, stream.width = picture.shape[:2]
             box.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         box.mux(stream.encode(None))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Damaged frames are reported by us, once, not by the decoder on every packet."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.PANIC)
-    try:
-        yield
-    finally:
-        av.logging.set_level(level)
-
-
-# ---------------------------------------------------------------------------------------------- tifffile
-
-
-def _open_tiff(path: Path) -> Movie:
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # damaged pages are reported by us
-    files = sorted((f for f in path.iterdir() if f.suffix.lower() in TIFF), key=_natural) if path.is_dir() else [path]
-    if not files:
-        raise RbcError(f"{path}: the folder holds no TIFF frame")
-    with tifffile.TiffFile(files[0]) as tif:
-        rate, um = _tiff_units(tif)
-        simulated = bool((tif.shaped_metadata or [{}])[0].get("simulated"))
-        if len(files) == 1:
-            n, get = _stack(path, tif)
-        else:
-            n, get = len(files), partial(_file_page, files)
-    read, pick = partial(_read_tiff, get, n), partial(_pick_tiff, get)
-    first = next((f for _, f in read() if f is not None), np.zeros((0, 0), np.uint8))
-    shift = 0 if first.dtype == np.uint8 else _shift([first, *pick(spread(n, 10))])
-    return Movie(path, n, first.shape, rate, um, shift, read, pick, simulated)
-
-
-def _natural(path: Path) -> list[int | str]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
-
-
-def _stack(path: Path, tif: tifffile.TiffFile) -> tuple[int, Callable[[int], np.ndarray | None]]:
-    """Frame count and getter of a stack: memory-mapped where stored in one piece, else page by page."""
-    page = tif.pages[0]
-    shape = tuple(page.shape)
-    try:
-        block = tifffile.memmap(path, mode="r")
-        block = block.reshape(-1, *shape) if block.size else block
-        return len(block), partial(_mapped, path, block.dtype, block.offset, block.shape)
-    except ValueError:  # compressed, or in pieces, or cut short
-        still_open = tifffile.TiffFile(path)  # as long as the movie: finding a page by its number walks the file once
-        return len(still_open.pages), partial(_page, still_open)
-
-
-def _mapped(path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...], i: int) -> np.ndarray:
-    size = math.prod(shape[1:])
-    data = np.fromfile(path, dtype, size, offset=offset + i * size * dtype.itemsize)
-    return _tiff_grey(data.reshape(shape[1:]))
-
-
-def _page(tif: tifffile.TiffFile, i: int) -> np.ndarray | None:
-    try:
-        return _tiff_grey(tif.pages[i].asarray())
-    except (ValueError, OSError, IndexError, KeyError, tifffile.TiffFileError):
-        return None
-
-
-def _file_page(files: list[Path], i: int) -> np.ndarray | None:
-    try:
-        return _tiff_grey(tifffile.imread(files[i]))
-    except (ValueError, OSError, IndexError, tifffile.TiffFileError):
-        return None
-
-
-def _tiff_grey(page: np.ndarray) -> np.ndarray:
-    if page.dtype not in (np.uint8, np.uint16):
-        raise RbcError(f"a TIFF frame of {page.dtype}: only 8 and 16 bit unsigned are read; convert the movie")
-    native = np.ascontiguousarray(page, page.dtype.newbyteorder("="))
-    return _luma(native) if native.ndim == 3 else native
-
-
-def _read_tiff(get: Callable[[int], np.ndarray | None], n: int) -> Iterator[Numbered]:
-    return ((i, get(i)) for i in range(n))
-
-
-def _pick_tiff(get: Callable[[int], np.ndarray | None], numbers: list[int]) -> list[np.ndarray | None]:
-    return [get(i) for i in numbers]
-
-
-def _tiff_units(tif: tifffile.TiffFile) -> tuple[float | None, float | None]:
-    """Frame rate (1/s) and pixel size (um) as ImageJ writes them, None where the file does not say."""
-    meta = tif.imagej_metadata or (tif.shaped_metadata or [{}])[0]
-    rate = meta.get("fps") or (1 / meta["finterval"] if meta.get("finterval") else None)
-    tags = tif.pages[0].tags
-    if "XResolution" not in tags or not tags["XResolution"].value[0]:
-        return rate, None
-    above, below = tags["XResolution"].value
-    unit = {"um": 1.0, "micron": 1.0, "\\u00B5m": 1.0, "µm": 1.0, "mm": 1000.0}.get(str(meta.get("unit")))
-    return rate, None if unit is None else unit * below / above

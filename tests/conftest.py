@@ -1,5 +1,6 @@
 """Shared pieces: simulated sequences, the released sample where it is, a copy of the checkout, one with its book."""
 
+import io
 import json
 import os
 import shutil
@@ -7,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from random import Random
 
 import pytest
 from filelock import FileLock
 
-from rbc import ROOT, simulate
+from rbc import ROOT, cli, simulate
 from rbc.sequences import Sequences
 
 TINY = "tests/tiny.yaml"
@@ -52,7 +55,7 @@ def copy_checkout(copy: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory) -> Path:
-    """A copy of the checkout with the tiny profile's grid, interrupted and killed on its way, and its book.
+    """A copy of the checkout with the tiny profile's book, stopped three times while it was made.
 
     Made once: the worker that comes second waits for the first.
     """
@@ -61,9 +64,7 @@ def built(tmp_path_factory) -> Path:
     copy = folder / "built" / "rbc-dynamics"
     with FileLock(folder / "built.lock"):
         if not copy.exists():
-            stubborn_grid(copy_checkout(copy))
-            result = rbc("book", "--profile", TINY, cwd=copy)
-            assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+            stubborn_book(copy_checkout(copy))
     assert (copy / "_build" / "html" / "index.html").exists(), "not built: see the first test that needs the book"
     return copy
 
@@ -99,11 +100,37 @@ def with_scripts(body: str) -> str:
     return f"{head}<main><h1>Test</h1>{body}</main></html>"
 
 
-def rbc(*arguments: str, cwd: Path = ROOT, **keywords) -> subprocess.CompletedProcess:
-    """Run the real command line in a checkout."""
+#: Commands that start kernels or take locks: always in a process of their own.
+HEAVY = {"run", "grid", "book"}
+
+
+def rbc(*arguments: object, cwd: Path = ROOT, **keywords) -> subprocess.CompletedProcess:
+    """Run the real command line in a checkout.
+
+    In this process where it makes no difference, as most of a short command is its start; in one of its own in another
+    checkout, with other variables, and where runs are made.
+    """
+    words = [str(a) for a in arguments]
+    if cwd == ROOT and not keywords and words[0] not in HEAVY:
+        return _here(words)
     environment = {**os.environ, "PYTHONPATH": str(cwd)} | keywords.pop("env", {})
-    command = [sys.executable, "-m", "rbc", *map(str, arguments)]
+    command = [sys.executable, "-m", "rbc", *words]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, **keywords)
+
+
+def _here(words: list[str]) -> subprocess.CompletedProcess:
+    """The command line's own entry point, what it says caught; an error that it does not foresee is one here too."""
+    said, complained, before = io.StringIO(), io.StringIO(), (sys.argv, Path.cwd())
+    sys.argv = ["rbc", *words]
+    os.chdir(ROOT)
+    try:
+        with redirect_stdout(said), redirect_stderr(complained), pytest.raises(SystemExit) as ended:
+            cli.main()
+    finally:
+        sys.argv = before[0]
+        os.chdir(before[1])
+    code = ended.value.code or 0
+    return subprocess.CompletedProcess(words, code, said.getvalue(), complained.getvalue())
 
 
 def one_line_error(result: subprocess.CompletedProcess) -> str:
@@ -114,36 +141,45 @@ def one_line_error(result: subprocess.CompletedProcess) -> str:
     return lines[0]
 
 
-def start_grid(checkout: Path) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    command = [sys.executable, "-m", "rbc", "grid", "--profile", TINY, "--jobs", "1"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=checkout, env=environment, start_new_session=True, text=True, **quiet)
-
-
 def complete(checkout: Path) -> list[str]:
+    """Runs of the tiny profile that are there and fresh."""
     listed = json.loads(rbc("grid", "--profile", TINY, "--dry-run", "--json", cwd=checkout).stdout)
     return [row["run"] for row in listed if row["complete"]]
 
 
-def stubborn_grid(checkout: Path) -> None:
-    """The grid of the tiny profile: interrupted after its first run, then killed, then finished."""
-    for stop in (signal.SIGINT, signal.SIGKILL):
-        process = start_grid(checkout)
-        before = len(list(checkout.glob("results/tiny/stage?/[!.]*/metrics.json")))
-        deadline = time.time() + 240
-        while len(list(checkout.glob("results/tiny/stage?/[!.]*/metrics.json"))) == before and time.time() < deadline:
-            time.sleep(0.2)
-        time.sleep(3)  # into the next run
-        os.killpg(process.pid, stop)
+def stubborn_book(checkout: Path) -> None:
+    """The tiny profile's book: interrupted, ended and killed at random moments, then finished by the same command."""
+    dice = Random(7)
+    command = [sys.executable, "-m", "rbc", "book", "--profile", TINY]
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        process = subprocess.Popen(
+            command, cwd=checkout, env=environment, start_new_session=True, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        time.sleep(dice.uniform(4, 12))
+        os.kill(process.pid, stop)
         _, said = process.communicate(timeout=60)
-        assert process.returncode != 0
-        if stop == signal.SIGINT:
+        assert process.returncode != 0, said
+        if stop != signal.SIGKILL:
             assert said.strip().splitlines()[-1] == "rbc: interrupted; the same command goes on where it stopped"
-        assert 0 < len(complete(checkout)) < len(RUNS)
-        folders = [
-            f for f in checkout.glob("results/tiny/stage?/[!.]*") if any(f.iterdir())
-        ]  # Snakemake makes empty ones
+        # A run's folder is there whole or not at all.
+        folders = [f for f in checkout.glob("results/tiny/stage?/[!.]*")]
         assert sorted(str(f.relative_to(checkout / "results/tiny")) for f in folders) == sorted(complete(checkout))
-    result = rbc("grid", "--profile", TINY, cwd=checkout)
-    assert result.returncode == 0, result.stderr
+    result = rbc("book", "--profile", TINY, cwd=checkout)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+
+
+#: Files whose few tests take longest, in the order in which the workers should begin them.
+LONGEST = ("test_workflow", "test_cluster", "test_checkpoints", "test_browser", "test_tracking", "test_benchmarks")
+#: Fixtures that take long to make; a test that uses one is not for the inner loop.
+SLOW_FIXTURES = {"built", "html", "chromium", "checkout", "released_sample"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker is left with one at the end; what is slow is marked."""
+    order = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from rbc import augment
+from rbc.settings import AUGMENTATIONS
 
 
 def numbered() -> torch.Tensor:
@@ -34,7 +35,7 @@ def test_reversed_time_comes_with_left_and_right_exchanged():
     assert 5 < forward < 35
 
 
-@pytest.mark.parametrize("part", augment.PARTS)
+@pytest.mark.parametrize("part", AUGMENTATIONS)
 def test_each_part_changes_something_alone_and_none_nothing(part):
     torch.manual_seed(3)
     x, lengths = torch.rand(40, 20, 31, 31), torch.full((40,), 20)

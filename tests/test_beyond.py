@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from rbc import ROOT, beyond, metrics, runs
-from rbc.profiles import Fold
+from rbc.settings import Fold
 
 ACQUISITIONS = ("A1_1", "A2_1", "B1_1", "B2_1")
 FOLDS = [
@@ -74,3 +74,51 @@ def test_kept_figures_are_those_of_the_kept_answers(monkeypatch):
         again = script["figures"](own[own["stage"] == row["stage"]], row["stage"])
         assert [s["mean"] for s in again["together"]] == pytest.approx([s["mean"] for s in row["together"]])
         assert again["called_positive"] == pytest.approx(row["called_positive"])
+
+
+def _motions(treading: tuple[int, int], flipping: tuple[int, int], margin: float = 0.05) -> dict:
+    """`motions_apart` of so many kept of so many cells of each motion, unreliable ones beside them."""
+    label = ["tank-treading"] * treading[1] + ["flipping"] * flipping[1] + ["unreliable"] * 9
+    kept = [i < treading[0] for i in range(treading[1])] + [i < flipping[0] for i in range(flipping[1])] + [True] * 9
+    return beyond.motions_apart(pd.Series(label), np.array(kept), margin)
+
+
+def test_newcombes_interval_of_a_difference_is_that_of_his_paper():
+    """Stat. Med. 17:873 (1998), Table II, method 10: 56 of 70 against 48 of 80, from 0.0524 to 0.3339."""
+    found = _motions((56, 70), (48, 80))
+    assert (round(found["low"], 4), round(found["high"], 4)) == (0.0524, 0.3339)
+
+
+def test_the_kept_answers_cannot_tell_whether_both_motions_are_kept_alike():
+    """A difference of some hundredths has a standard error of six: no goal may be called met by it."""
+    answers = pd.read_parquet(runs.REFERENCE / "ours" / "answers.parquet")
+    own = answers[(answers["stage"] == 1) & (answers["seed"] == -1) & (answers["model"] == "frames + focus")]
+    own = own[own["left_out"] == "blood draw"]
+    found = beyond.motions_apart(own["label"], own["probability"] >= metrics.THRESHOLD, 0.05)
+    assert abs(found["apart"]) < 0.05 and found["error"] == pytest.approx(0.065, abs=0.001)
+    assert found["low"] < -0.05 and found["high"] > 0.05 and found["alike"] == "not resolved"
+
+
+@pytest.mark.parametrize(
+    ("treading", "flipping", "alike"),
+    [
+        ((950, 1000), (951, 1000), "yes"),
+        ((950, 1000), (800, 1000), "no"),
+        ((800, 1000), (950, 1000), "no"),  # the sign does not matter
+        ((46, 64), (50, 62), "not resolved"),
+        ((60, 64), (58, 62), "not resolved"),  # nearly equal, but of too few cells
+        ((5, 5), (0, 0), "not resolved"),
+    ],
+)
+def test_alike_is_said_only_where_the_cells_suffice(treading, flipping, alike):
+    """Inconclusive is neither yes nor no."""
+    assert _motions(treading, flipping)["alike"] == alike
+
+
+def test_motions_a_margin_apart_are_called_alike_one_time_in_twenty_at_most():
+    """Simulated: the error of saying yes where the true difference is the margin itself."""
+    rng = np.random.default_rng(0)
+    counts = rng.binomial(800, [[0.90, 0.85]], (400, 2))
+    said = [_motions((a, 800), (b, 800))["alike"] for a, b in counts]
+    assert 0.01 < np.mean([word == "yes" for word in said]) < 0.08
+    assert np.mean([word == "no" for word in said]) < 0.06

@@ -61,6 +61,35 @@ def test_the_papers_record_is_known_by_its_counts() -> None:
     assert not acquisitions.grave and acquisitions.table["table5"].nunique() == 9
 
 
+def test_an_acquisition_of_table_5_is_found_by_its_number_so_its_percentage_can_differ() -> None:
+    """Two labels turned leave the acquisition known, and its percentage another than the printed one."""
+    cells = of_table2()
+    own = cells.index.index[(cells.index["acquisition"] == "LJ0926_10s02") & (cells.index["label"] == "flipping")]
+    cells.index.loc[own[:2], "label"] = "tank-treading"
+    table = checks.test_acquisitions(cells).table.set_index("acquisition")
+    row = table.loc["LJ0926_10s02"]
+    assert row["table5"] == "patient 1, acquisition 2" and row["tank_treading_percent"] > row["table5_percent"] + 0.5
+
+
+def test_an_offset_is_no_proof_that_the_background_was_left_in() -> None:
+    """The same films with another offset: what is said moves with it, and nobody is accused."""
+    for offset in (0, 60):
+        cells = varied()
+        strips = [(film + offset).astype(np.uint8) for film in cells]
+        finding = checks.grey_levels(checks.appearance(from_list(strips, cells.index, cells.meta)))
+        assert f"to {110 + offset}; inside" in finding.data and "does not tell" in finding.data
+        assert "not removed" not in finding.data and finding.matters == "No."
+
+
+def test_acquisitions_with_offsets_of_their_own_are_named_by_their_grey_levels() -> None:
+    """Where each acquisition has its own background, a model could learn days instead of motions."""
+    cells = varied()
+    codes = cells.index["acquisition"].astype("category").cat.codes
+    strips = [(film + 20 * code).astype(np.uint8) for film, code in zip(cells, codes, strict=True)]
+    finding = checks.grey_levels(checks.appearance(from_list(strips, cells.index, cells.meta)))
+    assert "name the acquisition" in finding.matters
+
+
 def test_one_sequence_less_is_noticed() -> None:
     cells = of_table2()
     finding = checks.counts(cells.select(np.arange(len(cells)) > 0))

@@ -89,7 +89,8 @@ def test_the_killed_job_and_no_other_was_submitted_twice(grid, slurm, profile):
     assert set(numbers.values()) == {1}
     assert len(numbers) == len(profiles.load(str(profile)).configurations()) - 1
     assert "OUT_OF_MEMORY" in {path.read_text() for path in slurm.glob("*/state")}
-    assert f"results/{profile.stem}/{KILLED}/metrics.json" in grid["said"].partition("Error in rule run")[2]
+    mark = f"results/logs/{profile.stem}/{KILLED.replace('/', '-')}.done"
+    assert mark in grid["said"].partition("Error in rule run")[2]
 
 
 def test_sbatch_is_asked_for_a_gpu_memory_and_time(grid, slurm):

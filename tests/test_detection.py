@@ -16,8 +16,8 @@ def test_background_is_the_lower_median_and_ignores_the_lamp() -> None:
     out = np.empty((20, 30), np.uint8)
     detection._median_rows(frames, np.full(len(same), detection.UNIT), out, 0, 20)
     assert (out == np.sort(frames, axis=0)[10]).all()
-    paper = np.full((40, 40), 100.0)
-    lamp = np.stack([paper * gain for gain in np.linspace(0.8, 1.2, 41)]).round().astype(np.uint8)
+    background = np.full((40, 40), 100.0)
+    lamp = np.stack([background * gain for gain in np.linspace(0.8, 1.2, 41)]).round().astype(np.uint8)
     assert (detection.background(lamp, 2) == 100).all()
 
 
@@ -32,10 +32,10 @@ def test_background_keeps_no_cell_that_passes_and_no_black_frame() -> None:
 
 def test_variance_map_is_the_variance_of_each_window() -> None:
     rng = np.random.default_rng(1)
-    frame, paper = rng.integers(0, 256, (2, 60, 70)).astype(np.uint8)
-    light = detection.gain(frame, paper)
-    difference = frame.astype(int) - ((paper.astype(int) * light + 2048) >> 12)
-    found = detection.variance_map(frame, paper)
+    frame, background = rng.integers(0, 256, (2, 60, 70)).astype(np.uint8)
+    light = detection.gain(frame, background)
+    difference = frame.astype(int) - ((background.astype(int) * light + 2048) >> 12)
+    found = detection.variance_map(frame, background)
     for i, j in ((3, 3), (10, 17), (26, 31)):
         window = difference[2 * i - 6 : 2 * i + 8, 2 * j - 6 : 2 * j + 8]
         assert found[i, j] == pytest.approx(window.var(), rel=1e-12)
@@ -45,12 +45,12 @@ def test_spots_are_found_where_they_are() -> None:
     rng = np.random.default_rng(4)
     at = np.array([[40.3, 30.8], [101.6, 57.2], [118.1, 57.9]])
     v, u = np.mgrid[0:90, 0:160]
-    paper = np.full((90, 160), 120, np.uint8)
+    background = np.full((90, 160), 120, np.uint8)
     spots = sum(40 * np.exp(-((u - x) ** 2 + (v - y) ** 2) / 18) for x, y in at)
-    frame = (paper - spots + rng.normal(0, 1, paper.shape)).round().astype(np.uint8)
-    found = detection.detect(frame, paper, 1.0, 2.0, 13.3, (35, 1600))
+    frame = (background - spots + rng.normal(0, 1, background.shape)).round().astype(np.uint8)
+    found = detection.detect(frame, background, 1.0, 2.0, 13.3, (35, 1600))
     order = np.argsort(found.x)
     assert abs(found.centres[order] - at).max() < 0.2
     assert found.shared[order].tolist() == [False, True, True]  # the last two touch
-    assert not len(detection.detect(frame, paper, 1.0, 2.0, 13.3, (35, 60)).x)
-    assert not len(detection.detect(frame, paper, 1.0, 1000.0, 13.3, (35, 1600)).x)
+    assert not len(detection.detect(frame, background, 1.0, 2.0, 13.3, (35, 60)).x)
+    assert not len(detection.detect(frame, background, 1.0, 1000.0, 13.3, (35, 1600)).x)

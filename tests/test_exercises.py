@@ -12,7 +12,9 @@ FOLDER = ROOT / "book" / "learn" / "exercises"
 #: What somebody might answer who has fallen into the trap that the exercise is about.
 WRONG = {
     "adjust": {"adjusted": lambda called, right, wrong: (called - wrong) / (right - wrong)},  # not cut to [0, 1]
-    "cells_needed": {"cells_needed": lambda change, fraction: round(fraction * (1 - fraction) * (1.96 / change) ** 2)},
+    "cells_needed": {
+        "cells_needed": lambda change, fraction: round(2 * fraction * (1 - fraction) * (1.96 / change) ** 2)
+    },  # the edge of significance: found every other time
     "chance": {"spread": lambda fraction, cells: fraction * (1 - fraction) / cells},  # the variance
     "flip_film": {
         "frames_between_edges": lambda ratio, shear, rate: 2 * 3.14159 / shear * (ratio + 1 / ratio) * rate,
@@ -70,6 +72,13 @@ def test_a_wrong_answer_fails_and_is_told_why(name):
         ("notebooks/learn-prevalence.ipynb", "adjust", "adjusted", (0.85, 0.95, 0.10), "(0.95 - 0.10) = {:.2f}$"),
         ("notebooks/learn-prevalence.ipynb", "cells_needed", "cells_needed", (0.05, 0.93), "Five points take {} cells"),
         ("notebooks/learn-prevalence.ipynb", "cells_needed", "cells_needed", (0.02, 0.93), "two points {}."),
+        (
+            "book/own-movies.md",
+            "cells_needed",
+            "cells_needed",
+            (0.05, 0.93),
+            "each of two movies needs {} reliable cells",
+        ),
     ],
 )
 def test_a_number_in_the_text_of_a_solution_is_what_its_code_gives(page, name, function, arguments, printed):

@@ -196,7 +196,7 @@ def test_never_into_a_folder_of_other_things(tmp_path: Path) -> None:
     LAYOUTS["split_csv"](tmp_path / "data", made())
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("years of work")
-    with pytest.raises(RbcError, match="holds something else"):
+    with pytest.raises(RbcError, match="already holds other files"):
         ingest.into(tmp_path / "data", tmp_path / "home")
     assert (tmp_path / "home" / "thesis.tex").read_text() == "years of work"
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from rbc import RbcError, movies, video
+from rbc import RbcError, movies, simulate, video
 from rbc.sequences import from_list
 
 SCENE = movies.Scene(frames=40, shape=(160, 320), cells=4, seed=2, stuck=1)
@@ -110,3 +111,35 @@ def test_folder_with_movie_and_truth(tmp_path: Path) -> None:
     with pytest.raises(RbcError, match="codec"):
         movies.simulate_movie(tmp_path / "other", SCENE, codec="divx")
     assert [p.name for p in tmp_path.iterdir()] == ["sim"]
+
+
+@pytest.mark.parametrize(("shear", "rate"), [(10.0, 60.0), (25.0, 60.0), (10.0, 240.0)])
+def test_cells_flip_with_jefferys_period_at_the_rates_of_the_movie(shear: float, rate: float) -> None:
+    """Both simulators obey one period; a movie at other rates once flipped at the paper's."""
+    scene = movies.Scene(shear_rate=shear, frame_rate=rate)
+    for seed in range(20):
+        shapes = movies._shapes("flipping", 900, scene, np.random.default_rng(seed))
+        axes, vectors = np.linalg.eigh(shapes)
+        ratio = np.sqrt(axes[0, 0] / axes[0, 2])
+        turned = np.unwrap(2 * np.arctan2(vectors[:, 0, 0], vectors[:, 2, 0])) / 2
+        whole = np.unwrap(np.arctan2(np.sin(turned) / ratio, np.cos(turned)))  # even in time
+        frames = 2 * np.pi / abs(np.diff(whole))
+        np.testing.assert_allclose(frames, simulate.jeffery_period(ratio, shear, rate), rtol=1e-6)
+        assert frames.min() > 4 * np.pi / shear * rate
+
+
+def test_some_cells_roll_where_that_is_asked_for() -> None:
+    """Rolling has its own name in the truth, and takes nothing from the flipping cells."""
+    plain = movies.physics(SCENE)[1]
+    some = movies.physics(replace(SCENE, rolling=0.4))[1]
+    assert set(plain["motion"]) == {"tank-treading", "flipping", "stuck"}
+    assert set(some["motion"]) == {"tank-treading", "flipping", "rolling", "stuck"}
+    flips = [set(truth.loc[truth["motion"] == "flipping", "cell"]) for truth in (plain, some)]
+    assert flips[0] == flips[1]
+
+
+@pytest.mark.parametrize(("flipping", "rolling"), [(0.7, 0.4), (-0.1, 0.0), (0.0, 1.1)])
+def test_shares_of_motions_that_cannot_be_are_one_clear_error(flipping: float, rolling: float) -> None:
+    """More cells than there are cannot move: nothing is drawn in silence."""
+    with pytest.raises(RbcError, match="are no shares of the cells"):
+        movies.physics(replace(SCENE, flipping=flipping, rolling=rolling))

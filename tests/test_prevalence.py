@@ -10,6 +10,7 @@ import quapy.functional
 from hypothesis import given
 from hypothesis import strategies as st
 from quapy.method.aggregative import ACC, CC, EMQ, PACC
+from scipy import stats
 from scipy.stats import chi2_contingency
 from sklearn.linear_model import LogisticRegression
 
@@ -253,24 +254,91 @@ def test_dispersion_is_the_chi_square_of_independence():
     assert np.isnan(prevalence.dispersion([5], [9], [0])) and np.isnan(prevalence.dispersion([9, 9], [9, 9], [0, 0]))
 
 
-def test_movies_of_table_5_differ_by_more_than_their_cells():
+def test_only_one_patient_of_table_5_differs_by_more_than_cells_explain_and_there_one_movie_does():
+    """Over-dispersion over both patients hides that four movies of one day agree, and that one movie stands apart."""
     table = reported("table5")
     part = (table["ground_truth_percent"] * table["n_reliable"] / 100).round()
-    assert prevalence.dispersion(part, table["n_reliable"], table["patient"]) == pytest.approx(2.2, abs=0.05)
+    told = {name: prevalence.dispersion_of(part[own], table["n_reliable"][own]) for name, own in _patients(table)}
+    assert told[1]["factor"] == pytest.approx(0.58, abs=0.005) and told[1]["p"] > 0.5 and told[1]["df"] == 3
+    assert told[2]["factor"] == pytest.approx(3.44, abs=0.005) and told[2]["p"] < 0.01
+    assert told[1]["low"] < 1 < told[1]["high"] and told[2]["low"] > 1
+    others = (table["patient"] == 2) & (table["ground_truth_percent"] != 86.4)
+    assert prevalence.dispersion_of(part[others], table["n_reliable"][others])["factor"] < 1
 
 
-def test_two_like_movies_differ_by_more_than_the_smallest_change_one_time_in_twenty():
-    """Simulated counts of a classifier with errors, over-dispersed movies; adjusted with the true rates."""
+def _patients(table):
+    return [(name, table["patient"] == name) for name in (1, 2)]
+
+
+@pytest.mark.parametrize("factor", [1.0, 4.0])
+def test_the_interval_of_an_over_dispersion_holds_it_as_often_as_said(factor):
+    """Simulated: nine movies whose counts scatter by a known factor; one of few movies is wide, and must be."""
+    rng, n, p = np.random.default_rng(0), 400, 0.8
+    rho = (factor - 1) / (n - 1)
+    shares = np.full((800, 9), p) if factor == 1 else rng.beta(p * (1 / rho - 1), (1 - p) * (1 / rho - 1), (800, 9))
+    told = [prevalence.dispersion_of(part, np.full(9, n)) for part in rng.binomial(n, shares)]
+    assert np.mean([t["low"] <= factor <= t["high"] for t in told]) == pytest.approx(0.95, abs=0.03)
+    assert np.isnan(prevalence.dispersion_of(np.array([9, 9]), np.array([9, 9]))["high"])
+
+
+def test_sample_sizes_of_the_referee():
+    """From .93 to .88: 201 cells find it four times in ten; 539 are needed for four in five."""
+    assert prevalence.power_of_change(0.93, 0.05, 201) == pytest.approx(0.40, abs=0.005)
+    assert prevalence.cells_for_change(0.93, 0.05) == 539
+    assert prevalence.cells_for_change(0.93, 0.02) == 2888  # 2887.2, rounded up
+
+
+def test_sample_sizes_are_near_those_of_another_approximation():
+    """By arcsines (Cohen 1988), within two in a hundred."""
+    for p, change in ((0.93, 0.05), (0.7, 0.1), (0.5, 0.08)):
+        effect = 2 * (np.arcsin(np.sqrt(p)) - np.arcsin(np.sqrt(p - change)))
+        arcsine = 2 * ((1.959964 + 0.841621) / effect) ** 2
+        assert prevalence.cells_for_change(p, change) == pytest.approx(arcsine, rel=0.02)
+
+
+@pytest.mark.parametrize(("p", "change", "n"), [(0.93, 0.05, 201), (0.93, 0.05, 539), (0.7, 0.1, 356)])
+def test_power_is_that_of_all_pairs_of_counts(p, change, n):
+    """Against the exact sum over every pair of counts that two movies can give."""
+    k = np.arange(n + 1)
+    first, second = (stats.binom.pmf(k, n, fraction) for fraction in (p, p - change))
+    middle = (k[:, None] + k) / (2 * n)
+    apart = abs(k[:, None] - k) / n
+    shown = apart > 1.959964 * np.sqrt(2 * middle * (1 - middle) / n)
+    exact = float((np.outer(first, second) * shown).sum())
+    assert prevalence.power_of_change(p, change, n) == pytest.approx(exact, abs=0.01)
+
+
+def test_the_smallest_change_is_found_in_four_of_five_pairs_of_simulated_movies():
+    """Simulated counts of a classifier with errors, over-dispersed movies; the test knows the factor alone."""
     rng, p, n, right, wrong, factor = np.random.default_rng(0), 0.85, 400, 0.97, 0.08, 2.0
     rho = (factor - 1) / (n - 1)
-    q = p * right + (1 - p) * wrong
-    movies = rng.beta(q * (1 / rho - 1), (1 - q) * (1 / rho - 1), (20_000, 2))
-    estimates = (rng.binomial(n, movies) / n - wrong) / (right - wrong)
-    change = prevalence.smallest_change(p, n, factor, right, wrong)
-    assert np.mean(abs(estimates[:, 0] - estimates[:, 1]) > change) == pytest.approx(0.05, abs=0.01)
-    assert prevalence.dispersion_at(n, factor, n) == pytest.approx(factor)
-    assert prevalence.dispersion_at(n, 0.7, 50) == 1
-    assert np.isnan(prevalence.smallest_change(p, n, right=0.5, wrong=0.5))
+    change = prevalence.smallest_change(p, n, factor=factor, right=right, wrong=wrong)
+    counts = []
+    for fraction in (p, p - change):
+        q = fraction * right + (1 - fraction) * wrong
+        counts.append(rng.binomial(n, rng.beta(q * (1 / rho - 1), (1 - q) * (1 / rho - 1), 20_000)) / n)
+    middle = np.mean(counts, axis=0)
+    found = abs(counts[0] - counts[1]) > 1.959964 * np.sqrt(2 * factor * middle * (1 - middle) / n)
+    assert found.mean() == pytest.approx(0.8, abs=0.01)
+
+
+def test_sizes_changes_and_powers_are_three_views_of_one_thing():
+    """A size gives the power it was computed for, with one cell less it does not; what cannot be is nan."""
+    errors = {"factor": 1.5, "right": 0.97, "wrong": 0.08}
+    n = prevalence.cells_for_change(0.9, 0.06, 0.9, **errors)
+    assert prevalence.power_of_change(0.9, 0.06, n, **errors) >= 0.9
+    assert prevalence.power_of_change(0.9, 0.06, n - 1, **errors) < 0.9
+    assert prevalence.smallest_change(0.9, n, 0.9, **errors) == pytest.approx(0.06, rel=1e-3)
+    assert np.isnan(prevalence.smallest_change(0.05, 20))
+    alike = {"right": 0.5, "wrong": 0.5}
+    assert np.isnan(prevalence.smallest_change(0.9, 100, **alike))
+    assert np.isnan(prevalence.cells_for_change(0.9, 0.1, **alike))
+
+
+def test_over_dispersion_grows_with_the_cells_of_a_movie():
+    """A spread between movies is the same share of the variance for any size of movie."""
+    assert prevalence.dispersion_at(400, 2.0, 400) == pytest.approx(2.0)
+    assert prevalence.dispersion_at(400, 0.7, 50) == 1
 
 
 def test_the_stored_table_of_coverage_is_what_the_benchmark_gives():

@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from rbc import ROOT, RbcError, profiles
-from rbc.variants import VARIANTS
+from rbc.settings import VARIANTS
 
 NAMES = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
 

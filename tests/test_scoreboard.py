@@ -23,7 +23,9 @@ def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes
     listed = claims.load()[1]
     verdicts = dict.fromkeys((c.id for c in listed), claims.Verdict(claims.DIFFERS, "a < b", (f"run: {RUN}",)))
     page = scoreboard.html(listed, verdicts, "released")
-    assert re.findall(r'<tr id="([^"]+)"', page) == [c.id for c in listed]
+    ids = re.findall(r'<tr id="([^"]+)"', page)
+    assert sorted(ids) == sorted(c.id for c in listed)
+    assert ids[0].startswith("table3") and ids[-1].startswith(("d-", "first"))  # printed scores lead
     assert page.count("<details>") == page.count('href="runs/stage1-crnn-uniform-k50-s0.html"') == len(listed)
     assert page.count('href="../../../predictions/released/stage1-crnn-uniform-k50-s0.csv"') == len(listed)
     assert "a &lt; b" in page and len(page) < 2_000_000
@@ -32,7 +34,7 @@ def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes
 
 def test_tags_are_closed_in_their_order():
     class Open(HTMLParser):
-        stack: list[str] = []  # noqa: RUF012
+        stack: list[str] = []
 
         def handle_starttag(self, tag, attrs):
             if tag != "input":
@@ -42,7 +44,8 @@ def test_tags_are_closed_in_their_order():
             assert self.stack.pop() == tag
 
     listed = claims.load()[1][:3]
-    verdicts = {c.id: claims.Verdict(claims.NOISE, "x", ("audit: a", "check: b"), {"ours": 0.5}, None) for c in listed}
+    verdict = claims.Verdict(claims.READING, "x", ("audit: a", "check: b"), {"ours": 0.5}, ("one", "other"))
+    verdicts = {c.id: verdict for c in listed}
     reader = Open()
     reader.feed(scoreboard.html(listed, verdicts, "demo"))
     assert reader.stack == []
@@ -68,12 +71,12 @@ def test_the_released_model_stands_beside_the_paper_and_ours(study):
 
 def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium, tmp_path):
     listed = claims.load()[1]
-    verdicts = {c.id: claims.Verdict(claims.NOISE if i % 3 else claims.DIFFERS, "x") for i, c in enumerate(listed)}
+    verdicts = {c.id: claims.Verdict(claims.UNRESOLVED if i % 3 else claims.DIFFERS, "x") for i, c in enumerate(listed)}
     (tmp_path / "page.html").write_text(with_scripts(scoreboard.html(listed, verdicts, "released")))
     page = chromium.new_page()
     page.goto((tmp_path / "page.html").as_uri())
-    sign = scoreboard.SIGNS[claims.NOISE]
-    page.select_option("label:has-text('Verdict') select", f"{sign}{claims.NOISE}")
+    sign = scoreboard.SIGNS[claims.UNRESOLVED]
+    page.select_option("label:has-text('Verdict') select", f"{sign}{claims.UNRESOLVED}")
     page.select_option("label:has-text('Place') select", "Table 3")
     page.fill(".table-controls input", "recall")
     kept = [c.id for i, c in enumerate(listed) if i % 3 and c.place == "Table 3" and "recall" in c.says]
@@ -81,3 +84,29 @@ def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium
     assert sorted(shown) == sorted(kept) and len(kept) > 3
     assert page.text_content("[role=status]") == f"{len(kept)} of {len(listed)} rows shown"
     page.close()
+
+
+def test_a_link_to_a_claim_opens_its_two_numbers_its_rule_and_its_predictions(chromium, tmp_path):
+    """Who comes from the landing page sees at once what a verdict rests on."""
+    listed = [c for c in claims.load()[1] if c.group == "printed scores"]
+    verdict = claims.Verdict(claims.DIFFERS, "x", (f"run: {RUN}",), {"ours": 0.5, "printed": 0.9, "seeds": 5})
+    body = scoreboard.html(listed, {c.id: verdict for c in listed}, "released")
+    (tmp_path / "page.html").write_text(with_scripts(body), encoding="utf-8")
+    page = chromium.new_page()
+    page.goto(f"{(tmp_path / 'page.html').as_uri()}#test_results-stage1-recall")
+    row = page.locator("#test_results-stage1-recall")
+    row.locator("details[open]").wait_for()
+    assert row.locator("b").text_content() == "ours 0.5; printed 0.9"
+    assert "Rule: reproduced if the 95 % interval" in row.text_content()
+    assert row.locator("a[href$='.csv']").is_visible()
+    assert page.locator("details[open]").count() == 1
+    page.close()
+
+
+def test_counts_are_split_by_what_is_claimed(study):
+    """Arithmetic of printed numbers is never counted with scores of runs."""
+    tolerance, listed = claims.load()
+    verdicts = {c.id: claims.judge(c, study, tolerance) for c in listed}
+    table = scoreboard.counts(listed, verdicts)
+    assert list(table.index) == list(dict.fromkeys(claims.GROUPS.values())) and table["all"].gt(0).all()
+    assert table.loc["printed scores", "all"] == 2 * 64 + 9 + 10 + 1  # Tables 3 to 5, the text's, the fraction

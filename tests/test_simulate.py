@@ -85,7 +85,8 @@ def test_render_shifts_exactly_and_leaves_cells_far_outside_undrawn() -> None:
 
 def test_render_changes_sign_across_the_focus_and_blurs_along_the_flow() -> None:
     shape = simulate.spheroid(np.tile([0.0, 0.0, 1.0], (2, 1)), 6.0, 2.0)
-    above, below = simulate.render(shape, np.zeros((2, 2)), np.array([15.0, -15.0]), FLAT, (31, 31))
+    heights = simulate.LIQUID * np.array([15.0, -15.0])  # as 15 um in air
+    above, below = simulate.render(shape, np.zeros((2, 2)), heights, FLAT, (31, 31))
     assert above[15, 15] > 10 and below[15, 15] < -10
     fast = simulate.render(shape[:1], np.zeros((1, 2)), np.array([5.0]), simulate.Optics(blur=5.0), (31, 31))[0]
     assert np.abs(np.diff(fast, axis=1)).max() < 0.8 * np.abs(np.diff(fast, axis=0)).max()
@@ -97,7 +98,73 @@ def test_the_projection_of_a_tank_treading_cell_stays_and_of_a_flipping_one_does
     assert still.std() / still.mean() < 0.05 < 0.3 < turning.std() / turning.mean()
 
 
+@pytest.mark.parametrize(("ratio", "shear", "fps"), [(1.0, 10.0, 60.0), (0.375, 10.0, 60.0), (0.5, 40.0, 120.0)])
+def test_the_period_is_what_the_equation_of_motion_needs_for_a_turn(ratio: float, shear: float, fps: float) -> None:
+    """The one period of both simulators follows from integrating how fast a disc turns, at any rates."""
+    phi = np.linspace(0, 2 * np.pi, 100_001)
+    speed = shear / (1 + ratio**2) * (ratio**2 * np.cos(phi) ** 2 + np.sin(phi) ** 2)  # rad/s
+    seconds = np.trapezoid(1 / speed, phi)
+    assert simulate.jeffery_period(ratio, shear, fps) == pytest.approx(seconds * fps, rel=1e-6)
+
+
+def test_no_flipping_cell_turns_faster_than_a_sphere_or_at_another_rate_than_its_shape_sets() -> None:
+    """A period drawn apart from the shape made a fifth of the flipping cells impossible."""
+    scene = simulate.acquisition("SA0112_10s01", 0, replace(simulate.Ranges(), stretch=0.0))
+    for seed in range(40):
+        shapes = simulate._flipper(200, scene, np.random.default_rng(seed))
+        axes, vectors = np.linalg.eigh(shapes)  # ascending; the thinnest one is the symmetry axis
+        ratio = np.sqrt(axes[0, 0] / axes[0, 2])
+        period = simulate.jeffery_period(ratio)
+        across, along = vectors[:, 0, 0], vectors[:, 2, 0]
+        turned = np.unwrap(2 * np.arctan2(across, along)) / 2  # an axis has no sense, so angles count modulo pi
+        whole = np.unwrap(np.arctan2(np.sin(turned) / ratio, np.cos(turned)))  # even in time, by Jeffery
+        np.testing.assert_allclose(abs(np.diff(whole)), 2 * np.pi / period, rtol=1e-6)
+        assert period >= 4 * np.pi / simulate.SHEAR * simulate.FPS
+
+
+def test_defocus_delays_light_by_its_wavelength_in_the_liquid() -> None:
+    """Against the phase of plane waves that cross a layer of the liquid, exact for any angle."""
+    squares = simulate._frequencies(64, 64)[2]
+    cycles = np.sqrt(squares[0] + squares[2]).reshape(64, -1) / simulate.PX_UM  # 1/um
+    low = (cycles > 0) & (cycles < 0.15)  # waves at small angles, for which the simulator is made
+    wave = simulate.LIQUID / simulate.WAVELENGTH  # cycles/um in the liquid
+    exact = 2 * np.pi * 8.0 * (wave - np.sqrt(wave**2 - cycles[low] ** 2))
+    even, odd = (part[low] for part in simulate._transfer(64, 64, round(8.0 / simulate.Z_STEP)))
+    delay = np.arctan(even / odd + simulate.ABSORPTION / (2 * simulate.PHASE))
+    np.testing.assert_allclose(delay, exact, rtol=0.01)
+
+
+@pytest.mark.parametrize("heading", [0.0, 0.4, -0.4])
+def test_the_flow_stretches_a_tank_treading_cell_along_its_length(heading: float) -> None:
+    """In u = shear rate * z the stretched quadrant is where x and z have one sign; a disc tumbles into it."""
+    shapes = simulate.tank_treading(60, (6.5, 5.5, 2.5), heading=heading, swing=0.05)
+    long = np.linalg.eigh(shapes)[1][:, :, 2]
+    assert (long[:, 0] * long[:, 2] > 0).all()
+    tilt = np.rad2deg(np.arctan2(abs(long[:, 2]), np.hypot(long[:, 0], long[:, 1])))
+    assert tilt.mean() == pytest.approx(18 * np.cos(heading), abs=2)
+
+
+def test_a_rolling_cell_looks_the_same_all_the_time_and_thin_across_the_flow() -> None:
+    """What the camera sees of a wheel that rolls along x: neither a tank-treader's outline nor a flip."""
+    scene = simulate.acquisition("SD0505_10s01", 0, simulate.Ranges(wobble=0.0))
+    for seed in range(5):
+        seen = simulate._roller(40, scene, np.random.default_rng(seed))[:, :2, :2]
+        np.testing.assert_allclose(seen, seen[:1].repeat(40, axis=0), atol=1e-9)
+        assert np.sqrt(seen[0, 1, 1] / seen[0, 0, 0]) < 0.71 and abs(seen[0, 0, 1]) < 1e-9
+
+
 # --- contract ---
+
+
+def test_rolling_cells_are_drawn_on_request_and_get_no_label_of_the_paper() -> None:
+    """The paper has no class for them, so stage 2 must never learn from them."""
+    made = simulate.rolling(12, seed=3)
+    assert set(made.index["label"]) == {"unlabelled"} and made.meta["motion"] == "rolling" and made.simulated
+    assert not in_stage(made.index["label"], 2).any()
+    assert checksum(made) == checksum(simulate.rolling(12, seed=3)) != checksum(simulate.rolling(12, seed=4))
+    assert made.index["acquisition"].nunique() == 9
+    with pytest.raises(RbcError, match="-1 sequences asked for"):
+        simulate.rolling(-1, seed=0)
 
 
 def test_counts_splits_names_and_meta() -> None:
@@ -109,6 +176,7 @@ def test_counts_splits_names_and_meta() -> None:
     assert (made.index.groupby("acquisition")["split"].nunique() == 1).all()
     assert made.index["length"].between(1, 120).all()
     assert made.simulated and made.meta["seed"] == 3 and made.meta["source"] == "simulated"
+    assert made.meta["physics"] == simulate.PHYSICS
 
 
 def test_acquisitions_are_those_of_table_2_and_one_patient_is_never_trained_on() -> None:
@@ -166,6 +234,13 @@ def _output(script: str, env: dict[str, str]) -> str:
 def test_a_wrong_request_is_one_clear_error(counts: dict, more: dict, says: str) -> None:
     with pytest.raises(RbcError, match=says):
         simulate.sequences(counts, **{"seed": 0, **more})
+
+
+def test_results_of_an_older_simulator_can_say_so() -> None:
+    """A kept result knows its physics; pages must not show it as if today's simulator had made it."""
+    assert simulate.older(simulate.PHYSICS, "These") == ""
+    told = simulate.older(simulate.PHYSICS - 1, "These scores")
+    assert told.startswith("These scores rest on an older simulator.") and simulate.CHANGES[simulate.PHYSICS] in told
 
 
 def test_an_unknown_acquisition_is_an_error() -> None:

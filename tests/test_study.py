@@ -34,7 +34,8 @@ def test_errors_are_no_smaller_than_those_of_independent_cells():
     assert sampling_sd("recall", 0.9, 0.5, 1000, 10, 0.5) == pytest.approx((0.09 / 1000) ** 0.5, rel=0.08)
     assert sampling_sd("recall", 1.0, 0.5, 20, 10, 0.5) > 0.02
     m = study(RELEASED).measured(1, "test", "recall", chosen(1))
-    assert m.cells_sd >= (0.93 * 0.07 / 126) ** 0.5 * 0.9 and m.seeds == 1 and np.isnan(m.seed_se)
+    assert m.cells_sd >= (0.93 * 0.07 / 126) ** 0.5 * 0.9 and m.seeds == 1
+    assert np.isnan(m.seed_sd) and m.seed_df == 0  # not 0: nothing is known of another seed
 
 
 def test_seeds_widen_an_error_and_a_single_one_borrows_their_spread(tmp_path):

@@ -7,8 +7,8 @@ from torch.nn.functional import cross_entropy
 
 from rbc import RbcError, profiles, training
 from rbc.paper import Configuration
-from rbc.profiles import Fold
 from rbc.sequences import Sequences, from_list
+from rbc.settings import Fold
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbc import ROOT, runs, simulate
+from rbc import ROOT, RbcError, runs, simulate
 
 spec = importlib.util.spec_from_file_location("transfer", ROOT / "workflow" / "transfer.py")
 transfer = importlib.util.module_from_spec(spec)
@@ -43,6 +43,22 @@ def test_a_simulator_is_nearer_to_itself_than_another_one():
     own = transfer.quantiles(simulate.sequences(transfer.both(160), 1))
     other = simulate.Ranges(gain=60.0, stretch=0.3, swing=1.0)
     assert transfer.distance(simulate.Ranges(), 2, own) < 0.8 * transfer.distance(other, 2, own)
+
+
+@pytest.mark.parametrize("made_with", [{}, {"physics": 1}, {"physics": 99}])
+def test_ranges_found_with_another_physics_are_refused(tmp_path, made_with):
+    """A depth of then is another blur today, and periods are no longer drawn: such ranges would pass in silence."""
+    kept = json.loads((KEPT / "search.json").read_text(encoding="utf-8"))
+    kept.pop("physics", None)
+    (tmp_path / "search.json").write_text(json.dumps(kept | made_with), encoding="utf-8")
+    with pytest.raises(RbcError, match="search again"):
+        transfer.levels(tmp_path)
+
+
+def test_what_is_kept_says_with_which_physics_it_was_made():
+    """The page that shows these scores reads it, and says so where the simulator has changed since."""
+    for name in ("search.json", "provenance.json"):
+        assert json.loads((KEPT / name).read_text(encoding="utf-8"))["physics"] <= simulate.PHYSICS
 
 
 def test_steps_stay_inside_their_limits():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import RUNS, TINY, complete, one_line_error, rbc
+from conftest import RUNS, TINY, complete, copy_checkout, one_line_error, rbc
 from safetensors.numpy import load_file
 
 from rbc.figures import COUNTS
@@ -23,25 +23,30 @@ def grid(checkout) -> Path:
     return checkout / "results" / "tiny"
 
 
-def test_an_interrupted_and_killed_grid_ends_complete_and_leaves_nothing_half_written(grid, checkout):
+def test_a_book_stopped_three_times_ends_complete_and_leaves_nothing_half_written(grid, checkout):
+    """What an interruption leaves behind is gone on from, and then gone."""
     assert sorted(complete(checkout)) == sorted(RUNS)
     assert not [p for p in grid.rglob(".*")]
 
 
-def test_a_finished_grid_does_nothing_again(grid, checkout):
-    before = {p: p.stat().st_mtime_ns for p in grid.rglob("*") if p.is_file()}
-    assert rbc("grid", "--profile", TINY, cwd=checkout).returncode == 0
-    assert {p: p.stat().st_mtime_ns for p in grid.rglob("*") if p.is_file()} == before
-
-
-def test_the_same_seed_gives_the_same_files_bit_for_bit(grid, checkout):
-    run = grid / RUNS[3]
-    metrics, weights = (run / "metrics.json").read_bytes(), (run / "weights.safetensors").read_bytes()
-    arguments = ["--stage", 2, "--model", "crnn", "--sampling", "similarity", "--k", 10]
-    result = rbc("run", "--profile", TINY, *arguments, cwd=checkout, env={"OMP_NUM_THREADS": "2"})
+def test_a_book_stopped_three_times_has_the_bits_of_a_grid_never_stopped(grid, tmp_path_factory):
+    """No number depends on when a build was interrupted, nor on the threads that the machine offers."""
+    other = copy_checkout(tmp_path_factory.mktemp("never") / "rbc-dynamics")
+    result = rbc("grid", "--profile", TINY, cwd=other, env={"OMP_NUM_THREADS": "2"})
     assert result.returncode == 0, result.stderr
-    assert (run / "metrics.json").read_bytes() == metrics
-    assert (run / "weights.safetensors").read_bytes() == weights
+    for run in RUNS:
+        for file in ("metrics.json", "weights.safetensors", "predictions.parquet"):
+            assert (grid / run / file).read_bytes() == (other / "results" / "tiny" / run / file).read_bytes()
+
+
+def test_a_finished_grid_and_book_do_nothing_again(grid, checkout):
+    """The second command is to be quick, and what is fresh is never touched."""
+    made = [grid, checkout / "book" / "pages", checkout / "_build" / "html"]
+    before = {p: p.stat().st_mtime_ns for folder in made for p in folder.rglob("*") if p.is_file()}
+    for command in ("grid", "book"):
+        again = rbc(command, "--profile", TINY, cwd=checkout)
+        assert (again.returncode, again.stderr) == (0, "")
+    assert {p: p.stat().st_mtime_ns for folder in made for p in folder.rglob("*") if p.is_file()} == before
 
 
 def test_a_run_says_where_it_comes_from(grid):

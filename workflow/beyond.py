@@ -25,8 +25,9 @@ from scipy.special import expit
 
 from rbc import analyze, beyond, classify, metrics, profiles, runs, sequences, training
 from rbc.paper import POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
-from rbc.profiles import Fold, Profile
+from rbc.profiles import Profile
 from rbc.sequences import Sequences
+from rbc.settings import Fold
 
 TOGETHER = -1  #: in column seed: all seeds' networks answer together
 SETTING = "strips"  #: in column left_out: stage 2's answers for the strips, each by networks that have not seen it

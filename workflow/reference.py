@@ -22,7 +22,7 @@ def main(name: str) -> None:
     missing = [c.path for c in profile.configurations() if not runs.complete(profile.results_folder / c.path)]
     if missing:
         raise SystemExit(f"not complete, nothing copied: {', '.join(missing)}")
-    with whole_folder(runs.REFERENCE / name) as part:
+    with whole_folder(runs.REFERENCE / name, ("dataset.json", "*")) as part:
         for file in ("index.parquet", "dataset.json", "checks.json"):
             shutil.copy(profile.results_folder / file, part / file)
         for c in profile.configurations():

@@ -31,7 +31,7 @@ def bare(member: tarfile.TarInfo) -> tarfile.TarInfo:
 def pack(site: Path, out: Path) -> None:
     """Archive, manifest and checksums of a site into the folder `out`, whole or not at all."""
     files = sorted(path for path in site.rglob("*") if path.is_file())
-    with whole_folder(out) as part:
+    with whole_folder(out, ("SHA256SUMS", "MANIFEST.sha256", "site.tar.gz")) as part:
         with (
             gzip.GzipFile(part / "site.tar.gz", "wb", mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w") as tar,

@@ -17,9 +17,9 @@ from sklearn.preprocessing import StandardScaler
 
 from rbc import beyond, focus
 from rbc.paper import in_stage, positive
-from rbc.profiles import Fold
 from rbc.sampling import sample_all
 from rbc.sequences import Sequences
+from rbc.settings import Fold
 
 LENGTH, GROUPS, DILATIONS, BIASES = 20, 6, (1, 2), 2
 KERNELS = np.array([[2.0 if i in own else -1.0 for i in range(9)] for own in combinations(range(9), 3)])  # (84, 9)

@@ -22,11 +22,11 @@ from scipy.ndimage import gaussian_filter
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from rbc import beyond, focus, metrics, profiles, runs, sequences, simulate, training
+from rbc import RbcError, beyond, focus, metrics, profiles, runs, sequences, simulate, training
 from rbc.paper import FRAME_PX, RELIABLE, Configuration, positive
-from rbc.profiles import Fold
 from rbc.sampling import sample_all
 from rbc.sequences import Sequences
+from rbc.settings import Fold
 from rbc.simulate import Ranges
 
 SEARCHED, FRESH = 50, 77  #: seeds of the simulator that the search sees, and that tells of its result
@@ -37,12 +37,12 @@ FROM = "by eye"  #: the ranges that the search starts from
 #: from and to which each number may move, pairs by their ends
 MOTIONS = {
     "long": (-0.3, 1.2), "flat": (0.05, 0.4), "thick": (0.2, 0.7), "heading_sd": (0.1, 0.6), "swing": (1, 20),
-    "breathing": (0, 0.1), "wide": (-0.8, 1), "ratio": (0.2, 0.8), "period": (30, 220), "orbit": (0.3, 4),
+    "breathing": (0, 0.1), "wide": (-0.8, 1), "ratio": (0.2, 0.8), "orbit": (0.3, 4),
     "stretch": (0, 0.35),
 }  # fmt: skip
 LIGHT = {
-    "gain": (60, 150), "oblique": (0, 1.2), "relief": (0, 1.2), "relief_drift": (0, 1.2), "focus": (2, 6.5),
-    "focus_sd": (0.5, 2.5), "hollow": (0, 1.2), "jitter": (0.2, 0.9), "crowd": (0.02, 0.14),
+    "gain": (60, 150), "oblique": (0, 1.2), "relief": (0, 1.2), "relief_drift": (0, 1.2), "focus": (2.7, 8.8),
+    "focus_sd": (0.7, 3.4), "hollow": (0, 1.2), "jitter": (0.2, 0.9), "crowd": (0.02, 0.14),
 }  # fmt: skip
 
 
@@ -138,12 +138,21 @@ def step(ranges: Ranges, limits: dict, rng: np.random.Generator) -> Ranges:
 
 
 def levels(folder: Path) -> dict[str, tuple[Ranges, ...]]:
-    """Simulators to learn from, by name: set by eye, without intruders, fitted, and two of them in turn."""
-    found = json.loads((folder / "search.json").read_text())["ranges"]
-    fitted = {
-        name: Ranges(**{f.name: tuple(v) if isinstance(v := own[f.name], list) else v for f in fields(Ranges)})
-        for name, own in found.items()
-    }
+    """Simulators to learn from, by name: set by eye, without intruders, fitted, and two of them in turn.
+
+    Raises `RbcError` where the search was made with another physics: its ranges then mean something else.
+    """
+    found = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+    physics = found.get("physics", 1)  # the first searches did not say
+    if physics != simulate.PHYSICS:
+        raise RbcError(
+            f"{folder / 'search.json'}: its ranges were found with physics {physics} of the simulator, which now has"
+            f" {simulate.PHYSICS}; search again with python workflow/transfer.py fit"
+        )
+    fitted = {}
+    for name, own in found["ranges"].items():
+        values = {field.name: own[field.name] for field in fields(Ranges)}
+        fitted[name] = Ranges(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
     return {
         BEST: (Ranges(), fitted["motions"]),
         FROM: (Ranges(),),
@@ -234,7 +243,8 @@ def placed(table: pd.DataFrame) -> pd.DataFrame:
 
 def origin(cells: Sequences) -> dict:
     """Where a file's numbers come from."""
-    return {**runs.checkout(), "finished": runs.now(), "data": cells.meta["sha256"]}
+    known = {"data": cells.meta["sha256"], "physics": simulate.PHYSICS}
+    return {**runs.checkout(), "finished": runs.now(), **known}
 
 
 def write(path: Path, content: dict | list) -> None:

@@ -6,8 +6,9 @@ from rbc import prevalence
 
 
 def cells_needed(change, fraction):
-    """Cells in each of two movies so that a `change` of the fraction is the smallest that they show (95 %).
+    """Cells in each of two movies so that a fall by `change` from `fraction` shows in four of five such pairs.
 
+    It shows where the movies differ by more than 1.96 standard deviations of "nothing has changed".
     Every cell is classified rightly; cells are independent. Round up.
     """
     ...
@@ -17,9 +18,9 @@ def check(answer):
     for change, fraction in ((0.05, 0.93), (0.10, 0.70), (0.02, 0.93)):
         cells = answer.cells_needed(change, fraction)
         assert cells is not None, "cells_needed gives nothing yet"
-        shown, before = (prevalence.smallest_change(fraction, n) for n in (cells, cells - 1))
-        assert shown <= change, f"{cells} cells show no less than {shown:.4f}; {change} was asked for"
-        assert before > change, f"fewer than {cells} cells are enough for {change}"
+        power, before = (prevalence.power_of_change(fraction, change, n) for n in (cells, cells - 1))
+        assert power >= 0.8, f"{cells} cells show a fall of {change} in a share of {power:.2f} only"
+        assert before < 0.8, f"fewer than {cells} cells are enough for {change}"
 
 
 if __name__ == "__main__":

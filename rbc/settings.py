@@ -1,15 +1,71 @@
-"""The open details that can be switched, by name: the text leaves room, or the authors' released code went elsewhere.
+"""How one configuration is trained: the settings, the folds, and the open details that can be switched, by name.
 
-Each variant changes one detail of the book's register and nothing else; ``text`` changes none. Those called ``frames``
-are our own network and what it becomes without one of its parts, trained by the same path.
+Where the text leaves room, or the authors' released code went elsewhere, a variant changes one detail of the book's
+register and nothing else; ``text`` changes none. Those called ``frames`` are our own network and what it becomes
+without one of its parts, trained by the same path. Nothing heavy is imported here: every command reads settings.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rbc import RbcError
-from rbc.augment import PARTS
+from rbc.paper import Configuration
+
+AUGMENTATIONS = ("intruders", "gaps", "symmetries", "shifts", "light")  #: ways to vary training sequences
+
+
+class Strict(BaseModel):
+    """An unknown or wrong-typed key is an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Fold(Strict):
+    """Which acquisitions train, validate and test."""
+
+    train: list[str]
+    validation: list[str]
+    test: list[str]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Fold:
+        everything = [*self.train, *self.validation, *self.test]
+        if twice := sorted({a for a in everything if everything.count(a) > 1}):
+            raise ValueError(f"a fold names {', '.join(twice)} twice")
+        return self
+
+
+class Training(Strict):
+    """How one configuration is trained (paper: "Model hyperparameters"; batch 64, 20 to 40 epochs).
+
+    grey : each sequence minus its background, or the raw grey levels / 255
+    augment : in which ways training sequences are varied (`AUGMENTATIONS`)
+    start : weights in the checkout (safetensors) that training starts from; none: fresh ones
+    keep : the epoch of lowest validation loss, or the last
+    padding : what stands after a short sequence's end: empty background, or black
+    lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0: none
+    checkpoint_seconds : how often a run's state is put on disk, at the end of an epoch
+    """
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    lr_low: float = 1e-4
+    lr_high: float = 1e-3
+    noise_sd: float = 0.0
+    augment: list[Literal[AUGMENTATIONS]] = []
+    start: str = ""
+    keep: Literal["best", "last"] = "best"
+    grey: Literal["background", "raw"] = "background"
+    padding: Literal["empty", "black"] = "empty"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    lr_finder_batches: Annotated[int, Field(ge=0)] = 0
+    checkpoint_seconds: float = 60.0
+    threads: Annotated[int, Field(ge=1)] = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -31,11 +87,11 @@ class Variant:
 
 def without(part: str) -> list[str]:
     """All ways to vary training sequences but one."""
-    return [p for p in PARTS if p != part]
+    return [p for p in AUGMENTATIONS if p != part]
 
 
 #: how our own networks are trained, beside the profile
-OURS = {"augment": list(PARTS), "keep": "last", "lr_low": 3e-3, "lr_high": 3e-3}
+OURS = {"augment": list(AUGMENTATIONS), "keep": "last", "lr_low": 3e-3, "lr_high": 3e-3}
 SIMULATED = "data/reference/transfer/simulated.safetensors"  #: a network that knows simulated sequences alone
 TEXT = "text"
 VARIANTS = {
@@ -64,9 +120,17 @@ VARIANTS = {
         ("frames", "one small CNN for every frame, augmented, the last epoch kept", "frames", {}),
         ("frames-transformer", "a transformer over time", "frames-transformer", {}),
         ("frames-differences", "with each frame's change from the one before", "frames-differences", {}),
-        ("frames-pretrained", "trained before on simulated sequences", "frames", {"start": SIMULATED}),
+        (
+            "frames-pretrained",
+            "trained before on simulated sequences, of an older simulator",
+            "frames",
+            {"start": SIMULATED},
+        ),
         ("frames-plain", "not augmented", "frames", {"augment": []}),
-        *((f"frames-no-{part}", f"augmented, but no {part}", "frames", {"augment": without(part)}) for part in PARTS),
+        *(
+            (f"frames-no-{part}", f"augmented, but no {part}", "frames", {"augment": without(part)})
+            for part in AUGMENTATIONS
+        ),
     )
 }
 
@@ -82,3 +146,8 @@ def applies(name: str, model: str, sampling: str) -> bool:
     """Whether a variant changes anything for a cell of the tables."""
     v = variant(name)
     return bool(v.training) or model in v.networks or sampling in v.samplings or name == TEXT
+
+
+def settings(training: Training, c: Configuration) -> Training:
+    """A profile's training with what the configuration's variant sets otherwise."""
+    return training.model_copy(update=variant(c.variant).training)

@@ -1,0 +1,41 @@
+"""Every benchmark runs, in a few seconds, without the released sample; what it measures then means nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rbc import ROOT
+
+#: Arguments that make each benchmark small; FOLDER is a temporary one.
+SMALL = {
+    "analyze": ("--frames", "30", "--cells", "12", "--threads", "1"),
+    "classify": ("--smoke", "--rounds", "1"),
+    "ingest": ("--sequences", "300", "--folder", "FOLDER"),
+    "intervals": ("--repetitions", "1"),
+    "sampling": ("--smoke", "--rounds", "1", "--many", "20"),
+    "tracking": ("--smoke", "--threads", "1"),
+    "training": ("--networks", "cnn", "--k", "10", "--sequences", "16", "--repeats", "1"),
+}
+
+
+def test_every_benchmark_is_tried() -> None:
+    """A new benchmark must get small arguments here, or it is never run by a test."""
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == set(SMALL)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_benchmark_runs_and_ends_in_its_figures(name: str, tmp_path: Path) -> None:
+    """A change of the library used to break them unseen; the last line must be its JSON."""
+    arguments = [str(tmp_path) if a == "FOLDER" else a for a in SMALL[name]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("RBC_SAMPLE", None)
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,139 @@
+"""What a change makes stale: exactly the runs and pages that depend on it. Asked of a copy of a finished book."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import RUNS, TINY, rbc
+
+#: Says of each page of the tiny profile's book whether it is fresh.
+ASK_PAGES = """
+import json
+from rbc import building, profiles
+print(json.dumps([page.name for page in building.pages(profiles.load("tests/tiny.yaml")) if not page.is_fresh()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished book, its files as new as a fresh checkout's."""
+    return shutil.copytree(built, tmp_path_factory.mktemp("finished") / "rbc-dynamics", copy_function=shutil.copy)
+
+
+@pytest.fixture
+def changed(finished: Path):
+    """Changes a file of the copy for the time of a test."""
+    before: dict[Path, bytes] = {}
+
+    def change(file: str, edit: Callable[[str], str]) -> None:
+        path = finished / file
+        before.setdefault(path, path.read_bytes())
+        path.write_text(edit(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+    yield change
+    for path, content in before.items():
+        path.write_bytes(content)
+
+
+def states(checkout: Path) -> Counter:
+    """How many runs are done, stale, to do."""
+    answer = rbc("grid", "--profile", TINY, "--status", "--json", cwd=checkout)
+    return Counter(row["state"] for row in json.loads(answer.stdout))
+
+
+def stale_pages(checkout: Path) -> list[str]:
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    command = [sys.executable, "-c", ASK_PAGES]
+    return json.loads(subprocess.run(command, cwd=checkout, env=environment, capture_output=True, check=True).stdout)
+
+
+def profile_with(**values: object) -> Callable[[str], str]:
+    """An edit of a profile: `training_epochs=2` sets training.epochs."""
+
+    def edit(text: str) -> str:
+        content = yaml.safe_load(text)
+        for name, value in values.items():
+            *way, last = name.split("_")
+            place = content
+            for key in way:
+                place = place[key]
+            place[last] = value
+        return yaml.safe_dump(content)
+
+    return edit
+
+
+def appended(line: str) -> Callable[[str], str]:
+    return lambda text: f"{text}\n{line}\n"
+
+
+ALL = {"done": len(RUNS)}
+STALE = {"stale": len(RUNS)}
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "expected"),
+    [
+        (TINY, profile_with(training_epochs=2), STALE),
+        (TINY, profile_with(data_seed=4), STALE),
+        (TINY, profile_with(seeds=[0, 1]), {**ALL, "to do": len(RUNS)}),
+        (TINY, profile_with(title="Another title"), ALL),
+        ("rbc/models.py", appended("WIDER = 2"), STALE),
+        ("rbc/sampling.py", appended("WIDER = 2"), STALE),
+        ("rbc/augment.py", appended("WIDER = 2"), STALE),
+        ("rbc/models.py", appended("# a comment"), ALL),
+        ("rbc/training.py", lambda text: text.replace('"""', '"""Said otherwise. ', 1), ALL),
+        ("rbc/figures.py", appended("WIDER = 2"), ALL),
+        ("notebooks/test.ipynb", lambda text: text.replace("# ", "# Yet another ", 1), ALL),
+    ],
+    ids=[
+        "epochs", "data", "one more seed", "title", "networks", "sampling", "augmentation", "comment", "docstring",
+        "figures", "page",
+    ],
+)  # fmt: skip
+def test_a_change_makes_stale_exactly_the_runs_that_depend_on_it(finished, changed, file, edit, expected):
+    """Numbers of another profile, data or code are never taken for those of this one; words retrain nothing."""
+    changed(file, edit)
+    assert states(finished) == expected
+
+
+def test_a_copy_with_new_times_is_fresh(finished):
+    """A checkout, a copy or touch changes times, not content."""
+    for path in [*finished.glob("rbc/*.py"), *finished.glob("notebooks/*.ipynb"), finished / TINY]:
+        path.touch()
+    assert states(finished) == ALL
+    assert stale_pages(finished) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "expected"),
+    [
+        ("notebooks/learn-motion.ipynb", lambda text: text.replace("# ", "# Yet another ", 1), ["learn-motion"]),
+        ("rbc/simulate.py", appended("# a comment"), []),
+        ("data/ladder.yaml", appended("# a comment"), ["ladder"]),
+    ],
+    ids=["a sentence", "a comment in code", "a file that a page reads"],
+)
+def test_a_change_makes_stale_exactly_the_pages_that_depend_on_it(finished, changed, file, edit, expected):
+    """A sentence remakes its page alone."""
+    changed(file, edit)
+    assert stale_pages(finished) == expected
+
+
+def test_a_sentence_remakes_only_its_page_and_stale_runs_are_never_shown(finished, changed):
+    """The command itself does what the status says: one page here; and runs first where they are stale."""
+    changed("notebooks/learn-networks.ipynb", lambda text: text.replace("# ", "# Yet another ", 1))
+    result = rbc("book", "--profile", TINY, cwd=finished)
+    assert result.returncode == 0, result.stderr
+    made = [line for line in result.stderr.splitlines() if " of " in line and " s: " in line]
+    assert [line.rpartition(": ")[2] for line in made] == ["page learn-networks"]
+    assert "Yet another " in (finished / "_build/html/book/pages/learn-networks.html").read_text(encoding="utf-8")
