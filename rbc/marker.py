@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from rbc import ROOT
+from rbc.metrics import wilson
 
 #: Correlations of the cells of one blood draw that are tried; 0: all draws alike. As likely beforehand.
 CORRELATIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -95,9 +96,7 @@ def _dirichlet(shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return drawn / drawn.sum(axis=-1, keepdims=True)
 
 
-def interval(
-    said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)
-) -> Interval:
+def interval(said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)) -> Interval:
     """95 % interval of the fraction of tank-treading among reliable cells.
 
     Parameters
@@ -212,7 +211,7 @@ def withheld(found: Interval, known: np.ndarray, per_reliable: float) -> str | N
     """
     unreliable = int(known[:, :, 2].sum())
     why = None
-    if not _ever(_designs(known, per_reliable, unreliable)):
+    if per_reliable > most_unreliable(known):
         why = (
             f"with {per_reliable:.1f} unreliable sequences per reliable one, and errors known from {unreliable} "
             f"unreliable cells of {len(known)} blood draws, intervals hold the truth too seldom (simulated)"
@@ -233,6 +232,31 @@ def _designs(known: np.ndarray, per_reliable: float, unreliable: float, draws: i
         harder = [row[name] for row in rows if row[name] <= value]
         rows = [row for row in rows if harder and row[name] == max(harder)]
     return rows
+
+
+def most_unreliable(known: np.ndarray) -> float:
+    """The largest simulated number of unreliable sequences for each reliable one at which intervals hold the truth.
+
+    Parameters
+    ----------
+    known : (D, 3, 3) labelled cells: blood draw, answer, class
+
+    Returns
+    -------
+    0 where they hold at none. A smaller number is never refused for want of coverage (`withheld`).
+    """
+    limit = 0.0
+    for per_reliable in sorted({row["per_reliable"] for row in _simulated()}):
+        if not _ever(_designs(known, per_reliable, int(known[:, :, 2].sum()))):
+            break
+        limit = per_reliable
+    return limit
+
+
+def by_hand(treading: int, flipping: int) -> Interval:
+    """Fraction and 95 % interval (Wilson) of cells that the operator labelled; nan where there is none."""
+    n = treading + flipping
+    return Interval(treading / n, *wilson(treading, n)) if n else Interval(np.nan, np.nan, np.nan)
 
 
 def _ever(rows: list[dict]) -> bool:

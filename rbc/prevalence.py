@@ -310,7 +310,13 @@ def fraction(shares: np.ndarray) -> np.ndarray:
         return np.divide(shares[..., 0], shares[..., 0] + shares[..., 1])
 
 
-def end_to_end(cells: pd.DataFrame, known: pd.DataFrame, draws: int = marker.DRAWS, seed: int = 0) -> dict:
+def end_to_end(
+    cells: pd.DataFrame,
+    known: pd.DataFrame,
+    draws: int = marker.DRAWS,
+    seed: int = 0,
+    own: tuple[int, int] = (0, 0),
+) -> dict:
     """Fraction of tank-treading among reliable cells where stage 1 lets some unreliable ones through.
 
     Parameters
@@ -319,6 +325,7 @@ def end_to_end(cells: pd.DataFrame, known: pd.DataFrame, draws: int = marker.DRA
     known : columns acquisition, label and answer, of labelled cells of other acquisitions
     draws : of the error rates, for the interval
     seed : of chance
+    own : further cells, labelled by the operator: tank-treading, and flipping. They count as they are.
 
     Returns
     -------
@@ -333,13 +340,15 @@ def end_to_end(cells: pd.DataFrame, known: pd.DataFrame, draws: int = marker.DRA
     _apart(cells, known)
     observed, table = _counts(cells, ["answer"]), by_draw(known)
     x = on_simplex(observed / observed.sum(), rates(table.sum(axis=0)))
-    out = {"counted": float(fraction(observed)), "adjusted": float(fraction(x)), "unreliable": float(x[2])}
+    mine = np.array([*own, 0])
+    whole = float(fraction(observed.sum() * x + mine))
+    out = {"counted": float(fraction(observed + mine)), "adjusted": whole, "unreliable": float(x[2])}
     if np.isnan(x).any():
         nothing = dict.fromkeys(("estimate", "low", "high"), np.nan)
         return out | nothing | {"withheld": "no labelled cells of one class are known, or all get the same answers"}
 
     rng = np.random.default_rng(seed)
-    found = marker.interval(observed, marker.rate_draws(table, draws, rng), rng)
+    found = marker.interval(observed, marker.rate_draws(table, draws, rng), rng, own)
     per_reliable = x[2] / (1 - x[2]) if x[2] < 1 else np.inf
     why = marker.withheld(found, table, per_reliable)
     return out | (found._asdict() if why is None else dict.fromkeys(found._fields, np.nan)) | {"withheld": why}
@@ -347,7 +356,8 @@ def end_to_end(cells: pd.DataFrame, known: pd.DataFrame, draws: int = marker.DRA
 
 def by_draw(known: pd.DataFrame) -> np.ndarray:
     """Labelled cells counted by blood draw, answer and label: (D, 3, 3)."""
-    return np.stack([_counts(part, ["answer", "label"]) for _, part in known.groupby(known["acquisition"].map(blood_draw))])
+    draws = known.groupby(known["acquisition"].map(blood_draw))
+    return np.stack([_counts(part, ["answer", "label"]) for _, part in draws])
 
 
 def _counts(cells: pd.DataFrame, columns: list[str]) -> np.ndarray:
