@@ -2,6 +2,10 @@
 object.
 
     python benchmarks/intervals.py [--repetitions 500] [--out data/reference/coverage.json]
+    python benchmarks/intervals.py --validity [--repetitions 150] [--out data/reference/validity.json]
+    python benchmarks/intervals.py --validity --smoke
+
+With --validity: the end-to-end interval of `rbc.marker` at the designs we really have. --smoke: two of them.
 
 Everything is simulated: no cell, real or drawn, is looked at. Classifiers have the paper's recall and specificity
 (Figure 3) and were tried on a validation split of the paper's size (Table 2), drawn anew each time. Over-dispersed
@@ -24,7 +28,7 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import norm
 
-from rbc import metrics, prevalence
+from rbc import marker, metrics, prevalence
 from rbc.paper import LABELS, reported
 
 RECALL, SPECIFICITY = 0.94, 0.99  # Figure 3 of the paper, stage 2
@@ -44,9 +48,14 @@ Case = tuple[dict, float, Callable[[np.random.Generator], Interval]]
 def main() -> None:
     """Run all cases and print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--repetitions", type=int, default=500)
+    options.add_argument("--repetitions", type=int, help="of each; 500, with --validity 150")
     options.add_argument("--out", type=Path, help="also write the JSON there")
+    options.add_argument("--validity", action="store_true", help="the end-to-end interval by design")
+    options.add_argument("--smoke", action="store_true", help="with --validity: two designs, five repetitions")
     chosen = options.parse_args()
+    if chosen.validity:
+        return validity(chosen.repetitions or 150, chosen.smoke, chosen.out)
+    chosen.repetitions = chosen.repetitions or 500
     started, rho = time.perf_counter(), correlation()
     rows = [measure(case, chosen.repetitions, number) for number, case in enumerate(cases(rho))]
     print(pd.DataFrame(rows).to_string(index=False, na_rep=""), f"\n{time.perf_counter() - started:.0f} s")
@@ -62,6 +71,71 @@ def cases(rho: float) -> list[Case]:
     """Everything that is tried; its number in this list is part of a case's seed."""
     single = [*one_movie(rho), *one_movie_by_probability(), *one_movie_end_to_end()]
     return [*single, *several_movies(rho), *two_classifiers(rho), *agreement()]
+
+
+# --- the end-to-end interval by design ---
+
+#: What the shipped models say (rows: `prevalence.ANSWERS`) of the sample's 269 cells (columns: `LABELS`), about.
+SAID = np.array([[44, 1, 3], [2, 49, 1], [18, 12, 139]])
+RELIABLE_OF_A_DRAW = (21, 21)  #: known tank-treading and flipping cells of a blood draw, as in known.json
+
+
+def validity(repetitions: int, smoke: bool, out: Path | None) -> None:
+    """How often the interval of `marker.interval` holds the truth, by design; prints the rows as JSON."""
+    designs = list(product(TRUTHS, (3, 10), (0.05, 0.2, 0.6), (50, 143, 2000, 20000), (1, 5, 15, 30)))
+    if smoke:
+        designs, repetitions = designs[:2], 5
+    rows = [_design(repetitions, number, *design) for number, design in enumerate(designs)]
+    what = "coverage of the nominal 95 % end-to-end interval by design, from simulated answers: no real cells"
+    content = {"simulated": True, "what": what, "nominal": 0.95, "rows": rows}
+    if out:
+        out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(content))
+
+
+TRUTHS = (0.7, 0.93)  #: fractions of tank-treading cells in these movies: a sick and a healthy one
+
+
+def _design(
+    repetitions: int, number: int, truth: float, draws: int, rho: float, unreliable: int, per_reliable: int
+) -> dict:
+    rng = np.random.default_rng([20230745, number])
+    found = np.array([_end_to_end(rng, truth, draws, rho, unreliable, per_reliable) for _ in range(repetitions)])
+    low, high = found.T
+    covered, narrow = (low <= truth) & (high >= truth), high - low <= marker.WIDEST
+    return {
+        "truth": truth,
+        "draws": draws,
+        "correlation": rho,
+        "known_unreliable": unreliable,
+        "per_reliable": per_reliable,
+        "covered": float(covered.mean()),
+        "mean_width": round(float((high - low).mean()), 4),
+        "given": float(narrow.mean()),
+        "covered_given": float(covered[narrow].mean()) if narrow.any() else None,
+        "repetitions": repetitions,
+    }
+
+
+def _end_to_end(
+    rng: np.random.Generator, truth: float, draws: int, rho: float, unreliable: int, per_reliable: int
+) -> Interval:
+    """Interval of one simulated movie of a blood draw of its own, its errors known from others."""
+    known = np.zeros((draws, 3, 3))
+    for i in range(draws):
+        counts = (*RELIABLE_OF_A_DRAW, unreliable // draws)
+        known[i] = np.transpose([rng.multinomial(n, p) for n, p in zip(counts, _rates(rng, rho).T)])
+    treading = rng.binomial(MOVIE, truth)
+    counts = (treading, MOVIE - treading, rng.poisson(per_reliable * MOVIE))
+    said = np.sum([rng.multinomial(n, p) for n, p in zip(counts, _rates(rng, rho).T)], axis=0)
+    found = marker.interval(said, marker.rate_draws(known, 200, rng), rng)
+    return found.low, found.high
+
+
+def _rates(rng: np.random.Generator, rho: float) -> np.ndarray:
+    """Rates of a blood draw, each class's Dirichlet distributed with intraclass correlation rho."""
+    columns = [rng.dirichlet(c * (1 - rho) / rho) for c in (SAID / SAID.sum(axis=0)).T]
+    return np.transpose(columns)
 
 
 def correlation() -> float:
@@ -186,10 +260,13 @@ def one_movie_end_to_end(fraction: float = 0.93, flipping: float = 0.2) -> Itera
     def interval(rng: np.random.Generator) -> Interval:
         treading = rng.binomial(MOVIE, fraction)
         movie = answers(rng, [treading, MOVIE - treading, rng.poisson(UNRELIABLE * MOVIE)], "T1_10s01")
-        ours = prevalence.end_to_end(movie, answers(rng, list(VALIDATION.values()), "V1_10s01"), draws=200)
-        return ours["low"], ours["high"]
+        known = prevalence.by_draw(answers(rng, list(VALIDATION.values()), "V1_10s01"))
+        said = movie["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy()
+        # Also where `marker.withheld` would give none: how often it holds is the question.
+        ours = marker.interval(said, marker.rate_draws(known, 200, rng), rng)
+        return ours.low, ours.high
 
-    name = "fraction end to end by 3 x 3 adjustment, bootstrap"
+    name = "fraction end to end, errors drawn (rbc.marker)"
     what = {"interval": name, "movies": 1, "cells": MOVIE, "fraction": fraction, "over_dispersed": False}
     yield what, fraction, interval
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rbc import RbcError, __version__, prevalence, report, sequences, simulate, tracking
+from rbc import RbcError, __version__, marker, prevalence, report, sequences, simulate, tracking
 from rbc.classify import MODELS, classify
 from rbc.paper import FRAME_PX, POSITIVE, RELIABLE
 from rbc.sequences import Sequences
+from rbc.video import ASSUMED
 
 FEWEST = 20  #: cells said to tank-tread or to flip; with fewer the interval says next to nothing
 PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the models'
@@ -35,6 +36,7 @@ def analyze(
     *,
     models: Path = MODELS,
     force: bool = False,
+    corrections: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
     **options: object,
 ) -> dict:
@@ -47,12 +49,14 @@ def analyze(
         and tracked (sequences, tracks.parquet and overlay.png of `rbc.tracking.track_movie`)
     models : folder of the weights and of known.json
     force : judge also what `objections` speak against; they then stand in the report
+    corrections : labels of the operator, as the report exports them (`read_corrections`)
     progress : called with the frames tracked and the frames announced
 
     Returns
     -------
-    What marker.json holds: counts by decision, counted (of the calls), estimate, low and high (adjusted count, 95 %
-    interval; None where undefined), objections, notes, seconds of each step, and what it was made with.
+    What marker.json holds: counts by decision; counted (of the calls); adjusted (by the models' known errors);
+    estimate, low and high (median and 95 % interval; None where withheld); withheld (why, or None); ways (the marker
+    by the models, corrected, and by hand); objections, notes, seconds of each step, and what it was made with.
 
     Raises `RbcError` where the movie cannot be tracked, the models are missing or, without `force`, where there are
     objections.
@@ -65,14 +69,20 @@ def analyze(
         seconds["track"] = time.perf_counter() - start
         cells = _cells(found, classify(found, models), part / "tracked")
         seconds["classify"] = time.perf_counter() - start - sum(seconds.values())
-        against = objections(found, cells, known["looks"])
+        labels = read_corrections(corrections, cells["name"]) if corrections else {}
+        counting = cells[cells["continues"] == ""].reset_index(drop=True)
+        against = objections(found, counting, known["looks"])
         if against and not force:
             raise RbcError(f"{video}: not judged: {'; '.join(against)}")
         errors = _errors(known, found.index["acquisition"].iat[0])
-        result = _result(found, cells, errors, models) | {"objections": against}
+        result = _result(found, counting, errors, models, labels) | {"objections": against}
+        result["left_out"] = len(cells) - len(counting)
         cells.drop(columns="acquisition").to_csv(part / "cells.csv", index=False)
-        rates = prevalence.known_rates(errors)
-        (part / "report.html").write_text(report.page(found, cells, result, rates, part / "tracked" / "overlay.png"))
+        rates = (*prevalence.known_rates(errors), marker.most_unreliable(prevalence.by_draw(errors)))
+        overlay = part / "tracked" / "overlay.png"
+        (part / "report.html").write_text(
+            report.page(found, counting, result, rates, overlay, labels), encoding="utf-8"
+        )
         seconds["report"] = time.perf_counter() - start - sum(seconds.values())
         result["seconds"] = {step: round(s, 2) for step, s in seconds.items()}
         (part / "marker.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -82,13 +92,45 @@ def analyze(
 def in_words(result: dict) -> str:
     """The marker, counts and objections, a line each."""
     said = ", ".join(f"{n} {name}" for name, n in result["decisions"].items())
-    marker = "undefined"
+    said_marker = f"no estimate: {result['withheld']}"
     if result["estimate"] is not None:
         percent = [100 * result[name] for name in ("estimate", "low", "high")]
-        marker = "{:.1f} % (95 % interval {:.1f} to {:.1f} %)".format(*percent)
+        said_marker = "{:.1f} % (95 % interval {:.1f} to {:.1f} %)".format(*percent)
     simulated = " (simulated)" if result["simulated"] else ""
-    lines = [f"tank-treading among reliable cells{simulated}: {marker}", f"{result['cells']} sequences: {said}"]
+    lines = [f"tank-treading among reliable cells{simulated}: {said_marker}", f"{result['cells']} sequences: {said}"]
+    if result["left_out"]:
+        lines.append(left_out(result["left_out"]))
     return "\n".join([*lines, *(f"objection: {line}" for line in result["objections"]), *result["notes"]])
+
+
+def left_out(n: int) -> str:
+    """How many sequences do not count because they may be cells counted already."""
+    return f"{n} sequences left out: each goes on where another ended and may be the same cell"
+
+
+def read_corrections(path: Path, names: pd.Series) -> dict[str, str]:
+    """Labels of the operator from a CSV file that the report exported, by name of the sequence.
+
+    Parameters
+    ----------
+    path : file with the columns name and after; a label that confirms the models' decision counts too
+    names : of the movie's sequences
+
+    Raises `RbcError` where the file is no such table or speaks of other cells or labels.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise RbcError(f"{path}: corrections cannot be read ({error}); export them from the report") from error
+    if not {"name", "after"} <= {*table.columns}:
+        raise RbcError(f"{path}: corrections need the columns name and after; export them from the report")
+    if other := sorted({*table["after"]} - {*report.CHOICES}):
+        raise RbcError(f"{path}: unknown label {other[0]!r}; use {', '.join(report.CHOICES)}")
+    if strange := sorted({*table["name"]} - {*names}):
+        raise RbcError(f"{path}: no sequence {strange[0]!r} in this movie; these corrections are of another one")
+    if table["name"].duplicated().any():
+        raise RbcError(f"{path}: two labels of {table['name'][table['name'].duplicated()].iat[0]!r}; keep one")
+    return dict(zip(table["name"], table["after"], strict=True))
 
 
 def read_known(models: Path) -> dict:
@@ -108,24 +150,50 @@ def _cells(found: Sequences, said: pd.DataFrame, tracked: Path) -> pd.DataFrame:
     discarded = cells["decision"] == "unreliable"  # stage 2 does not matter there
     sure = np.where(discarded, far["reliable_margin"], far.min(axis=1))
     answer = cells["decision"].where(cells["decision"].isin(RELIABLE), "discarded")
-    return cells.assign(sure=sure, answer=answer).sort_values("sure", ignore_index=True, kind="stable")
+    earlier = {later: first for first, later in found.meta.get("continued", [])}
+    continues = cells["name"].map(earlier).fillna("")
+    cells = cells.assign(sure=sure, answer=answer, continues=continues)
+    return cells.sort_values("sure", ignore_index=True, kind="stable")
 
 
-def _result(found: Sequences, cells: pd.DataFrame, errors: pd.DataFrame, models: Path) -> dict:
+def _result(found: Sequences, cells: pd.DataFrame, errors: pd.DataFrame, models: Path, labels: dict[str, str]) -> dict:
     """The marker and what it was made with."""
-    marker = prevalence.end_to_end(cells, errors)
+    ways = _ways(cells, errors, labels)
     kept = ("um_per_px", "frame_rate", "shear_rate", "n_frames", "notes", "simulated", "source")
     origin = json.loads((Path(models) / "models.json").read_text()).get("origin", {})
     return {
         "cells": len(cells),
         "decisions": {name: int(n) for name, n in cells["decision"].value_counts().items()},
-        **{name: None if np.isnan(value) else value for name, value in marker.items()},
+        **ways["corrected" if labels else "models"],
+        "ways": ways,
+        "looked_at": len(labels),
         **{name: found.meta[name] for name in kept},
+        **{name: found.meta[name] for name in ("units", "flow") if name in found.meta},
         "known_cells": len(errors),
         "known_acquisitions": int(errors["acquisition"].nunique()),
         "version": __version__,
         "models": origin,
     }
+
+
+def _ways(cells: pd.DataFrame, errors: pd.DataFrame, labels: dict[str, str]) -> dict[str, dict]:
+    """The marker by the models alone, corrected by the operator's labels, and by these labels alone."""
+    own = cells["name"].map(labels)
+    counts = tuple(int((own == motion).sum()) for motion in RELIABLE)
+    mine = marker.by_hand(*counts)._asdict()
+    mine |= {"withheld": None if sum(counts) else "the operator has labelled no tank-treading or flipping cell"}
+
+    models = prevalence.end_to_end(cells, errors)
+    corrected = models
+    if labels:
+        rest = cells[own.isna()]
+        corrected = mine if rest.empty else prevalence.end_to_end(rest, errors, own=counts)
+    ways = {"models": models, "corrected": corrected, "by hand": mine}
+    return {way: {k: _or_none(v) for k, v in found.items()} for way, found in ways.items()}
+
+
+def _or_none(value: float | str | None) -> float | str | None:
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 # --------------------------------------------------------------------------- what cannot be judged
@@ -162,12 +230,27 @@ def _look(frames: np.ndarray) -> tuple[float, float, float]:
 def objections(found: Sequences, cells: pd.DataFrame, known: dict[str, list[float]]) -> list[str]:
     """Why a movie cannot be judged, in words; empty where nothing speaks against it.
 
-    What `unlike` says, and where fewer than `FEWEST` cells are said to tank-tread or flip.
+    What tracking objects to, units that nobody gave (`assumed`), what `unlike` says, and where fewer than `FEWEST`
+    cells are said to tank-tread or flip.
     """
-    against, n = unlike(found, known), int(cells["answer"].isin(RELIABLE).sum())
+    against = [*found.meta.get("objections", []), *assumed(found), *unlike(found, known)]
+    n = int(cells["answer"].isin(RELIABLE).sum())
     if n < FEWEST:
         against.append(f"too few cells, {n} of {len(cells)} are said to tank-tread or flip: {FEWEST} are needed")
     return against
+
+
+def assumed(found: Sequences) -> list[str]:
+    """Pixel size and frame rate that neither the file nor the user gave, in words: the decisions hang on both."""
+    units = found.meta.get("units", {})
+    return [
+        f"the {words} is not known, {units[name]['value']:g} is assumed: give it with {option}"
+        for name, words, option in (
+            ("um_per_px", "pixel size in um", "--um-per-px"),
+            ("frame_rate", "frame rate", "--frame-rate"),
+        )
+        if name in units and units[name]["source"] == ASSUMED
+    ]
 
 
 def unlike(found: Sequences, known: dict[str, list[float]]) -> list[str]:

@@ -234,6 +234,9 @@ def analyze_movie(
     force: Annotated[
         bool, typer.Option("--force", help="Judge a movie unlike the known ones all the same; the report says so.")
     ] = False,
+    corrections: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Your labels, as a report of this movie exported them (CSV).")
+    ] = None,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
@@ -247,6 +250,7 @@ def analyze_movie(
     options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
     with _tracked() as progress:
         options |= {"models": models or analyze.MODELS, "force": force, "progress": progress}
+        options["corrections"] = corrections
         found = analyze.analyze(video, folder, threads=threads or os.cpu_count(), **options)
     typer.echo(json.dumps(found, indent=1) if as_json else analyze.in_words(found) + f"\nreport: {folder}/report.html")
 

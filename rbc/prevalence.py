@@ -17,8 +17,8 @@ from scipy import stats
 from scipy.optimize import brentq, nnls
 from scipy.special import expit, logit
 
-from rbc import RbcError
-from rbc.metrics import THRESHOLD, alike, percentiles, resample, wilson
+from rbc import RbcError, marker
+from rbc.metrics import THRESHOLD, alike, blood_draw, percentiles, resample, wilson
 from rbc.paper import LABELS, RELIABLE
 
 ANSWERS = (*RELIABLE, "discarded")  #: of both stages together; the rows of `rates`, as `LABELS` are its columns
@@ -310,43 +310,68 @@ def fraction(shares: np.ndarray) -> np.ndarray:
         return np.divide(shares[..., 0], shares[..., 0] + shares[..., 1])
 
 
-def end_to_end(cells: pd.DataFrame, known: pd.DataFrame, draws: int = 1000, seed: int = 0) -> dict:
+def end_to_end(
+    cells: pd.DataFrame,
+    known: pd.DataFrame,
+    draws: int = marker.DRAWS,
+    seed: int = 0,
+    own: tuple[int, int] = (0, 0),
+) -> dict:
     """Fraction of tank-treading among reliable cells where stage 1 lets some unreliable ones through.
 
-    Both tables have columns acquisition, label and answer (see `answers`); labels of `cells` are not looked at. The
-    shares of the three answers are brought back to shares of the three classes by the 3 x 3 rates of `known`
-    (`on_simplex`). Answers counted (without correction), estimate, low, high (95 %, clustered bootstrap of both
-    tables), and unreliable, the estimated share of unreliable cells. nan and `RbcError` as in `estimate`.
+    Parameters
+    ----------
+    cells : columns acquisition and answer (see `answers`), of the acquisition to estimate
+    known : columns acquisition, label and answer, of labelled cells of other acquisitions
+    draws : of the error rates, for the interval
+    seed : of chance
+    own : further cells, labelled by the operator: tank-treading, and flipping. They count as they are.
+
+    Returns
+    -------
+    counted (the calls, without correction); adjusted (by the 3 x 3 rates of `known`, `on_simplex`); unreliable (the
+    share of unreliable cells by the same); estimate (the median), low and high (95 %, `rbc.marker.interval`);
+    withheld: why no estimate can be given, then estimate, low and high are nan; else None.
+
+    nan where `known` lacks a class. Raises `RbcError` as `estimate` does.
     """
     if cells.empty or known.empty:
         raise RbcError("no cells to estimate from, or none with known errors; check the profile's folds and splits")
     _apart(cells, known)
+    observed, table = _counts(cells, ["answer"]), by_draw(known)
+    x = on_simplex(observed / observed.sum(), rates(table.sum(axis=0)))
+    mine = np.array([*own, 0])
+    whole = float(fraction(observed.sum() * x + mine))
+    out = {"counted": float(fraction(observed + mine)), "adjusted": whole, "unreliable": float(x[2])}
+    if np.isnan(x).any():
+        nothing = dict.fromkeys(("estimate", "low", "high"), np.nan)
+        return out | nothing | {"withheld": "no labelled cells of one class are known, or all get the same answers"}
+
     rng = np.random.default_rng(seed)
-    observed, samples = _table(cells, ["answer"], draws, rng)
-    table, tables = _table(known, ["answer", "label"], draws, rng)
-    x = on_simplex(observed / observed.sum(), rates(table))
-    sample = [on_simplex(o / o.sum(), m) for o, m in zip(samples, rates(tables))]
-    low, high = percentiles(fraction(np.array(sample)))
-    ends = {"estimate": float(fraction(x)), "low": low, "high": high}
-    return {"counted": float(fraction(observed)), **ends, "unreliable": float(x[2])}
+    found = marker.interval(observed, marker.rate_draws(table, draws, rng), rng, own)
+    per_reliable = x[2] / (1 - x[2]) if x[2] < 1 else np.inf
+    why = marker.withheld(found, table, per_reliable)
+    return out | (found._asdict() if why is None else dict.fromkeys(found._fields, np.nan)) | {"withheld": why}
 
 
-def known_rates(known: pd.DataFrame, draws: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """`rates` of labelled cells as `end_to_end` learns them, and of resampled ones: (3, 3) and (draws, 3, 3)."""
-    table, tables = _table(known, ["answer", "label"], draws, np.random.default_rng(seed))
-    return rates(table), rates(tables)
+def by_draw(known: pd.DataFrame) -> np.ndarray:
+    """Labelled cells counted by blood draw, answer and label: (D, 3, 3)."""
+    draws = known.groupby(known["acquisition"].map(blood_draw))
+    return np.stack([_counts(part, ["answer", "label"]) for _, part in draws])
 
 
-def _table(
-    cells: pd.DataFrame, columns: list[str], draws: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Counts by answer, or by answer and label, (3,) or (3, 3), and the same resampled, (draws, ...)."""
+def _counts(cells: pd.DataFrame, columns: list[str]) -> np.ndarray:
+    """Counts by answer, (3,), or by answer and label, (3, 3)."""
     known = {"answer": ANSWERS, "label": LABELS}
     shape = (3,) * len(columns)
     place = np.ravel_multi_index([pd.Categorical(cells[c], known[c]).codes for c in columns], shape)
-    names, (place,), sizes = alike(cells["acquisition"].to_numpy(str), place)
-    at = np.eye(3 ** len(columns))[place.astype(int)]  # (rows, counts)
-    return (sizes @ at).reshape(shape), (resample(names, sizes, draws, rng) @ at).reshape(draws, *shape)
+    return np.bincount(place, minlength=3 ** len(columns)).reshape(shape)
+
+
+def known_rates(known: pd.DataFrame, draws: int = marker.DRAWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`rates` of labelled cells, (3, 3), and those that a new blood draw may have, (draws, 3, 3) (`rbc.marker`)."""
+    table = by_draw(known)
+    return rates(table.sum(axis=0)), marker.rate_draws(table, draws, np.random.default_rng(seed))
 
 
 # --- agreement and change ---
