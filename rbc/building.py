@@ -433,7 +433,12 @@ def book(p: Profile, data: Path | None, jobs: int) -> None:
 
 
 def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar) -> None:
-    """Before all else, so that bad data ends in one line: nothing is said before they are known to be good."""
+    """Before all else, so that bad data ends in one line: nothing is said before they are known to be good.
+
+    Raises `RbcError` also where a profile needs a GPU and there is none: no data are made in vain.
+    """
+    if p.training.device == "cuda":
+        _gpus(p)
     if not is_prepared(p, data):
         found = prepare(p, data, progress=sys.stderr.isatty())
         bar.say(f"data of {p.name}: {found} sequences")
