@@ -51,10 +51,10 @@ def run_key(c: Configuration, profile: Profile, data: str) -> str:
     Parameters
     ----------
     c : the run
-    profile : its training and the folds of its stage count; its title, seeds and other stages do not
+    profile : its training, and the epochs and folds of the stage, count; its title, seeds and other stages do not
     data : checksum of the sequences (``sha256`` of their meta.json)
     """
-    training = settings(profile.training, c)
+    training = settings(profile.training_of(c), c)
     folds = [fold.model_dump() for fold in profile.stages[c.stage].folds]
     started = file_hash(ROOT / training.start) if training.start else ""
     own = asdict(c), training.model_dump(exclude=IDLE), folds, started

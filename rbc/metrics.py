@@ -101,6 +101,17 @@ def f1_interval(c: Confusion) -> tuple[float, float]:
     return low, high
 
 
+def balanced_interval(c: Confusion) -> tuple[float, float]:
+    """95 % interval of the balanced accuracy from those of recall and specificity; nan where a class has no sequence.
+
+    The two are of different sequences, so their errors add as squares (Newcombe, Stat. Med. 17:873, 1998, method 10).
+    """
+    parts = [(c.recall, *wilson(c.tp, c.tp + c.fn)), (c.specificity, *wilson(c.tn, c.tn + c.fp))]
+    below = sum((share - low) ** 2 for share, low, _ in parts) ** 0.5
+    above = sum((high - share) ** 2 for share, _, high in parts) ** 0.5
+    return float(c.balanced_accuracy - below / 2), float(c.balanced_accuracy + above / 2)
+
+
 def percentiles(values: np.ndarray) -> tuple[float, float]:
     """2.5th and 97.5th percentile of what a bootstrap gave; draws that were undefined (nan) are left out."""
     known = values[~np.isnan(values)]

@@ -42,6 +42,7 @@ class Stage(Strict):
     """The part of Table 3 or 4 that is run; without folds the data's own split is taken.
 
     Every combination of `models`, `samplings` and `ks`; or, where `cells` are given, these instead.
+    epochs : of a network in this stage, where they are other than those of the profile's training
     """
 
     models: list[Literal[MODELS]] = list(MODELS)
@@ -49,6 +50,7 @@ class Stage(Strict):
     ks: list[Literal[KS]] = list(KS)
     cells: list[Cell] = []
     why_not_all: str = ""
+    epochs: dict[Literal[MODELS], Annotated[int, Field(ge=1)]] = {}
     folds: list[Fold] = []
 
     def combinations(self) -> list[tuple[str, str, int, str]]:
@@ -76,6 +78,11 @@ class Profile(Strict):
             for stage, part in self.stages.items()
             for (model, sampling, k, variant), seed in product(part.combinations(), self.seeds)
         ]
+
+    def training_of(self, c: Configuration) -> Training:
+        """The settings that one configuration is trained with, but for what its variant sets otherwise."""
+        epochs = self.stages[c.stage].epochs.get(c.model, self.training.epochs)
+        return self.training.model_copy(update={"epochs": epochs})
 
     @property
     def data_folder(self) -> Path:

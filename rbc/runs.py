@@ -172,6 +172,26 @@ def select(results: Path, stage: int) -> pd.DataFrame:
     return best[["fold", "run", "f1"]]
 
 
+def at_chance(table: pd.DataFrame, stage: int, split: str = "validation") -> list[str]:
+    """Runs of a stage whose answers cannot be told from a coin's: the interval of the balanced accuracy holds 0.5.
+
+    Parameters
+    ----------
+    table : of `collect`
+    stage, split : which runs, judged on which sequences
+
+    Returns
+    -------
+    Names of the runs, in the order of the table.
+    """
+    from rbc import metrics  # here, as its SciPy is slow to load
+
+    own = table[(table["stage"] == stage) & (table["split"] == split)]
+    counts = own[["tp", "fp", "fn", "tn"]].itertuples(index=False)
+    ends = [metrics.balanced_interval(metrics.Confusion(*map(int, row))) for row in counts]
+    return [run for run, (low, high) in zip(own["run"], ends, strict=True) if low <= 0.5 <= high]
+
+
 def chosen_answers(results: Path, stage: int, split: str = "test", unreliable: bool = False) -> pd.DataFrame:
     """Predictions of each fold's chosen configuration on a split of its own (column run says which).
 

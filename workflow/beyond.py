@@ -110,7 +110,7 @@ def networks(results: Path, stage: int, profile: Profile, cells: Sequences) -> d
 def validated(run: Path, c: Configuration, profile: Profile, cells: Sequences) -> pd.DataFrame:
     """What each fold's network of a run answers for the sequences it left out, with noise (`beyond.with_noise`)."""
     training.torch.set_num_threads(profile.training.threads)
-    own = training.settings(profile.training, c).model_copy(update={"start": ""})
+    own = training.settings(profile.training_of(c), c).model_copy(update={"start": ""})
     splits = training.folds(cells.index, profile.stages[c.stage].folds)
     inside = training.asked(beyond.with_noise(cells), splits, c, own, True)
     every, tables = load_torch(run / "weights.safetensors"), []
