@@ -76,7 +76,8 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
     made = _made(p)
     simulated = simulated or bool(made.get("simulated"))  # once said, it stays
     if p.data.source == "simulated":
-        simulate.sequences(p.data.counts, seed=p.data.seed, progress=progress).save(p.data_folder)
+        ranges = simulate.ranges_of(p.data.ranges)
+        simulate.sequences(p.data.counts, p.data.seed, progress=progress, ranges=ranges).save(p.data_folder)
     elif p.data.source == "released":
         ingest.released(raw_folder(p, data)).save(p.data_folder)
     else:

@@ -15,11 +15,16 @@ from rbc.settings import TEXT, VARIANTS, Fold, Strict, Training, applies
 
 
 class Data(Strict):
-    """Where the sequences come from; `counts` (split, label, number) and `seed` only for simulated ones."""
+    """Where the sequences come from.
+
+    Only for simulated ones: `counts` (split, label, number), `seed`, and `ranges`, what light, cells and motions vary
+    within where it is other than the defaults of `rbc.simulate.Ranges`.
+    """
 
     source: Literal["simulated", "released", "zenodo"]
     counts: dict[Literal[SPLITS], dict[Literal[LABELS], Annotated[int, Field(ge=0)]]] = {}
     seed: int = 0
+    ranges: dict[str, float | list[float]] = {}
 
 
 class Cell(Strict):

@@ -111,9 +111,11 @@ def describe(sequences: Sequences, results: Path) -> None:
 def kind_words(meta: dict) -> dict[str, str]:
     """What every page says of its data: the box at its top and the words in its captions."""
     if meta["simulated"]:
+        other = ", ".join(f"{name} {value}" for name, value in meta.get("ranges", {}).items())
+        other = f" Its cells are drawn from other ranges than the simulator's own ({other})." if other else ""
         box = (
             ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on this page comes "
-            "from simulated cells. It shows that the pipeline works; it says nothing about real blood.\n:::"
+            f"from simulated cells. It shows that the pipeline works; it says nothing about real blood.{other}\n:::"
         )
         return {"banner": box, "kind": "simulated sequences"}
     box = f":::{{admonition}} Real cells\n:class: tip\nThe sequences of this page are real ({meta['source']}).\n:::"

@@ -12,8 +12,8 @@ The shear rate is the one that the paper sets at the wall, at every depth: it ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -594,7 +594,24 @@ def sequences(
     rows = plan(counts, seed, acquisitions)
     todo = tqdm(list(rows.itertuples()), desc="simulate", unit="sequence", disable=not progress)
     strips = [strip(row.label, row.acquisition, row.key, seed, ranges) for row in todo]
-    return from_list(strips, rows, _meta(seed))
+    return from_list(strips, rows, _meta(seed) | ({} if ranges == Ranges() else {"ranges": other_ranges(ranges)}))
+
+
+def ranges_of(values: Mapping[str, float | Sequence[float]]) -> Ranges:
+    """Ranges with some other values than the defaults. Raises `RbcError` for a name or a shape that is none."""
+    known = {f.name: f.default for f in fields(Ranges)}
+    for name, value in values.items():
+        if name not in known:
+            raise RbcError(f"data.ranges: {name} is none of {', '.join(known)}")
+        if np.shape(value) != np.shape(known[name]):
+            raise RbcError(f"data.ranges: {name} takes {np.size(known[name])} numbers, not {np.size(value)}")
+    return Ranges(**{name: tuple(value) if np.ndim(value) else value for name, value in values.items()})
+
+
+def other_ranges(ranges: Ranges) -> dict[str, float | list[float]]:
+    """The values of some ranges that are other than the defaults."""
+    found = {f.name: getattr(ranges, f.name) for f in fields(Ranges) if getattr(ranges, f.name) != f.default}
+    return {name: list(value) if np.ndim(value) else value for name, value in found.items()}
 
 
 def rolling(n: int, seed: int, ranges: Ranges = Ranges()) -> Sequences:

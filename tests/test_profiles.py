@@ -1,7 +1,7 @@
 import pytest
 import yaml
 
-from rbc import ROOT, RbcError, profiles
+from rbc import ROOT, RbcError, profiles, simulate
 from rbc.settings import VARIANTS
 
 NAMES = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
@@ -78,3 +78,15 @@ def test_a_variant_that_changes_nothing_is_an_error(tmp_path):
     cell = {"model": "cnn", "sampling": "uniform", "k": 10, "variants": ["crnn-released-masked"]}
     with pytest.raises(RbcError, match="crnn-released-masked changes nothing for cnn"):
         profiles.load(changed(tmp_path, lambda p: p["stages"][1].update(cells=[cell])))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [({"gian": 1.0}, "gian is none of gain"), ({"gain": [1.0, 2.0]}, "gain takes 1 numbers, not 2"),
+     ({"crowd": 0.0}, "crowd takes 2 numbers, not 1"), ({"crowd": [0.0, 0.0, 1.0]}, "crowd takes 2 numbers, not 3")],
+)  # fmt: skip
+def test_ranges_of_simulated_cells_that_are_none_are_named(values, said):
+    """A misspelt range would leave the default in silence."""
+    with pytest.raises(RbcError, match=said):
+        simulate.ranges_of(values)
+    assert simulate.other_ranges(simulate.ranges_of({"crowd": [0.0, 0.0]})) == {"crowd": [0.0, 0.0]}

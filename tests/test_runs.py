@@ -151,3 +151,12 @@ def test_a_review_sheet_has_a_blind_twin_that_does_not_tell_the_label(failures):
     many = pd.concat([failures.head(1).assign(name=f"{i:02}") for i in range(20)])
     assert runs.review(many)[1]["name"].tolist() != sorted(many["name"])
     pd.testing.assert_frame_equal(runs.review(many)[1], runs.review(many)[1])
+
+
+def test_runs_at_chance_are_those_whose_interval_holds_one_half():
+    """The page names what learned nothing; a run that always gives one answer is such a one, a good one is not."""
+    rows = {"always": (0, 0, 60, 60), "good": (50, 10, 10, 50), "upside down": (10, 50, 50, 10), "thin": (2, 1, 1, 2)}
+    table = pd.DataFrame([dict(zip(("tp", "fp", "fn", "tn"), counts), run=name) for name, counts in rows.items()])
+    table = table.assign(stage=2, split="validation")
+    assert runs.at_chance(table, 2) == ["always", "thin"]
+    assert runs.at_chance(table, 1) == runs.at_chance(table, 2, "test") == []
