@@ -9,7 +9,7 @@ from rbc.paper import Configuration
 from rbc.sequences import Sequences
 
 #: What the demo's validation split chooses (page "Model selection"), and nothing of the test split.
-CHOSEN = [Configuration(1, "cnn", "uniform", 20), Configuration(2, "cnn", "uniform", 20)]
+CHOSEN = [Configuration(1, "cnn", "uniform", 50), Configuration(2, "cnn", "uniform", 30)]
 
 
 @pytest.fixture(scope="module")
