@@ -151,7 +151,7 @@ def _cells(found: Sequences, said: pd.DataFrame, tracked: Path) -> pd.DataFrame:
     sure = np.where(discarded, far["reliable_margin"], far.min(axis=1))
     answer = cells["decision"].where(cells["decision"].isin(RELIABLE), "discarded")
     earlier = {later: first for first, later in found.meta.get("continued", [])}
-    continues = cells["name"].map(earlier).fillna("")
+    continues = [earlier.get(name, "") for name in cells["name"]]
     cells = cells.assign(sure=sure, answer=answer, continues=continues)
     return cells.sort_values("sure", ignore_index=True, kind="stable")
 

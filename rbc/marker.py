@@ -208,6 +208,9 @@ def withheld(found: Interval, known: np.ndarray, per_reliable: float) -> str | N
     found : of the movie
     known : (D, 3, 3) labelled cells: blood draw, answer, class
     per_reliable : unreliable sequences of the movie for each reliable one
+
+    The simulated designs know how far draws differ and how many cells are unreliable; here both are estimates. Known
+    draws that look more alike than they are let through a movie whose interval fails.
     """
     unreliable = int(known[:, :, 2].sum())
     why = None
