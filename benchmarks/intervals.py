@@ -123,7 +123,8 @@ def _end_to_end(
     """Interval of one simulated movie of a blood draw of its own, its errors known from others."""
     known = np.zeros((draws, 3, 3))
     for i in range(draws):
-        counts = (*RELIABLE_OF_A_DRAW, unreliable // draws)
+        # The rest of the division goes to the first draws, so that the row's number is the one simulated.
+        counts = (*RELIABLE_OF_A_DRAW, unreliable // draws + (i < unreliable % draws))
         known[i] = np.transpose([rng.multinomial(n, p) for n, p in zip(counts, _rates(rng, rho).T)])
     treading = rng.binomial(MOVIE, truth)
     counts = (treading, MOVIE - treading, rng.poisson(per_reliable * MOVIE))
