@@ -48,10 +48,39 @@ def test_it_is_withheld_where_no_simulated_design_as_hard_holds():
     assert "too wide" in marker.withheld(marker.Interval(0.5, 0.1, 0.9), KNOWN, 0)
 
 
-def test_every_kept_design_was_simulated_and_what_is_given_holds():
-    """The rows that decide are measured ones, and no limit lets a failing design through."""
+@pytest.fixture
+def table(monkeypatch):
+    """Puts a table of simulated designs in the place of the kept one."""
+
+    def put(coverage: dict[float, float]) -> None:
+        design = {"draws": 3, "correlation": 0.6, "known_unreliable": 50, "given": 0.5}
+        rows = [design | {"per_reliable": n, "covered_given": share} for n, share in coverage.items()]
+        monkeypatch.setattr(marker, "_simulated", lambda: tuple(rows))
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("coverage", "limit"),
+    [
+        ({1: 0.95, 5: 0.91, 15: 0.89}, 5),
+        ({1: 0.95, 5: 0.89, 15: 0.95}, 1),  # what holds beyond a failure is luck
+        ({1: 0.89, 5: 0.95, 15: 0.95}, 0),
+    ],
+)
+def test_the_limit_is_the_last_design_before_one_that_fails(table, coverage, limit):
+    """The rule flips where its table does, so a new table must not change it unseen."""
+    table(coverage)
+    assert marker.most_unreliable(KNOWN) == limit
+    narrow = marker.Interval(0.9, 0.85, 0.95)
+    assert marker.withheld(narrow, KNOWN, limit) is None
+    assert "too seldom" in marker.withheld(narrow, KNOWN, limit + 0.1)
+
+
+def test_the_kept_designs_are_those_that_were_simulated():
+    """Each row of the kept table has its own numbers of draws and known cells, and shares that are shares."""
     content = json.loads(marker.VALIDITY.read_text(encoding="utf-8"))
     assert content["simulated"] and len(content["rows"]) > 100
-    limit = marker.most_unreliable(KNOWN)
-    rows = marker._designs(KNOWN, limit, int(KNOWN[:, :, 2].sum())) if limit else []
-    assert all(row["covered_given"] >= marker.LOWEST_COVERAGE for row in rows)
+    for row in content["rows"]:
+        assert 0 <= row["given"] <= 1 and (row["given"] == 0) == (row["covered_given"] is None)
+        assert row["draws"] <= row["known_unreliable"]
