@@ -9,6 +9,7 @@ import ast
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import cache
@@ -32,6 +33,9 @@ MAKERS = {
 PACKAGES = ("torch", "fastai", "numpy")
 #: Settings of a training that change no number.
 IDLE = {"checkpoint_seconds"}
+#: One parse at a time. Python 3.11 counts the depth of all threads' parses together: when the collector of garbage
+#: lets another thread in, both end in "SystemError: AST constructor recursion depth mismatch" (CPython 106905).
+_PARSING = threading.Lock()
 
 
 def key_of(*parts: object) -> str:
@@ -93,7 +97,7 @@ def closure(modules: Iterable[str]) -> list[str]:
 def imports(code: str) -> list[str]:
     """Our modules that some code imports, also inside of functions; a block for type checkers does not count."""
     found: list[str] = []
-    tree = ast.parse(code)
+    tree = _parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             node.body = []
@@ -105,6 +109,11 @@ def imports(code: str) -> list[str]:
     return [name for name in found if name.partition(".")[0] == "rbc" and _source(name).exists()]
 
 
+def _parse(code: str) -> ast.Module:
+    with _PARSING:
+        return ast.parse(code)
+
+
 def _source(module: str) -> Path:
     """The file of one of our modules."""
     path = ROOT.joinpath(*module.split("."))
@@ -113,7 +122,7 @@ def _source(module: str) -> Path:
 
 def _code_hash(path: Path) -> str:
     """Of a module's statements, without comments, docstrings and layout."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):

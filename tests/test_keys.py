@@ -1,0 +1,36 @@
+"""Content keys that several threads ask for at once."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from rbc import ROOT, keys
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Threads change places whenever the collector of garbage runs, as they do where a package listens to it."""
+    interval = sys.getswitchinterval()
+
+    def listen(*_: object) -> None:
+        sum(range(50))
+
+    gc.callbacks.append(listen)
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+    gc.callbacks.remove(listen)
+
+
+def test_threads_ask_for_keys_at_once(switching: None) -> None:
+    """The jobs of a book ask from threads: Python 3.11 ended about one parse in four with a SystemError."""
+    files = sorted((ROOT / "rbc").glob("*.py"))[:15] * 4
+    alone = [keys._code_hash(path) for path in files[: len(files) // 4]]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(keys._code_hash, files))
+    assert together == alone * 4
