@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from rbc import movies
+from rbc.simulate import movies
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
 
 def _run(path: Path, threads: int) -> dict[str, object]:
     out = path.with_name("report")
-    command = [sys.executable, "-m", "rbc", "analyze", path, "--out", out, "--threads", threads, "--force", "--json"]
+    command = [sys.executable, "-m", "compendium", "analyze", path, "--out", out, "--threads", threads, "--force", "--json"]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     answer = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
     total, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)

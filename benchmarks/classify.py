@@ -15,8 +15,9 @@ import os
 import time
 from pathlib import Path
 
-from rbc import ingest, simulate
-from rbc.classify import classify
+from compendium.data import ingest
+from rbc import simulate
+from rbc.bench.classify import classify
 from rbc.sequences import Sequences
 
 

@@ -30,7 +30,7 @@ FILMS = 300  #: different films of each class
 INGEST = """
 import json, os, resource, sys, time
 from pathlib import Path
-from rbc import ingest
+from compendium.data import ingest
 began = time.perf_counter()
 ingest.into(Path(sys.argv[1]), Path(sys.argv[2]), simulated=True)
 own, child = (resource.getrusage(who).ru_maxrss / 1e6 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -49,7 +49,8 @@ print(json.dumps({"open_seconds": time.perf_counter() - began, "sequences": len(
 CHECK = """
 import json, resource, sys, time
 from pathlib import Path
-from rbc import checks, sequences
+from compendium.data import checks
+from rbc import sequences
 began = time.perf_counter()
 found = checks.check(sequences.load(Path(sys.argv[1])))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # counts the mapped frames, which the system may drop

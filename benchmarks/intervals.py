@@ -2,7 +2,7 @@
 object.
 
     python benchmarks/intervals.py [--repetitions 500] [--out data/reference/coverage.json]
-    python benchmarks/intervals.py --validity [--repetitions 150] [--out data/reference/validity.json]
+    python benchmarks/intervals.py --validity [--repetitions 150] [--out rbc/validity.json]
     python benchmarks/intervals.py --validity --smoke
 
 With --validity: the end-to-end interval of `rbc.marker` at the designs we really have. --smoke: two of them.

@@ -21,7 +21,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from skimage.metrics import structural_similarity
 
-from rbc import ingest, sampling, sequences, simulate
+from compendium.data import ingest
+from rbc import sampling, sequences, simulate
 from rbc.paper import KS, SPLITS, reported
 from rbc.sequences import Sequences, from_list
 

@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 
-from rbc import ROOT
+from compendium import ROOT
 
 COMMANDS = {
     "help": ("--help",),
@@ -33,7 +33,7 @@ WATCHED = f"""
 import atexit, sys
 held = lambda m: m in sys.modules and type(sys.modules[m]).__name__ != "_LazyModule"
 atexit.register(lambda: print("\\n" + " ".join(m for m in {HEAVY} if held(m))))
-from rbc.cli import main
+from compendium.cli import main
 main()
 """
 
@@ -59,7 +59,7 @@ def seconds(arguments: tuple[str, ...], rounds: int) -> float:
 
 def _once(arguments: tuple[str, ...]) -> float:
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-    subprocess.run([sys.executable, "-m", "rbc", *arguments], cwd=ROOT, capture_output=True)
+    subprocess.run([sys.executable, "-m", "compendium", *arguments], cwd=ROOT, capture_output=True)
     return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
 
 

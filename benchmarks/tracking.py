@@ -38,7 +38,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rbc import detection, movies, simulate, tracking, video
+from rbc.tracking import detection
+from rbc.simulate import movies
+from rbc import simulate, tracking
+from rbc.reading import video
 from rbc.paper import MIN_FRAMES
 from rbc.sequences import Sequences, checksum, from_list
 
@@ -241,7 +244,7 @@ def _set_of_sprites(folder: Path, cells: Sequences, threads: int, shape: tuple[i
 
 def _conditions(folder: Path, cells: Sequences, threads: int, shape: tuple[int, int]) -> dict[str, object]:
     """The same cells under one nuisance at a time: what is tracked, and in other light what stage 1 makes of it."""
-    from rbc import classify  # here, as PyTorch would count in the memory of the 60 s movie
+    from rbc.bench import classify  # here, as PyTorch would count in the memory of the 60 s movie
 
     unnamed = cells.index.assign(acquisition="condition")  # as a new movie's: all members judge
     strips = classify.classify(Sequences(cells.frames, unnamed, cells.meta))

@@ -27,7 +27,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from rbc import kernel
+from compendium import kernel
 from rbc.models import NETWORKS, build
 from rbc.paper import Configuration
 from rbc.sampling import sample
@@ -163,7 +163,7 @@ def compare(network: str, cells: Sequences, classes: np.ndarray, k: int, folder:
 def given(n: int) -> tuple[Sequences, str]:
     """n sequences of the released sample's stage 1 where it is, else simulated ones."""
     if sample_folder := os.environ.get("RBC_SAMPLE"):
-        from rbc import ingest
+        from compendium.data import ingest
 
         cells = ingest.released(Path(sample_folder))
         cells, source = cells.select(cells.index["split"] == "test"), "released sample, test acquisitions (real cells)"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from rbc import runs
+from compendium import runs
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"

@@ -79,7 +79,7 @@ def gallery(sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome
 
 
 def failed(failures: pd.DataFrame) -> pd.DataFrame:
-    """`rbc.runs.failures` counted over all sequences, by label and by acquisition."""
+    """`compendium.runs.failures` counted over all sequences, by label and by acquisition."""
     parts = {("all", ""): failures}
     for by in ("label", "acquisition"):
         parts |= {(by, value): part for value, part in failures.groupby(by)}
@@ -98,7 +98,7 @@ def _failed(part: pd.DataFrame) -> dict:
 
 
 def failing(failures: pd.DataFrame) -> str:
-    """HTML table of `rbc.runs.failures`, a row a sequence; the runs that call it wrong open as links to their pages."""
+    """HTML table of `compendium.runs.failures`, a row a sequence; the runs that call it wrong open as links to their pages."""
     rows = [
         {
             "sequence": escape(row.name), "acquisition": escape(row.acquisition), "label": row.label,

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import gammaln
 
-from rbc import ROOT
+from compendium import ROOT
 from rbc.metrics import wilson
 
 #: Correlations of the cells of one blood draw that are tried; 0: all draws alike. As likely beforehand.

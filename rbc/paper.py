@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from rbc import ROOT, RbcError
+from compendium import ROOT
+from rbc import RbcError
 
 if TYPE_CHECKING:  # names of classes alone must not cost every command the import of pandas
     import numpy as np

@@ -22,7 +22,8 @@ from fastai.data.load import DataLoader
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rbc import ROOT, RbcError
+from compendium import ROOT
+from rbc import RbcError
 from rbc.augment import augment
 from rbc.checkpoints import BestEpoch
 from rbc.models import build

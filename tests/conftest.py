@@ -15,7 +15,8 @@ from random import Random
 import pytest
 from filelock import FileLock
 
-from rbc import ROOT, cli, simulate
+from compendium import ROOT, cli
+from rbc import simulate
 from rbc.sequences import Sequences
 
 TINY = "tests/tiny.yaml"
@@ -114,7 +115,7 @@ def rbc(*arguments: object, cwd: Path = ROOT, **keywords) -> subprocess.Complete
     if cwd == ROOT and not keywords and words[0] not in HEAVY:
         return _here(words)
     environment = {**os.environ, "PYTHONPATH": str(cwd)} | keywords.pop("env", {})
-    command = [sys.executable, "-m", "rbc", *words]
+    command = [sys.executable, "-m", "compendium", *words]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, **keywords)
 
 
@@ -150,7 +151,7 @@ def complete(checkout: Path) -> list[str]:
 def stubborn_book(checkout: Path) -> None:
     """The tiny profile's book: interrupted, ended and killed at random moments, then finished by the same command."""
     dice = Random(7)
-    command = [sys.executable, "-m", "rbc", "book", "--profile", TINY]
+    command = [sys.executable, "-m", "compendium", "book", "--profile", TINY]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         process = subprocess.Popen(

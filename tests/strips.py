@@ -1,4 +1,4 @@
-"""Writes the same sequences in every layout that `rbc.ingest` reads, for the tests."""
+"""Writes the same sequences in every layout that `compendium.data.ingest` reads, for the tests."""
 
 import hashlib
 from pathlib import Path

@@ -10,7 +10,10 @@ import pandas as pd
 import pytest
 from conftest import one_line_error, rbc
 
-from rbc import RbcError, analyze, classify, ingest, marker, movies, prevalence, sequences, simulate
+from rbc import RbcError, marker, prevalence, sequences, simulate
+from rbc.bench import analyze, classify
+from compendium.data import ingest
+from rbc.simulate import movies
 
 KNOWN = json.loads((classify.MODELS / "known.json").read_text())
 

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from moviefiles import avi
 
-from rbc import ROOT, cli, movies, sequences
+from compendium import ROOT, cli
+from rbc.simulate import movies
+from rbc import sequences
 
 SCENE = movies.Scene(frames=24, shape=(120, 240), cells=4, seed=1, stuck=0)
 
@@ -160,7 +162,7 @@ def test_a_read_only_disk_is_told(movie, tmp_path) -> None:
     """The real thing, in a mount namespace of its own; skipped where the system allows none."""
     (tmp_path / "disk").mkdir()
     mount = f"mount -t tmpfs -o ro none {tmp_path / 'disk'} && "
-    command = f"{sys.executable} -m rbc track {movie} --out {tmp_path / 'disk' / 'out'}"
+    command = f"{sys.executable} -m compendium track {movie} --out {tmp_path / 'disk' / 'out'}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     isolated = ["unshare", "-m", "sh", "-c"]
     try:

@@ -14,13 +14,14 @@ import torch
 import yaml
 from conftest import rbc
 
-from rbc import ROOT, RbcError, attempts, building, profiles, runs
+from compendium import ROOT, attempts, building, profiles, runs
+from rbc import RbcError
 
 HOLD = "with attempts.attempt(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 
 
 def process(code: str, folder: Path) -> subprocess.Popen:
-    code = "import json, subprocess, sys, time; from pathlib import Path; from rbc import attempts\n" + code
+    code = "import json, subprocess, sys, time; from pathlib import Path; from compendium import attempts\n" + code
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=ROOT, **pipes)
 

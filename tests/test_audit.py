@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlscorecheck.check.binary import check_1_testset_no_kfold
 from sklearn import metrics as oracle
 
-from rbc import audit
+from compendium.evidence import audit
 from rbc.paper import STAGES, reported
 
 logging.getLogger("mlscorecheck").setLevel(logging.ERROR)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rbc import ROOT
+from compendium import ROOT
 
 #: Arguments that make each benchmark small; FOLDER is a temporary one.
 SMALL = {

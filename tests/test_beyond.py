@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbc import ROOT, beyond, metrics, runs
+from compendium import ROOT, beyond, runs
+from rbc import metrics
 from rbc.settings import Fold
 
 ACQUISITIONS = ("A1_1", "A2_1", "B1_1", "B2_1")

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from docutils import nodes
 
-from rbc import ROOT
+from compendium import ROOT
 
 
 def load(file: str):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rbc import centring, simulate
+from rbc.simulate import centring
+from rbc import simulate
 
 FRAMES = 40
 OPTICS = simulate.Optics()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from strips import made
 
-from rbc import checks, ingest
+from compendium.data import checks, ingest
 from rbc.paper import LABELS, SPLITS, reported
 from rbc.sequences import Sequences, from_list
 

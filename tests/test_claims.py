@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from conftest import one_line_error, rbc
 
-from rbc import ROOT, RbcError, claims, metrics, profiles, runs
-from rbc.study import Study
+from compendium import ROOT, profiles, runs
+from rbc import RbcError, metrics
+from compendium.evidence import claims
+from compendium.evidence.study import Study
 
 RELEASED = runs.REFERENCE / "released"
 CHANGED = "stage1/crnn-uniform-k50-s0"

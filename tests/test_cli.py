@@ -14,7 +14,8 @@ from conftest import one_line_error, rbc
 from strips import LAYOUTS, made
 from zenodo import Zenodo
 
-from rbc import ROOT, sampling, sequences
+from compendium import ROOT
+from rbc import sampling, sequences
 
 COMMANDS = ["data fetch", "data prepare", "data check", "data summary", "simulate sequences", "simulate video"]
 COMMANDS += ["track", "run", "grid", "book", "results", "audit", "claims", "packet", "classify", "analyze"]

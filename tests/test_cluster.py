@@ -15,7 +15,7 @@ import pytest
 import yaml
 from conftest import one_line_error, rbc
 
-from rbc import ROOT, profiles
+from compendium import ROOT, profiles
 
 CLUSTER = ROOT / "workflow" / "slurm" / "config.yaml"
 KILLED = "stage2/cnn-similarity-k10-s0"
@@ -58,7 +58,7 @@ def grid(checkout, profile, mine, slurm) -> dict:
     path = f"{checkout / 'tests' / 'slurm'}{os.pathsep}{os.environ['PATH']}"
     killed = f"{DOOMED} {results / KILLED.replace('/', '/.')}.part"
     there = {"PATH": path, "FAKE_SLURM": str(slurm), "FAKE_SLURM_KILL": killed, "PYTHONPATH": str(checkout)}
-    command = [sys.executable, "-m", "rbc", "grid", "--profile", str(profile), "--workflow-profile", str(mine)]
+    command = [sys.executable, "-m", "compendium", "grid", "--profile", str(profile), "--workflow-profile", str(mine)]
     with open(slurm / "said", "w") as said:
         process = subprocess.Popen(command, cwd=checkout, env=os.environ | there, stdout=said, stderr=said)
         meanwhile = {}

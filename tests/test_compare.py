@@ -4,7 +4,9 @@ import shutil
 import pytest
 from conftest import one_line_error, rbc
 
-from rbc import ROOT, compare, profiles, runs, training
+from compendium import ROOT, profiles, runs
+from compendium.evidence import compare
+from rbc import training
 from rbc.paper import Configuration
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rbc import audit, crosschecks
+from compendium.evidence import audit, crosschecks
 from rbc.paper import reported
 
 VERDICTS = set(crosschecks.VERDICTS)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rbc import RbcError, detection, movies
+from rbc import RbcError
+from rbc.tracking import detection
+from rbc.simulate import movies
 
 
 def test_background_is_the_lower_median_and_ignores_the_lamp() -> None:

@@ -20,8 +20,9 @@ import pytest
 from strips import LAYOUTS, made
 from zenodo import Zenodo
 
-from rbc import RbcError, archives, download, ingest, sequences
-from rbc.download import Patience, fetch_released, fetch_zenodo
+from rbc import RbcError, sequences
+from compendium.data import archives, download, ingest
+from compendium.data.download import Patience, fetch_released, fetch_zenodo
 
 SAMPLE = os.environ.get("RBC_SAMPLE")
 QUICK = Patience(tries=3, wait=0.02)
@@ -224,7 +225,7 @@ def test_nobody_there(tmp_path: Path) -> None:
 
 
 FETCH = (
-    "import sys, pathlib; from rbc import download as d; d.fetch_zenodo(pathlib.Path(sys.argv[1]), base=sys.argv[2])"
+    "import sys, pathlib; from compendium.data import download as d; d.fetch_zenodo(pathlib.Path(sys.argv[1]), base=sys.argv[2])"
 )
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from rbc import draws, runs
+from compendium.evidence import draws
+from compendium import runs
 
 
 def answers(kept: dict[str, tuple[int, int]]) -> pd.DataFrame:

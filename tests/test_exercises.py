@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rbc import ROOT
+from compendium import ROOT
 
 FOLDER = ROOT / "book" / "learn" / "exercises"
 

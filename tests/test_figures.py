@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from conftest import with_scripts
 
-from rbc import figures, runs
+from rbc import figures
+from compendium import runs
 
 FAILURES = pd.DataFrame(
     {

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rbc import figures, films
+from rbc import figures
+from rbc.bench import films
 
 NAMES = ["BG1017_10s01_3", 'a "quoted" <b> & more']
 

@@ -2,7 +2,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from rbc import focus
+from rbc.bench import focus
 
 
 def test_the_decision_is_scikit_learns():

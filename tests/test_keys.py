@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rbc import ROOT, keys
+from compendium import ROOT, keys
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbc import RbcError, movies, simulate, video
+from rbc import RbcError, simulate
+from rbc.simulate import movies
+from rbc.reading import video
 from rbc.sequences import from_list
 
 SCENE = movies.Scene(frames=40, shape=(160, 320), cells=4, seed=2, stuck=1)

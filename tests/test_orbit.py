@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from rbc import ROOT, simulate
+from compendium import ROOT
+from rbc import simulate
 
 PAGE = """<div id="orbit">no script has run</div><script src="SCRIPT"></script><pre id="told"></pre><script>
 const set = (id, value) => {

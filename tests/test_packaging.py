@@ -7,7 +7,7 @@ from importlib.metadata import version
 import yaml
 from packaging.requirements import Requirement
 
-from rbc import ROOT
+from compendium import ROOT
 
 LOCK = dict(
     line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")

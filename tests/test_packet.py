@@ -9,8 +9,10 @@ import pytest
 import yaml
 from conftest import one_line_error, rbc
 
-from rbc import ROOT, RbcError, checklists, packet, profiles, runs
-from rbc.study import Study
+from compendium import ROOT, profiles, runs
+from rbc import RbcError
+from compendium.evidence import checklists, packet
+from compendium.evidence.study import Study
 
 RELEASED = runs.REFERENCE / "released"
 

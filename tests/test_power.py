@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rbc import audit, claims, power
+from compendium.evidence import audit, claims, power
 
 TOLERANCE, LISTED = claims.load()
 

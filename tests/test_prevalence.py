@@ -14,7 +14,8 @@ from scipy import stats
 from scipy.stats import chi2_contingency
 from sklearn.linear_model import LogisticRegression
 
-from rbc import ROOT, RbcError, prevalence
+from compendium import ROOT
+from rbc import RbcError, prevalence
 from rbc.paper import reported
 
 CLASSES = LogisticRegression().fit([[0], [1]], [0, 1])  # QuaPy asks a fitted classifier for its classes: 1 tank-treads

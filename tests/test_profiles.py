@@ -1,7 +1,8 @@
 import pytest
 import yaml
 
-from rbc import ROOT, RbcError, profiles, simulate
+from compendium import ROOT, profiles
+from rbc import RbcError, simulate
 from rbc.settings import VARIANTS
 
 NAMES = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rbc import ROOT
+from compendium import ROOT
 
 PAGES = sorted(page for where in ("book/*.md", "book/learn/*.md", "notebooks/*.ipynb") for page in ROOT.glob(where))
 ALLOWED = yaml.safe_load((ROOT / "tests" / "prose.yaml").read_text())

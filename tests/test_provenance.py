@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from rbc import ROOT, RbcError, provenance, runs
+from compendium import ROOT, provenance, runs
+from rbc import RbcError
 
 RELEASED = runs.REFERENCE / "released"
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from rbc import ROOT, profiles
+from compendium import ROOT, profiles
 from rbc.paper import reported
 from rbc.sampling import balance
 

@@ -9,7 +9,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 
 import yaml
 
-from rbc import ROOT
+from compendium import ROOT
 
 
 def load(name: str):
@@ -66,7 +66,7 @@ def test_each_rung_of_the_ladder_is_a_command_that_exists():
         for command in rung["command"].split(" && "):
             words = [word for word in command.split()[1:3] if word.isalpha()]
             words = words if words[0] == "data" else words[:1]
-            done = subprocess.run([sys.executable, "-m", "rbc", *words, "--help"], cwd=ROOT, capture_output=True)
+            done = subprocess.run([sys.executable, "-m", "compendium", *words, "--help"], cwd=ROOT, capture_output=True)
             assert done.returncode == 0, command
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbc import audit, claims, profiles
+from compendium.evidence import audit, claims
+from compendium import profiles
 from rbc.metrics import Confusion
 from rbc.paper import KS, MODELS, SAMPLINGS, SPLITS, STAGES, reported
-from rbc.study import Study, chosen, derived, share
+from compendium.evidence.study import Study, chosen, derived, share
 
 TOLERANCE, LISTED = claims.load()
 CELLS = [(m, s, k) for m in MODELS for s in SAMPLINGS for k in KS]

@@ -4,7 +4,8 @@ import nbformat
 import pandas as pd
 import pytest
 
-from rbc import ROOT, RbcError, notebooks, runs
+from compendium import ROOT, notebooks, runs
+from rbc import RbcError
 
 WORDS = {"title": "T", "banner": "B", "kind": "simulated sequences"}
 

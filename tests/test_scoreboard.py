@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from conftest import with_scripts
 
-from rbc import claims, profiles, runs, scoreboard
-from rbc.study import Study
+from compendium.evidence import claims, scoreboard
+from compendium import profiles, runs
+from compendium.evidence.study import Study
 
 RELEASED = runs.REFERENCE / "released"
 RUN = "stage1/crnn-uniform-k50-s0"

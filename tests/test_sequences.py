@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from strips import made
 
-from rbc import ROOT, RbcError, sampling, sequences
+from compendium import ROOT
+from rbc import RbcError, sampling, sequences
 
 
 def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:

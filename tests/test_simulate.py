@@ -20,7 +20,8 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from rbc import ROOT, RbcError, simulate
+from compendium import ROOT
+from rbc import RbcError, simulate
 from rbc.paper import LABELS, in_stage, positive
 from rbc.sequences import Sequences, checksum
 

@@ -18,7 +18,7 @@ from conftest import RUNS, TINY, rbc
 #: Says of each page of the tiny profile's book whether it is fresh.
 ASK_PAGES = """
 import json
-from rbc import building, profiles
+from compendium import building, profiles
 print(json.dumps([page.name for page in building.pages(profiles.load("tests/tiny.yaml")) if not page.is_fresh()]))
 """
 
@@ -118,7 +118,7 @@ def test_a_copy_with_new_times_is_fresh(finished):
     ("file", "edit", "expected"),
     [
         ("notebooks/learn-motion.ipynb", lambda text: text.replace("# ", "# Yet another ", 1), ["learn-motion"]),
-        ("rbc/simulate.py", appended("# a comment"), []),
+        ("rbc/simulate/cells.py", appended("# a comment"), []),
         ("data/ladder.yaml", appended("# a comment"), ["ladder"]),
     ],
     ids=["a sentence", "a comment in code", "a file that a page reads"],

@@ -16,7 +16,13 @@ import pandas as pd
 import pytest
 import tifffile
 
-from rbc import ROOT, RbcError, classify, detection, ingest, movies, simulate, tracking, video
+from compendium import ROOT
+from rbc import RbcError, simulate, tracking
+from rbc.bench import classify
+from rbc.tracking import detection
+from compendium.data import ingest
+from rbc.simulate import movies
+from rbc.reading import video
 from rbc.sequences import Sequences, checksum, from_list, load
 
 SHAPE = (240, 640)

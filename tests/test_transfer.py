@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbc import ROOT, RbcError, runs, simulate
+from compendium import ROOT, runs
+from rbc import RbcError, simulate
 
 spec = importlib.util.spec_from_file_location("transfer", ROOT / "workflow" / "transfer.py")
 transfer = importlib.util.module_from_spec(spec)

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from moviefiles import CLOSE, READ, REFUSED, avi, encoded
 
-from rbc import RbcError, in_words, video
+from rbc import RbcError, in_words
+from rbc.reading import video
 
 SHOWN = moviefiles.frames()
 
@@ -210,7 +211,7 @@ def test_units_are_read_in_the_stated_order(name: str, tmp_path: Path) -> None:
 
 def test_woven_fields_are_refused(tmp_path: Path) -> None:
     """Interlaced movies give each cell two places in a frame."""
-    from rbc import movies
+    from rbc.simulate import movies
 
     scene = movies.Scene(frames=24, shape=(160, 320), cells=6, seed=3)
     shown = np.stack(list(movies.physics(scene)[0]))

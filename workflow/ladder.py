@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from rbc import ROOT, runs
+from compendium import ROOT, runs
 
 LADDER = ROOT / "data" / "ladder.yaml"
 KEPT = ROOT / "data" / "reference" / "ladder.json"

@@ -6,8 +6,8 @@ python workflow/reference.py released|register|ablations
 import shutil
 import sys
 
-from rbc import runs
-from rbc.profiles import load
+from compendium import runs
+from compendium.profiles import load
 from rbc.sequences import whole_folder
 
 LEFT_OUT = {

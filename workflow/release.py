@@ -10,7 +10,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from rbc import ROOT, runs
+from compendium import ROOT, runs
 from rbc.sequences import whole_folder
 
 SITE = ROOT / "_build" / "html"

@@ -15,7 +15,8 @@ from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from rbc import beyond, focus
+from compendium import beyond
+from rbc.bench import focus
 from rbc.paper import in_stage, positive
 from rbc.sampling import sample_all
 from rbc.sequences import Sequences
@@ -27,7 +28,7 @@ PENALTIES = np.logspace(0, 5, 11)  #: of the ridge, chosen by leaving single seq
 
 
 def machines(sequences: Sequences, folds: list[Fold]) -> pd.DataFrame:
-    """Answers of each fold's linear model in stage 2, as `rbc.beyond.machines` gives them."""
+    """Answers of each fold's linear model in stage 2, as `compendium.beyond.machines` gives them."""
     own = beyond.with_noise(sequences).select(in_stage(sequences.index["label"], 2))
     numbers, truth = convolved(series(own)), positive(own.index["label"], 2)
     tables = []
@@ -42,7 +43,7 @@ def machines(sequences: Sequences, folds: list[Fold]) -> pd.DataFrame:
 
 
 def series(sequences: Sequences) -> np.ndarray:
-    """Standardised numbers of each frame (`rbc.focus.of_frames`), the last one repeated: (N, LENGTH, F)."""
+    """Standardised numbers of each frame (`rbc.bench.focus.of_frames`), the last one repeated: (N, LENGTH, F)."""
     frames, lengths = sample_all(sequences, "similarity", LENGTH, 0)
     each = np.array([
         np.pad(focus.of_frames(x[:n], focus.background(x[:n])), ((0, LENGTH - n), (0, 0)), mode="edge")

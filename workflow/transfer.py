@@ -22,7 +22,9 @@ from scipy.ndimage import gaussian_filter
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from rbc import RbcError, beyond, focus, metrics, profiles, runs, sequences, simulate, training
+from rbc import RbcError, metrics, sequences, simulate, training
+from compendium import beyond, profiles, runs
+from rbc.bench import focus
 from rbc.paper import FRAME_PX, RELIABLE, Configuration, positive
 from rbc.sampling import sample_all
 from rbc.sequences import Sequences

@@ -7,7 +7,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from rbc.runs import git
+from compendium.runs import git
 
 #: What the theme and docutils write, and what WCAG wants there instead.
 MENDED = [

@@ -1,0 +1,139 @@
+"""The scoreboard of claims as one piece of HTML, the predictions that it links to, and a table."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from compendium.evidence import audit, claims
+from rbc import figures, metrics
+from compendium import runs
+from compendium.evidence.claims import Claim, Tolerance, Verdict
+from rbc.paper import RELIABLE, reported
+from compendium.evidence.study import Study, chosen
+
+#: Signs beside the words, so that colour is not needed.
+SIGNS = dict(zip(claims.VERDICTS, ("✓", "=", "≈", "≠", "↔", "⚡", "–", "…"), strict=True))
+#: Columns, and whether one can pick a value in them (book/_static/tables.js).
+COLUMNS = {"Verdict": True, "Claim (opens its evidence)": False, "Place": True, "Kind": True}
+#: A link from elsewhere to a claim opens it.
+OPEN = """<script>
+(() => {
+  const open = () => {
+    const details = document.getElementById(location.hash.slice(1))?.querySelector("details");
+    if (details) { details.open = true; details.scrollIntoView({ block: "center" }); }
+  };
+  addEventListener("hashchange", open);
+  addEventListener("load", open);
+})();
+</script>"""
+
+
+def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
+    """The table that a reader can sort and filter, printed scores first.
+
+    `part` is the folder of the book's pages that it stands in.
+    """
+    tolerance, _ = claims.load()
+    ordered = [c for own in claims.by_group(listed).values() for c in own]
+    rows = "\n".join(_row(c, verdicts[c.id], part, tolerance) for c in ordered)
+    heads = "".join(f'<th scope="col"{" data-pick" * pick}>{name}</th>' for name, pick in COLUMNS.items())
+    inside = f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody>"
+    return f'<table class="dataframe text sortable" id="claims-board">{inside}</table>{OPEN}'
+
+
+def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> pd.DataFrame:
+    """How many of each verdict (columns, those that occur), by group (rows, printed scores first) and in all."""
+    table = pd.DataFrame(claims.counts(listed, verdicts)).T
+    table = table.loc[:, table.any()]
+    return table.assign(all=table.sum(axis=1)).rename_axis("what is claimed")
+
+
+def _row(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
+    inside = _opened(claim, v, part, tolerance)
+    opened = f"<details><summary>{escape(claim.says)}</summary>{inside}</details>"
+    cells = [
+        (f"{claims.VERDICTS.index(v.verdict)}", said(v.verdict)),
+        (claim.says, opened),
+        (claim.place, escape(claim.place)),
+        (claim.group, claim.group),
+    ]
+    inside = "".join(f'<td data-key="{escape(key)}">{content}</td>' for key, content in cells)
+    return f'<tr id="{claim.id}">{inside}</tr>'
+
+
+def said(verdict: str) -> str:
+    """A verdict with its sign."""
+    return f'<span class="sign" aria-hidden="true">{SIGNS[verdict]}</span>{verdict}'
+
+
+def _opened(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
+    """The two numbers, the rule in words, the readings, and what it all rests on."""
+    parts = [f"<p>{escape(v.found)}</p>"]
+    if v.numbers:
+        numbers = [f"{name} {_number(x)}" for name, x in v.numbers.items()]
+        two, others = "; ".join(numbers[:2]), "".join(f"; {number}" for number in numbers[2:])
+        parts.append(f"<p><b>{escape(two)}</b>{escape(others)}</p>")
+    if v.readings:
+        parts.append(f"<ul>{''.join(f'<li>Reading: {escape(reading)}</li>' for reading in v.readings)}</ul>")
+    parts.append(f"<p>Rule: {escape(claims.in_words(claim.rule, tolerance))}.</p>")
+    if claim.repeats:
+        parts.append(f'<p>The same number as <a href="#{claim.repeats}">{claim.repeats}</a>; counted once.</p>')
+    if v.evidence:
+        parts.append(f"<ul>{''.join(f'<li>{_link(e, part)}</li>' for e in v.evidence)}</ul>")
+    return "".join(parts) + f"<p>{claim.id}</p>"
+
+
+def _number(x: float | str) -> str:
+    return x if isinstance(x, str) else f"{x:.4g}"
+
+
+def _link(evidence: str, part: str) -> str:
+    kind, _, name = evidence.partition(": ")
+    if kind == "run":
+        file = name.replace("/", "-")
+        page = f'<a href="runs/{file}.html">run {escape(name)}</a>'
+        return f'{page}, <a href="../../../predictions/{part}/{file}.csv">its predictions (CSV)</a>'
+    page = {"audit": "../audit.html", "check": "dataset.html"}[kind]
+    return f'<a href="{page}">{kind}: {escape(name)}</a>'
+
+
+def released_model(study: Study) -> pd.DataFrame:
+    """Stage 1 answers of the authors' released model, of the paper's and of ours, a row each: share [95 %, Wilson].
+
+    Ours are the runs of the cell that the paper chose, on the test split. The paper prints shares of Table 2's test
+    split to a whole percent, so its numbers of sequences are about right only.
+    """
+    own = reported("released_model")
+    rows = [(f"{r.truth} {r.answer}", "released model", "", r.part, r.whole) for r in own.itertuples()]
+    drawn, (p, n) = reported("test_results").set_index("stage").loc[1], audit.sizes(1, "test")
+    for what, percent, whole in (("reliable kept", "tpr_percent", p), ("unreliable discarded", "tnr_percent", n)):
+        rows.append((what, "paper", "about ", round(drawn[percent] * whole / 100), whole))
+    for run in study.of(1, chosen(1)):
+        rows += [(what, f"ours: {run}", "", part, whole) for what, part, whole in _kept(study, run)]
+    order = list(dict.fromkeys(what for what, *_ in rows))
+    rows.sort(key=lambda row: order.index(row[0]))
+    lines = [
+        (what, source, f"{about}{part:,} of {whole:,}", figures.interval(part / whole, *metrics.wilson(part, whole)))
+        for what, source, about, part, whole in rows
+    ]
+    return pd.DataFrame(lines, columns=["what", "source", "sequences", "share"]).set_index(["what", "source"])
+
+
+def _kept(study: Study, run: str) -> list[tuple[str, int, int]]:
+    """What a run of stage 1 says on the test split: words, how many, of how many."""
+    answers = runs.predictions(study.folder, run).query("split == 'test'")
+    truth, called = metrics.truth_and_call(answers, 1)
+    sides = [("reliable kept", truth, called), ("unreliable discarded", ~truth, ~called)]
+    sides += [(f"{label} kept", (answers["label"] == label).to_numpy(), called) for label in RELIABLE]
+    return [(what, int((among & said).sum()), int(among.sum())) for what, among, said in sides]
+
+
+def publish(results: Path, run: str, out: Path) -> Path:
+    """Write a run's predictions as CSV into the folder `out`, under the name of its page; the file. No pixels."""
+    table: pd.DataFrame = runs.predictions(results, run)
+    file = out / f"{run.replace('/', '-')}.csv"
+    table.to_csv(file, index=False, float_format="%.6f")
+    return file

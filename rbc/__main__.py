@@ -1,5 +1,0 @@
-"""``python -m rbc``: the same as ``rbc``."""
-
-from rbc.cli import main
-
-main()

@@ -1,0 +1,169 @@
+"""The report of `rbc analyze`: one page that asks nothing from anywhere, in which the operator may overrule a label.
+
+report.html holds the page with its style and script; here its parts are filled in.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from rbc.bench import films
+from rbc import marker, sampling
+from rbc.paper import RELIABLE
+from rbc.sequences import Sequences
+
+TEMPLATE = Path(__file__).with_name("report.html")
+CHOICES = (*RELIABLE, "unreliable", "unsure")
+#: Cells with a whole film on the page, the least sure first: kept ones, discarded ones. All others have a short one.
+SHOWN = {True: 300, False: 100}
+FRAMES = 30  #: of a film at most, spread evenly over its sequence
+SHORT = 6  #: the same of a short film: every cell can be looked at, yet the page stays small enough to open
+
+
+def page(
+    found: Sequences,
+    cells: pd.DataFrame,
+    result: dict,
+    rates: tuple[np.ndarray, np.ndarray, float],
+    overlay: Path,
+    labels: dict[str, str] | None = None,
+) -> str:
+    """HTML of the report.
+
+    Parameters
+    ----------
+    found : the sequences tracked
+    cells : a row a sequence, the least sure first: name, decision, reliable, flipping, first_frame, length, speed_px
+    result : what marker.json holds
+    rates : `rbc.prevalence.known_rates` and `rbc.marker.most_unreliable`, from which the page computes the marker again
+    overlay : picture of the tracks
+    labels : of the operator, by name, with which the page begins
+    """
+    kept = cells["decision"].isin(RELIABLE)
+    whole = {*cells["name"][kept].head(SHOWN[True]), *cells["name"][~kept].head(SHOWN[False])}
+    where = {name: i for i, name in enumerate(found.index["name"])}
+    parts = {
+        "title": escape(result["source"]),
+        "banners": _banners(result),
+        "discarded": "".join(f"<li>{escape(line)}</li>" for line in discarded(result)),
+        "coverage": _coverage(kept, len(whole)),
+        "cells": "".join(
+            _card(row, found[where[row.name]], FRAMES if row.name in whole else SHORT)
+            for row in cells.itertuples(index=False)
+        ),
+        "overlay": _jpeg(overlay),
+        "made": "".join(f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in _made(result)),
+        "data": _data(cells, result, rates, labels or {}),
+        "player": films.PLAYER,
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _banners(result: dict) -> str:
+    lines = ["Research software, not a medical device."]
+    if result["simulated"]:
+        lines.append("Simulated movie: it shows no patient.")
+    lines += [f"Judged by force, against this objection: {line}." for line in result["objections"]]
+    return "".join(f'<p class="banner">{escape(line)}</p>' for line in lines)
+
+
+def discarded(result: dict) -> list[str]:
+    """What does not count and why, a line each."""
+    n = result["decisions"]
+    twice = result["left_out"]
+    return [
+        *result["notes"],
+        *([f"{twice} sequences: each goes on where another ended and may be the same cell"] if twice else []),
+        f"{n.get('unreliable', 0)} sequences: unreliable, stage 1 tells no motion (out of focus, touching, cut badly)",
+        f"{n.get('unsure', 0)} sequences: unsure, too near a threshold of stage 1 or stage 2",
+        "Never cut out, and not counted: cells seen in too few frames, too near the edge, too slow or too fast",
+    ]
+
+
+def _coverage(kept: pd.Series, whole: int) -> str:
+    text = f"Here are all {kept.sum()} kept and {(~kept).sum()} discarded sequences, the least sure first"
+    return f"{text}: {whole} with up to {FRAMES} frames, the others with {SHORT}."
+
+
+def _card(row: tuple, frames: np.ndarray, most: int) -> str:
+    name = escape(row.name)
+    note = f"reliable {row.reliable:.2f}, flipping {row.flipping:.2f}; frame {row.first_frame}, {row.length} frames"
+    choices = "".join(
+        f'<label><input type="radio" name="{name}" value="{c}"{" checked" * (c == row.decision)} /> {c}</label>'
+        for c in CHOICES
+    )
+    film = films.film(sampling.sample(frames, "uniform", most), row.name, note)
+    return (
+        f'<li class="cell" tabindex="-1" data-name="{name}" data-decision="{row.decision}">{film}'
+        f"<fieldset><legend>Label of {name}</legend>{choices}"
+        f'<button type="button" class="right" aria-label="{name}: the label is right">right</button></fieldset></li>'
+    )
+
+
+def _jpeg(picture: Path) -> str:
+    out = io.BytesIO()
+    Image.open(picture).save(out, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def _made(result: dict) -> list[tuple[str, str]]:
+    models = ", ".join(f"{k} {v}" for k, v in result["models"].items())
+    source = {name: f" ({unit['source']})" for name, unit in result.get("units", {}).items()}
+    units = (
+        ("Pixel size", "um_per_px", "um"),
+        ("Frame rate", "frame_rate", "1/s"),
+        ("Shear rate", "shear_rate", "1/s"),
+    )
+    return [
+        ("Movie", f"{result['n_frames']} frames"),
+        *((words, f"{result[name]:g} {unit}{source.get(name, '')}") for words, name, unit in units),
+        *_flow(result.get("flow")),
+        ("Errors known from", f"{result['known_cells']} cells of {result['known_acquisitions']} acquisitions"),
+        ("Models", models or "of the user"),
+        ("Software", f"rbc {result['version']}"),
+    ]
+
+
+def _flow(flow: dict | None) -> list[tuple[str, str]]:
+    if not flow:
+        return []
+    speed = flow["speed_px"]
+    return [
+        ("Flow", f"{flow['direction']}, tilted by {flow['tilt_degrees']:.1f} degrees"),
+        ("Speeds", f"{speed['low']:.1f} to {speed['high']:.1f} px/frame, median {speed['median']:.1f}"),
+    ]
+
+
+def _data(
+    cells: pd.DataFrame,
+    result: dict,
+    rates: tuple[np.ndarray, np.ndarray, float],
+    labels: dict[str, str],
+) -> str:
+    """What the page's script computes with, safe inside a script element."""
+    point, draws, limit = rates
+    defined = draws[np.isfinite(draws).all(axis=(1, 2))]
+    data = {
+        "choices": CHOICES,
+        "cells": cells[["name", "decision"]].to_numpy().tolist(),
+        "rates": point.tolist() if np.isfinite(point).all() else None,
+        "draws": defined.round(6).tolist(),
+        "marker": result["ways"]["models"],
+        "corrections": labels,
+        "source": result["source"],
+        "mostUnreliable": limit,
+        "widest": marker.WIDEST,
+        "level": marker.LEVEL,
+        "perDraw": marker.PER_DRAW,
+        "angles": len(marker.ANGLES),
+    }
+    return json.dumps(data).replace("<", "\\u003c")
