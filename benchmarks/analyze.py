@@ -39,7 +39,19 @@ def main() -> None:
 
 def _run(path: Path, threads: int) -> dict[str, object]:
     out = path.with_name("report")
-    command = [sys.executable, "-m", "compendium", "analyze", path, "--out", out, "--threads", threads, "--force", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "compendium",
+        "analyze",
+        path,
+        "--out",
+        out,
+        "--threads",
+        threads,
+        "--force",
+        "--json",
+    ]
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     answer = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=True)
     total, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -38,12 +38,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rbc.tracking import detection
-from rbc.simulate import movies
 from rbc import simulate, tracking
-from rbc.reading import video
 from rbc.paper import MIN_FRAMES
+from rbc.reading import video
 from rbc.sequences import Sequences, checksum, from_list
+from rbc.simulate import movies
+from rbc.tracking import detection
 
 SETS = {"tuning": "BG", "held_out": "LJ"}  #: patient whose sequences are in the set
 SMALL = (360, 480)  #: px of the movies of --smoke

@@ -28,12 +28,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from compendium import kernel
+from rbc.inputs import GREY_SCALE, rows
 from rbc.models import NETWORKS, build
 from rbc.paper import Configuration
 from rbc.sampling import sample
 from rbc.sequences import Sequences
 from rbc.settings import Training
-from rbc.training import GREY_SCALE, rows
 
 BATCH = 64
 RATE = 1e-4

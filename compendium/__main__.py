@@ -1,4 +1,4 @@
-"""``python -m rbc``: the same as ``rbc``."""
+"""``python -m compendium``: the same as ``rbc``."""
 
 from compendium.cli import main
 

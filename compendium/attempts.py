@@ -16,9 +16,9 @@ from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from rbc import RbcError
 from compendium import runs
 from compendium.profiles import Profile
+from rbc import RbcError
 
 STATES = ("done", "stale", "running", "failed", "interrupted", "to do")
 

@@ -21,9 +21,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from compendium import ROOT, attempts, keys, notebooks, runs
+from compendium.profiles import Profile
 from rbc import RbcError
 from rbc.paper import LABELS, SPLITS, Configuration
-from compendium.profiles import Profile
 
 PAGES = ROOT / "book" / "pages"
 FILES = ROOT / "book" / "files"  #: what the site holds beside its pages: predictions, films

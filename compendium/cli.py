@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compendium import ROOT, profiles
+from compendium import ROOT, need_checkout
 from rbc import RbcError, in_words
-from rbc.paper import Configuration
-from compendium.profiles import Profile
 
 if TYPE_CHECKING:  # each command imports what it needs: --help and an error of an argument need none of it
     from compendium import attempts
     from compendium.evidence import audit, study
+    from compendium.profiles import Profile
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="The sequences a profile runs on.")
@@ -76,6 +75,7 @@ def data_fetch(
     fetchers = {"released": download.fetch_released, "zenodo": download.fetch_zenodo}
     if which not in fetchers:
         raise RbcError(f"{which!r} cannot be fetched: choose one of {', '.join(fetchers)}")
+    need_checkout()
     folder = out or ROOT / "data" / "raw" / which
     meta = fetchers[which](folder, from_path, **({"base": base} if base else {}))
     typer.echo(json.dumps(meta, indent=1) if as_json else f"{meta['source']}, verified, in {folder}")
@@ -89,7 +89,7 @@ def data_prepare(profile: ProfileOption = "demo", data: DataOption = None, simul
     """
     from compendium import building
 
-    p = profiles.load(profile)
+    p = _profile(profile)
     found = building.prepare(p, data, simulated, progress=sys.stderr.isatty())
     typer.echo(f"{found} sequences in {p.data_folder}")
 
@@ -103,7 +103,7 @@ def data_check(profile: ProfileOption = "demo", as_json: JsonOption = False) -> 
     from compendium.data import checks
     from rbc import sequences
 
-    findings = checks.check(sequences.load(profiles.load(profile).data_folder))
+    findings = checks.check(sequences.load(_profile(profile).data_folder))
     if as_json:
         typer.echo(json.dumps([f.record() for f in findings], indent=1, default=str))
     for f in [] if as_json else findings:
@@ -119,7 +119,7 @@ def data_summary(profile: ProfileOption = "demo", as_json: JsonOption = False) -
     """
     from compendium import building
 
-    counts = building.counts(profiles.load(profile))
+    counts = building.counts(_profile(profile))
     if as_json:
         typer.echo(json.dumps(counts))
         return
@@ -164,8 +164,8 @@ def simulate_video(
     """
     from tqdm import tqdm
 
-    from rbc.simulate import movies
     from rbc import sequences
+    from rbc.simulate import movies
 
     given = sequences.load(sprites) if sprites else None
     with tqdm(total=frames, desc="simulate", unit="frame", disable=not sys.stderr.isatty()) as bar:
@@ -273,9 +273,9 @@ def classify_cells(
 
     Example: rbc classify /tmp/tracked --json
     """
-    from rbc.bench import analyze, classify
     from compendium.data import ingest
     from rbc import sequences
+    from rbc.bench import analyze, classify
 
     found = sequences.load(cells) if (cells / "meta.json").exists() else ingest.strips(cells)
     folder = models or analyze.MODELS
@@ -302,7 +302,9 @@ def run(
 
     Example: rbc run --profile demo --stage 2 --model cnn --sampling similarity --k 20
     """
-    p, c = profiles.load(profile), Configuration(stage, model, sampling, k, seed, variant)
+    from rbc.paper import Configuration
+
+    p, c = _profile(profile), Configuration(stage, model, sampling, k, seed, variant)
     if c not in p.configurations():
         raise RbcError(f"{c.path} is not a run of profile {p.name}; rbc grid --profile {p.name} --dry-run lists them")
     from compendium import building
@@ -334,7 +336,7 @@ def grid(
     """
     from compendium import building
 
-    p = profiles.load(profile)
+    p = _profile(profile)
     if dry_run:
         _list_runs(building.states(p), as_json)
     elif status:
@@ -373,7 +375,7 @@ def book(profile: ProfileOption = "demo", data: DataOption = None, jobs: JobsOpt
     """
     from compendium import building
 
-    building.book(profiles.load(profile), data, jobs)
+    building.book(_profile(profile), data, jobs)
     typer.echo(f"the book is {ROOT}/_build/html/index.html")
 
 
@@ -385,7 +387,7 @@ def results(profile: ProfileOption = "demo", as_json: JsonOption = False) -> Non
     """
     from compendium import runs
 
-    table = runs.collect(profiles.load(profile).results_folder)
+    table = runs.collect(_profile(profile).results_folder)
     columns = ["run", "split", "n", "tp", "fp", "fn", "tn", "f1", "recall", "specificity"]
     typer.echo(table.to_json(orient="records", indent=1) if as_json else table[columns].round(3).to_string(index=False))
 
@@ -425,6 +427,8 @@ def audit_numbers(as_json: JsonOption = False) -> None:
 
     rows = audit.rows()
     found = [*crosschecks.statements(), *crosschecks.explanations(rows)]
+    if missing := crosschecks.left_out():
+        typer.echo(f"left out, as they need the checkout of the compendium: {', '.join(missing)}", err=True)
     if as_json:
         typer.echo(json.dumps({"rows": [r.record() for r in rows], "checks": [c.record() for c in found]}, indent=1))
         return
@@ -448,7 +452,7 @@ def judge_claims(
     """
     from compendium.evidence import claims
 
-    p, (tolerance, listed) = profiles.load(profile), claims.load()
+    p, (tolerance, listed) = _profile(profile), claims.load()
     ours = _study(p, results)
     verdicts = {c.id: claims.judge(c, ours, tolerance) for c in listed}
     if as_json:
@@ -482,13 +486,21 @@ def packet_for_reviewers(
     """
     from compendium.evidence import packet
 
-    p = profiles.load(profile)
+    p = _profile(profile)
     found = packet.write(_study(p, results), out)
     if as_json:
         typer.echo(json.dumps({"folder": str(out), "checklists": found}, indent=1))
         return
     typer.echo("\n".join(f"{name}: {n['answered']} answered, {n['open']} open" for name, n in found.items()))
     typer.echo(f"packet in {out}")
+
+
+def _profile(name: str) -> Profile:
+    """A profile by its name or path; it lies in the checkout, as what its commands need does."""
+    need_checkout()
+    from compendium import profiles
+
+    return profiles.load(name)
 
 
 def _study(p: Profile, results: Path | None) -> study.Study:
@@ -520,6 +532,10 @@ def main() -> None:
             error.show()
             sys.exit(error.exit_code)
         _end(" ".join(error.format_message().split()), error.exit_code)
+    except ModuleNotFoundError as error:  # a package of the book's that a bare `pip install rbc` leaves out
+        if (error.name or "").partition(".")[0] in ("rbc", "compendium"):
+            raise
+        _end(f"this command needs the package {error.name}: pip install 'rbc[book]'")
     except OSError as error:  # a disk, a path or a pipe that no command foresaw
         if error.errno is None:
             raise

@@ -28,7 +28,14 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from compendium import ROOT
 
 #: What most notebooks import; loaded once by `warm`, shared by every kernel after.
-PRELOAD = ["rbc.training", "rbc.figures", "compendium.evidence.claims", "compendium.runs", "rbc.simulate", "ipykernel.kernelapp"]
+PRELOAD = [
+    "rbc.training",
+    "rbc.figures",
+    "compendium.evidence.claims",
+    "compendium.runs",
+    "rbc.simulate",
+    "ipykernel.kernelapp",
+]
 #: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
 MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1"
 INLINE = "module://matplotlib_inline.backend_inline"  #: figures go into the notebook

@@ -17,10 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 from compendium import ROOT
-from rbc.paper import Configuration
 from compendium.profiles import Profile
+from rbc.paper import Configuration
 from rbc.settings import settings
 
+OURS = ("rbc", "compendium")  #: our packages
 #: Modules that a run's numbers come from; with all that these import.
 NUMBERS = ("rbc.training", "rbc.metrics")
 #: Modules that make a profile's sequences, by source; with all that these import.
@@ -106,7 +107,7 @@ def imports(code: str) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in found if name.partition(".")[0] == "rbc" and _source(name).exists()]
+    return [name for name in found if name.partition(".")[0] in OURS and _source(name).exists()]
 
 
 def _parse(code: str) -> ast.Module:

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from compendium import ROOT, keys, runs
+from compendium.profiles import Profile
 from rbc import RbcError
 from rbc.paper import Configuration
-from compendium.profiles import Profile
 from rbc.settings import TEXT
 
 FOLDER = ROOT / "notebooks"

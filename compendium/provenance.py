@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from rbc import RbcError
 from compendium import runs
+from rbc import RbcError
 from rbc.paper import STAGES
 
 #: What the numbers and figures of a report page come from: the data alone, every run below the page's results, or the

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 from compendium import ROOT
+from compendium.profiles import Profile
 from rbc import RbcError
 from rbc.paper import MODELS, NEGATIVE, POSITIVE, SAMPLINGS, Configuration
-from compendium.profiles import Profile
 from rbc.settings import TEXT
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
-"""Red cell dynamics in shear flow: from video to the tank-treading marker (Darrin et al., Sci. Rep. 13:745, 2023)."""
+"""Red cell dynamics in shear flow: from video to the tank-treading marker (Darrin et al., Sci. Rep. 13:745, 2023).
+
+The science alone. It needs no checkout, no network and no YAML, and it never imports `compendium`.
+"""
 
 import os
 from pathlib import Path
 
 __version__ = "0.1.0"
-
-#: The checkout: profiles, notebooks and reported numbers are read from here (the package is installed editable).
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class RbcError(Exception):

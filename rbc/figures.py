@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from rbc.metrics import SCORES, THRESHOLD, Confusion, truth_and_call
 from rbc.paper import KS, MODELS, SAMPLINGS, reported
 from rbc.sampling import sample
-from rbc.sequences import Sequences
+from rbc.sequences import Sequences, strip
 from rbc.settings import Training
 
 PAPER_SCORES = SCORES[:4]  #: what Tables 3 and 4 print
@@ -35,11 +35,6 @@ def confusion_matrix(c: Confusion, names: tuple[str, str]) -> Figure:
     axis.set(xlabel="called", ylabel="true")
     plt.close(figure)
     return figure
-
-
-def strip(frames: np.ndarray) -> np.ndarray:
-    """Frames side by side, left to right: (T, 31, 31) to (31, 31 T)."""
-    return np.hstack(list(frames))
 
 
 def strips(named: dict[str, np.ndarray]) -> Figure:

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
 
-from compendium import ROOT
 from rbc.metrics import wilson
 
 #: Correlations of the cells of one blood draw that are tried; 0: all draws alike. As likely beforehand.
@@ -33,7 +33,7 @@ ANGLES = (np.arange(240) + 0.5) / 240 * np.pi / 2
 FRACTIONS = np.sin(ANGLES) ** 2
 WIDEST = 0.4  #: an interval wider than this says too little for a number: a healthy and a sick movie both fit in it
 LOWEST_COVERAGE = 0.90  #: of nominal 95 %, simulated; below it no estimate is given
-VALIDITY = ROOT / "data" / "reference" / "validity.json"  #: written by benchmarks/intervals.py
+VALIDITY = Path(__file__).with_name("validity.json")  #: written by benchmarks/intervals.py
 
 
 class Interval(NamedTuple):

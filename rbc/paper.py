@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compendium import ROOT
 from rbc import RbcError
 
 if TYPE_CHECKING:  # names of classes alone must not cost every command the import of pandas
@@ -27,6 +27,7 @@ KS = (10, 20, 30, 50)
 POSITIVE = {1: "reliable", 2: "flipping"}
 NEGATIVE = {1: "unreliable", 2: "tank-treading"}
 FRAME_PX = 31  #: frames are 31 x 31 px ("Trajectories extraction")
+REPORTED = Path(__file__).with_name("reported")  #: its printed numbers, one CSV file a table
 MIN_FRAMES = 6  #: shorter sequences were discarded ("Trajectories extraction")
 
 
@@ -84,7 +85,7 @@ def reported(table: str) -> pd.DataFrame:
     """
     import pandas as pd
 
-    path = ROOT / "data" / "paper" / f"{table}.csv"
+    path = REPORTED / f"{table}.csv"
     if not path.exists():
         raise RbcError(
             f"{path}: no such table; there are table2 to table5, test_results, statements and released_model"

@@ -302,3 +302,8 @@ def _check_values(index: pd.DataFrame, n_frames: int) -> None:
             raise RbcError(f"sequence {row['name']!r}: {column} {row[column]!r} is none of {', '.join(allowed)}")
     if len(index) and ((index["length"] < 1).any() or (index["start"] + index["length"]).max() > n_frames):
         raise RbcError("the index of the sequences points outside their frames")
+
+
+def strip(frames: np.ndarray) -> np.ndarray:
+    """Frames side by side, left to right: (T, 31, 31) to (31, 31 T)."""
+    return np.hstack(list(frames))

@@ -44,7 +44,7 @@ class Training(Strict):
 
     grey : each sequence minus its background, or the raw grey levels / 255
     augment : in which ways training sequences are varied (`AUGMENTATIONS`)
-    start : weights in the checkout (safetensors) that training starts from; none: fresh ones
+    start : weights (safetensors) that training starts from, from the working folder; none: fresh ones
     keep : the epoch of lowest validation loss, or the last
     padding : what stands after a short sequence's end: empty background, or black
     lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0: none

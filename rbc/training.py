@@ -1,4 +1,4 @@
-"""One configuration: sequences on the device, fastai's Learner, the best epoch, predictions.
+"""One configuration: fastai's Learner, the best epoch, predictions.
 
 Paper: "Implementation details" and "Model hyperparameters".
 """
@@ -22,68 +22,17 @@ from fastai.data.load import DataLoader
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from compendium import ROOT
 from rbc import RbcError
-from rbc.augment import augment
 from rbc.checkpoints import BestEpoch
+from rbc.inputs import Rows, device, predict, rows
 from rbc.models import build
-from rbc.paper import SPLITS, Configuration, in_stage, positive
-from rbc.sampling import balance, medians, sample_all
+from rbc.paper import SPLITS, Configuration, in_stage
+from rbc.sampling import balance
 from rbc.sequences import Sequences
 from rbc.settings import Fold, Training, settings, variant
 
 #: what PyTorch's allocators and oneDNN say in a plain RuntimeError where memory is short
 NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
-GREY_SCALE = 20.0  #: grey levels that count as 1 at the networks' input: about the contrast of a cell
-
-
-@dataclass(frozen=True)
-class Rows:
-    """N sampled sequences on the device.
-
-    frames (N, K, 31, 31) uint8, zeros after a sequence's end; lengths (N,) int64; background (N,) float32, the median
-    grey level of each sequence's kept frames; classes (N,) int64, 1 for the stage's positive class.
-    """
-
-    frames: Tensor
-    lengths: Tensor
-    background: Tensor
-    classes: Tensor
-
-    def batch(self, rows: Tensor, training: Training, learning: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-        """Network input of some rows: frames (B, K, 31, 31) float32, lengths (B,), classes (B,).
-
-        Open in the text: how grey levels enter. Here each sequence minus its background, over `GREY_SCALE`, so that a
-        cell's contrast is of order one. The paper's black padding images are zeros here as well,
-        which after the subtraction means empty background (unless the profile's `padding` is black).
-        """
-        x, background = self.frames[rows].float(), self.background[rows][:, None, None, None]
-        raw, lengths = training.grey == "raw", self.lengths[rows]
-        x = x / 255 if raw else (x - background) / GREY_SCALE
-        if learning and training.augment:
-            x, lengths = augment(x, lengths, training.augment)
-        if learning and training.noise_sd:  # departure: the paper names no augmentation
-            x = x + torch.randn_like(x) * (training.noise_sd / (255 if raw else GREY_SCALE))
-        real = (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[:, :, None, None]
-        black = training.padding == "black" and not raw
-        x = torch.where(real, x, -background / GREY_SCALE) if black else x * real
-        return x, lengths, self.classes[rows]
-
-
-def rows(sequences: Sequences, configuration: Configuration, device: torch.device) -> Rows:
-    """Sample every sequence to at most K frames and lay the result on the device."""
-    sampling = variant(configuration.variant).samplings.get(configuration.sampling, configuration.sampling)
-    frames, lengths = sample_all(sequences, sampling, configuration.k, configuration.seed)
-    classes = positive(sequences.index["label"], configuration.stage).astype(np.int64)
-    parts = frames, lengths, medians(frames, lengths), classes
-    return Rows(*(torch.from_numpy(a).to(device) for a in parts))
-
-
-def device(wanted: str) -> torch.device:
-    """``auto`` is CUDA where there is one, else the CPU. Raises `RbcError` for CUDA without a GPU."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise RbcError("device is 'cuda', but PyTorch sees no GPU here; set device: auto or cpu in the profile")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def loader(data: Rows, chosen: np.ndarray, training: Training, shuffle: bool) -> DataLoader:
@@ -113,9 +62,11 @@ def network(c: Configuration, training: Training, device: torch.device) -> nn.Mo
     name = variant(c.variant).networks.get(c.model, c.model)
     model = build(name, c.k)
     if training.start:
-        if not (ROOT / training.start).exists():
-            raise RbcError(f"training.start: {training.start} is not in the checkout; name weights that are")
-        model.load_state_dict(load_file(ROOT / training.start))
+        if not Path(training.start).exists():
+            raise RbcError(
+                f"training.start: {training.start} is not there; name weights that are, from the working folder"
+            )
+        model.load_state_dict(load_file(training.start))
     model = model.to(device)
     if c.model == "crnn":
         model = model.to(memory_format=torch.channels_last)
@@ -161,17 +112,6 @@ def find_rates(made: Learner, batches: int) -> pd.DataFrame:
         made.path = Path(folder)
         made.lr_find(num_it=batches, show_plot=False, suggest_funcs=None)
     return pd.DataFrame({"rate": made.recorder.lrs, "loss": [float(x) for x in made.recorder.losses]})
-
-
-@torch.no_grad()
-def predict(model: nn.Module, data: Rows, chosen: np.ndarray, training: Training) -> np.ndarray:
-    """Probability of the positive class for some rows: (len(chosen),) float32."""
-    model.eval()
-    parts = []
-    for numbers in torch.from_numpy(chosen).to(data.frames.device).split(training.batch_size) if len(chosen) else ():
-        x, lengths, _ = data.batch(numbers, training)
-        parts.append(model(x, lengths).float().softmax(1)[:, 1].cpu().numpy())
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)

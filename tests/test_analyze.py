@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from conftest import one_line_error, rbc
 
+from compendium.data import ingest
 from rbc import RbcError, marker, prevalence, sequences, simulate
 from rbc.bench import analyze, classify
-from compendium.data import ingest
 from rbc.simulate import movies
 
 KNOWN = json.loads((classify.MODELS / "known.json").read_text())

@@ -13,8 +13,8 @@ import pytest
 from moviefiles import avi
 
 from compendium import ROOT, cli
-from rbc.simulate import movies
 from rbc import sequences
+from rbc.simulate import movies
 
 SCENE = movies.Scene(frames=24, shape=(120, 240), cells=4, seed=1, stuck=0)
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from compendium import runs
 from compendium.evidence import browse
 from rbc import metrics, sequences
-from compendium import runs
 
 RELEASED = runs.REFERENCE / "released"
 RUN = "stage1/cnn-uniform-k20-s0"

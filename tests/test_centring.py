@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rbc.simulate import centring
 from rbc import simulate
+from rbc.simulate import centring
 
 FRAMES = 40
 OPTICS = simulate.Optics()

@@ -12,9 +12,9 @@ import pytest
 from conftest import one_line_error, rbc
 
 from compendium import ROOT, profiles, runs
-from rbc import RbcError, metrics
 from compendium.evidence import claims
 from compendium.evidence.study import Study
+from rbc import RbcError, metrics
 
 RELEASED = runs.REFERENCE / "released"
 CHANGED = "stage1/crnn-uniform-k50-s0"

@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from rbc.bench import classify
+from compendium import runs
 from compendium.data import ingest
 from rbc import metrics
-from compendium import runs
+from rbc.bench import classify
 from rbc.paper import in_stage
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rbc import metrics, simulate, training
 from compendium import profiles
+from rbc import metrics, simulate, training
 from rbc.paper import Configuration
 from rbc.sequences import Sequences
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rbc import RbcError
-from rbc.tracking import detection
 from rbc.simulate import movies
+from rbc.tracking import detection
 
 
 def test_background_is_the_lower_median_and_ignores_the_lamp() -> None:

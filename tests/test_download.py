@@ -20,9 +20,9 @@ import pytest
 from strips import LAYOUTS, made
 from zenodo import Zenodo
 
-from rbc import RbcError, sequences
 from compendium.data import archives, download, ingest
 from compendium.data.download import Patience, fetch_released, fetch_zenodo
+from rbc import RbcError, sequences
 
 SAMPLE = os.environ.get("RBC_SAMPLE")
 QUICK = Patience(tries=3, wait=0.02)
@@ -224,9 +224,7 @@ def test_nobody_there(tmp_path: Path) -> None:
         fetch_zenodo(tmp_path, base="http://127.0.0.1:9", patience=QUICK)
 
 
-FETCH = (
-    "import sys, pathlib; from compendium.data import download as d; d.fetch_zenodo(pathlib.Path(sys.argv[1]), base=sys.argv[2])"
-)
+FETCH = "import sys, pathlib; from compendium.data import download as d; d.fetch_zenodo(pathlib.Path(sys.argv[1]), base=sys.argv[2])"
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])

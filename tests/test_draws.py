@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from compendium.evidence import draws
 from compendium import runs
+from compendium.evidence import draws
 
 
 def answers(kept: dict[str, tuple[int, int]]) -> pd.DataFrame:

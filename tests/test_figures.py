@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from conftest import with_scripts
 
-from rbc import figures
 from compendium import runs
+from rbc import figures
 
 FAILURES = pd.DataFrame(
     {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rbc import figures
+from rbc import sequences
 from rbc.bench import films
 
 NAMES = ["BG1017_10s01_3", 'a "quoted" <b> & more']
@@ -33,7 +33,7 @@ def test_each_sequence_is_one_picture_with_exactly_its_pixels_and_a_name(shown, 
         assert kind == "data:image/png;base64"
         image = Image.open(io.BytesIO(base64.b64decode(data)))
         assert image.mode == "L"
-        np.testing.assert_array_equal(np.asarray(image), figures.strip(cells[i]))
+        np.testing.assert_array_equal(np.asarray(image), sequences.strip(cells[i]))
         assert picture.get("alt") == f"Film of {name}, {len(cells[i])} frames"
 
 

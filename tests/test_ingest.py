@@ -16,8 +16,8 @@ from scipy.io import savemat
 from strips import LAYOUTS, NAMES, frames, made, write_csv, write_strip
 
 from compendium import ROOT
-from rbc import RbcError, sequences
 from compendium.data import ingest, layouts
+from rbc import RbcError, sequences
 
 SAMPLE = os.environ.get("RBC_SAMPLE")
 
@@ -173,7 +173,9 @@ def test_a_bad_strip_in_a_big_record_leaves_what_was_there(tmp_path: Path, worke
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "out"]
 
 
-INTO = "import sys, pathlib; from compendium.data import ingest; ingest.into(*map(pathlib.Path, sys.argv[1:3]), workers=1)"
+INTO = (
+    "import sys, pathlib; from compendium.data import ingest; ingest.into(*map(pathlib.Path, sys.argv[1:3]), workers=1)"
+)
 
 
 def test_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def switching() -> Iterator[None]:
 
 def test_threads_ask_for_keys_at_once(switching: None) -> None:
     """The jobs of a book ask from threads: Python 3.11 ended about one parse in four with a SystemError."""
-    files = sorted((ROOT / "rbc").glob("*.py"))[:15] * 4
+    files = sorted((ROOT / "compendium").rglob("*.py"))[:15] * 4
     alone = [keys._code_hash(path) for path in files[: len(files) // 4]]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(keys._code_hash, files))

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from rbc import RbcError, simulate
-from rbc.simulate import movies
 from rbc.reading import video
 from rbc.sequences import from_list
+from rbc.simulate import movies
 
 SCENE = movies.Scene(frames=40, shape=(160, 320), cells=4, seed=2, stuck=1)
 

@@ -10,9 +10,9 @@ import yaml
 from conftest import one_line_error, rbc
 
 from compendium import ROOT, profiles, runs
-from rbc import RbcError
 from compendium.evidence import checklists, packet
 from compendium.evidence.study import Study
+from rbc import RbcError
 
 RELEASED = runs.REFERENCE / "released"
 

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from compendium.evidence import audit, claims
 from compendium import profiles
+from compendium.evidence import audit, claims
+from compendium.evidence.study import Study, chosen, derived, share
 from rbc.metrics import Confusion
 from rbc.paper import KS, MODELS, SAMPLINGS, SPLITS, STAGES, reported
-from compendium.evidence.study import Study, chosen, derived, share
 
 TOLERANCE, LISTED = claims.load()
 CELLS = [(m, s, k) for m in MODELS for s in SAMPLINGS for k in KS]

@@ -6,8 +6,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from strips import made
 
-from rbc import RbcError, paper, sampling
 from compendium.data import ingest
+from rbc import RbcError, paper, sampling
 from rbc.sequences import Sequences, from_list
 
 ROUNDING = 1e-12  #: scikit-image's window sums are rounded, ours are exact

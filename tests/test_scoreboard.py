@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from conftest import with_scripts
 
-from compendium.evidence import claims, scoreboard
 from compendium import profiles, runs
+from compendium.evidence import claims, scoreboard
 from compendium.evidence.study import Study
 
 RELEASED = runs.REFERENCE / "released"

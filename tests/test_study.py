@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rbc import metrics
 from compendium import profiles, runs
 from compendium.evidence.study import Study, chosen, derived, sampling_sd
+from rbc import metrics
 
 RELEASED = runs.REFERENCE / "released"
 CHANGED = "stage1/crnn-uniform-k50-s0"

@@ -17,13 +17,13 @@ import pytest
 import tifffile
 
 from compendium import ROOT
+from compendium.data import ingest
 from rbc import RbcError, simulate, tracking
 from rbc.bench import classify
-from rbc.tracking import detection
-from compendium.data import ingest
-from rbc.simulate import movies
 from rbc.reading import video
 from rbc.sequences import Sequences, checksum, from_list, load
+from rbc.simulate import movies
+from rbc.tracking import detection
 
 SHAPE = (240, 640)
 SCENE = movies.Scene(frames=120, shape=SHAPE, cells=7, seed=1, stuck=2)

@@ -23,11 +23,11 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 from scipy.special import expit
 
-from rbc.bench import analyze, classify
 from compendium import beyond, profiles, runs
-from rbc import metrics, sequences, training
-from rbc.paper import POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
 from compendium.profiles import Profile
+from rbc import metrics, sequences, training
+from rbc.bench import analyze, classify
+from rbc.paper import POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
 from rbc.sequences import Sequences
 from rbc.settings import Fold
 

@@ -22,8 +22,8 @@ from scipy.ndimage import gaussian_filter
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from rbc import RbcError, metrics, sequences, simulate, training
 from compendium import beyond, profiles, runs
+from rbc import RbcError, metrics, sequences, simulate, training
 from rbc.bench import focus
 from rbc.paper import FRAME_PX, RELIABLE, Configuration, positive
 from rbc.sampling import sample_all

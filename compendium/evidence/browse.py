@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rbc.bench import films
 from compendium import runs
 from rbc import sequences
+from rbc.bench import films
 from rbc.metrics import THRESHOLD
 from rbc.paper import LABELS, STAGES, positive
 

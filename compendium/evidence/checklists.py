@@ -16,13 +16,13 @@ import yaml
 from pydantic import Field, model_validator
 
 from compendium import ROOT, runs
+from compendium.evidence.study import Study
+from compendium.provenance import origins
 from rbc import RbcError, metrics
 from rbc.figures import interval
 from rbc.paper import LABELS, SPLITS, STAGES
-from compendium.provenance import origins
 from rbc.sequences import UNLABELLED
 from rbc.settings import Strict, Training
-from compendium.evidence.study import Study
 
 FOLDER = ROOT / "data" / "checklists"
 NAMES = ("ml-code", "reforms", "tripod-ai")
@@ -272,7 +272,10 @@ def selection(study: Study) -> Found:
         for stage in STAGES
         for row in runs.select(study.folder, stage).itertuples()
     ]
-    return f"Highest validation F1, fold by fold. {'; '.join(rows)}.", ("stage?/*/predictions.parquet", "compendium/runs.py")
+    return f"Highest validation F1, fold by fold. {'; '.join(rows)}.", (
+        "stage?/*/predictions.parquet",
+        "compendium/runs.py",
+    )
 
 
 def hyperparameters(study: Study) -> Found:

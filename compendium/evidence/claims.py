@@ -40,11 +40,11 @@ from pydantic import Field, ValidationError
 from scipy.special import ndtr, ndtri, stdtrit
 
 from compendium import ROOT
-from rbc import RbcError, metrics
 from compendium.evidence import audit, crosschecks
+from compendium.evidence.study import DRAWS, Cell, Measured, Study, chosen, sampling_sd, share
+from rbc import RbcError, metrics
 from rbc.paper import KS, LABELS, MODELS, RELIABLE, SAMPLINGS, SPLITS, STAGES, reported
 from rbc.settings import Strict
-from compendium.evidence.study import DRAWS, Cell, Measured, Study, chosen, sampling_sd, share
 
 REPRODUCED, HOLDS = "reproduced", "holds"
 UNRESOLVED, DIFFERS = "not resolved", "differs"
@@ -251,7 +251,9 @@ def load(path: Path = ROOT / "data" / "claims.yaml") -> tuple[Tolerance, list[Cl
     except (yaml.YAMLError, ValidationError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         where = ".".join(map(str, first["loc"]))
-        raise RbcError(f"{path}: key {where}: {first['msg']}; see compendium.evidence.claims for what a claim holds") from error
+        raise RbcError(
+            f"{path}: key {where}: {first['msg']}; see compendium.evidence.claims for what a claim holds"
+        ) from error
     claims = [c for entry in book.claims for c in ([entry] if isinstance(entry, Claim) else _written_out(entry))]
     rules = {c.id: c.rule for c in claims}
     ids = [c.id for c in claims]

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from rbc import RbcError
 from compendium.runs import REFERENCE
+from rbc import RbcError
 from rbc.settings import TEXT
 
 CELL = ("stage", "model", "sampling", "k", "variant")

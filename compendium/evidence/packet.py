@@ -15,12 +15,12 @@ import pandas as pd
 import yaml
 
 from compendium import ROOT, runs
-from rbc import RbcError, metrics, prevalence
 from compendium.evidence.checklists import FOLDER, NAMES, Reply, command, in_words, load, patient_scores, replies, shown
-from rbc.paper import LABELS, SPLITS, STAGES
-from compendium.provenance import chosen, origins
-from rbc.sequences import whole_folder
 from compendium.evidence.study import Study
+from compendium.provenance import chosen, origins
+from rbc import RbcError, metrics, prevalence
+from rbc.paper import LABELS, SPLITS, STAGES
+from rbc.sequences import whole_folder
 
 SPECIFICATION = "https://codecheck.org.uk/spec/config/2.0/"
 #: What a packet holds, its marker first.

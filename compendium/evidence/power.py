@@ -14,8 +14,8 @@ import pandas as pd
 
 from compendium.evidence import claims
 from compendium.evidence.claims import Claim, Comparison, Difference, Order, Side, Tolerance
-from rbc.paper import reported
 from compendium.evidence.study import Cell, derived, share
+from rbc.paper import reported
 
 SPREADS = (0.005, 0.01, 0.02, 0.04)  #: spreads of one run over seeds that are looked at, in score
 REPEATS = 200  #: simulated replications; a power of one half is known to 0.035

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from compendium.evidence import audit, claims
-from rbc import figures, metrics
 from compendium import runs
+from compendium.evidence import audit, claims
 from compendium.evidence.claims import Claim, Tolerance, Verdict
-from rbc.paper import RELIABLE, reported
 from compendium.evidence.study import Study, chosen
+from rbc import figures, metrics
+from rbc.paper import RELIABLE, reported
 
 #: Signs beside the words, so that colour is not needed.
 SIGNS = dict(zip(claims.VERDICTS, ("✓", "=", "≈", "≠", "↔", "⚡", "–", "…"), strict=True))

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from compendium.evidence import audit
-from rbc import metrics
 from compendium import profiles, runs
+from compendium.evidence import audit
+from compendium.profiles import Profile
+from rbc import metrics
 from rbc.metrics import Confusion
 from rbc.paper import SPLITS, reported
-from compendium.profiles import Profile
 from rbc.settings import TEXT
 
 DRAWS = 1000  #: samples of the bootstrap

@@ -18,8 +18,8 @@ from rbc import RbcError, __version__, marker, prevalence, sequences, simulate, 
 from rbc.bench import report
 from rbc.bench.classify import MODELS, classify
 from rbc.paper import FRAME_PX, POSITIVE, RELIABLE
-from rbc.sequences import Sequences
 from rbc.reading.video import ASSUMED
+from rbc.sequences import Sequences
 
 FEWEST = 20  #: cells said to tank-tread or to flip; with fewer the interval says next to nothing
 PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the models'

@@ -22,16 +22,15 @@ from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 from tqdm import tqdm
 
-from compendium import ROOT
 from rbc.bench import focus
+from rbc.inputs import Rows, predict, rows
 from rbc.metrics import log_odds
 from rbc.models import FrameNet
 from rbc.paper import NEGATIVE, POSITIVE, STAGES, Configuration
 from rbc.sequences import Sequences
 from rbc.settings import Training
-from rbc.training import Rows, predict, rows
 
-MODELS = ROOT / "data" / "models"
+MODELS = Path(__file__).with_name("weights")
 COLUMNS = ("name", "reliable", "reliable_margin", "flipping", "flipping_margin", "decision")
 CHUNK = 64  #: sequences that a thread takes at a time
 INPUT = Training(epochs=1, batch_size=16)  #: the networks' input: each sequence minus its background, small batches

@@ -9,8 +9,8 @@ from html import escape
 import numpy as np
 from PIL import Image
 
-from rbc.figures import strip
 from rbc.paper import FRAME_PX
+from rbc.sequences import strip
 
 LONGEST = 60  #: frames of one film at most, its first
 A_PAGE = 1400  #: frames on one page at most: at some 0.7 kB each (PNG in base64) it stays below 1.1 MB

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rbc.bench import films
 from rbc import marker, sampling
+from rbc.bench import films
 from rbc.paper import RELIABLE
 from rbc.sequences import Sequences
 

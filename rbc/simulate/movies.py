@@ -19,10 +19,13 @@ from numba import njit
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from rbc import RbcError, simulate
-from rbc.simulate.centring import REACH, off_centre
+from rbc import RbcError
 from rbc.paper import FRAME_PX
 from rbc.sequences import Sequences, whole_folder
+from rbc.simulate.cells import PHYSICS, ROLLING
+from rbc.simulate.centring import REACH, off_centre
+from rbc.simulate.motion import FPS, SHEAR, jeffery, jeffery_period, spheroid, tank_treading
+from rbc.simulate.optics import PX_UM, Optics, render
 
 CODECS = {"ffv1": ("ffv1", "gray"), "raw": ("rawvideo", "gray"), "raw24": ("rawvideo", "bgr24")}
 #: What the folder of a simulated movie holds, its marker first.
@@ -40,9 +43,9 @@ class Scene:
     shape: tuple[int, int] = (1096, 1376)  #: height, width in px
     cells: float = 50.0  #: moving cells whose centre is in a frame, on average
     seed: int = 0
-    frame_rate: float = simulate.FPS  #: 1/s
-    um_per_px: float = simulate.PX_UM
-    shear_rate: float = simulate.SHEAR  #: 1/s
+    frame_rate: float = FPS  #: 1/s
+    um_per_px: float = PX_UM
+    shear_rate: float = SHEAR  #: 1/s
     channel_um: float = 1000.0  #: height H of the channel; speed u(z) = g z (1 - z/H)
     exposure: float = 0.0022  #: s; a cell is blurred by speed x exposure
     focus_um: float = 60.0  #: height of the focus above the wall
@@ -53,7 +56,7 @@ class Scene:
     flicker: float = 0.01  #: sd of the lamp's gain
     noise: float = 2.2  #: sd in grey levels
     grey: float = 115.0  #: background
-    contrast: float = 0.7  #: of the cells, against `simulate.Optics`
+    contrast: float = 0.7  #: of the cells, against `Optics`
     uneven: float = 0.0  #: grey levels that the light falls, from +uneven at the left to -uneven at the right
     vignette: float = 0.0  #: share of the light that is lost in the corners
     drift: float = 0.0  #: share by which the lamp grows brighter over the movie
@@ -121,7 +124,7 @@ def _moving(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
 def _motions(scene: Scene, dice: np.ndarray) -> np.ndarray:
     """What each cell does, by a number between 0 and 1 of its own: (n,) str."""
     wheels = dice < scene.flipping + scene.rolling
-    return np.where(dice < scene.flipping, "flipping", np.where(wheels, simulate.ROLLING, "tank-treading"))
+    return np.where(dice < scene.flipping, "flipping", np.where(wheels, ROLLING, "tank-treading"))
 
 
 def _stuck(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
@@ -143,9 +146,9 @@ class _Cell:
         near = (x > -self.size / 2) & (x < scene.shape[1] + self.size / 2)
         self.frames, self.x = t[near], x[near]
         self.y = row.y + (scene.fall(self.x) if row.speed else np.zeros(len(self.x)))
-        gain = scene.contrast * simulate.Optics.gain
+        gain = scene.contrast * Optics.gain
         blur = row.speed * scene.exposure * scene.frame_rate
-        self.optics = simulate.Optics(gain=gain, oblique=(0.0, 0.0), blur=blur)
+        self.optics = Optics(gain=gain, oblique=(0.0, 0.0), blur=blur)
         self.shapes = _shapes(row.motion, len(self.frames), scene, rng)
         self.block, self.patches = -1, np.zeros((0, 0, 0), np.float32)
 
@@ -161,7 +164,7 @@ class _Cell:
     def draw(self, x: np.ndarray, y: np.ndarray, shapes: np.ndarray) -> np.ndarray:
         """Pictures (T, size, size) at sub-pixel positions `x` and `y` (T,)."""
         centre = np.stack([x - np.round(x), y - np.round(y)], axis=1)
-        return simulate.render(shapes, centre, np.full(len(x), self.defocus), self.optics, (self.size, self.size))
+        return render(shapes, centre, np.full(len(x), self.defocus), self.optics, (self.size, self.size))
 
     def contrast(self) -> float:
         """Root mean square over the central 11 x 11 px, mean of a few of its frames."""
@@ -175,20 +178,20 @@ class _Cell:
 def _shapes(motion: str, n: int, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Shape matrices (n, 3, 3) of one cell; stuck ones stay as they are."""
     radius = rng.normal(6.0, 0.4)
-    if motion in ("flipping", simulate.ROLLING):
+    if motion in ("flipping", ROLLING):
         ratio = rng.uniform(0.25, 0.45)
-        period = simulate.jeffery_period(ratio, scene.shear_rate, scene.frame_rate)
+        period = jeffery_period(ratio, scene.shear_rate, scene.frame_rate)
         flips = motion == "flipping"
         constant = np.exp(rng.normal(np.log(1.8), 0.4)) if flips else rng.normal(0, 0.1)
-        axis = simulate.jeffery(n, ratio, constant, rng.random(), period)
-        return simulate.spheroid(axis, radius, radius * ratio)
+        axis = jeffery(n, ratio, constant, rng.random(), period)
+        return spheroid(axis, radius, radius * ratio)
     axes = (radius, radius * (1 - abs(rng.normal(0, 0.12))), radius * 0.4)
     swing = 0.0 if motion == "stuck" else 0.05
     heading = rng.uniform(-0.3, 0.3)
     # A membrane goes round in proportion to the shear: the frames of a swing are given for the paper's rates.
-    pace = simulate.SHEAR / scene.shear_rate * scene.frame_rate / simulate.FPS
+    pace = SHEAR / scene.shear_rate * scene.frame_rate / FPS
     period = rng.uniform(40, 90) * pace
-    return simulate.tank_treading(n, axes, heading, swing, swing / 2, period, rng.random())
+    return tank_treading(n, axes, heading, swing, swing / 2, period, rng.random())
 
 
 def _truth(scene: Scene, cells: list[_Cell]) -> pd.DataFrame:
@@ -404,7 +407,7 @@ def simulate_movie(
         n = write(part / "movie.avi", _counted(frames, progress), scene.frame_rate, codec)
         truth.to_parquet(part / "truth.parquet")
         kind = "physics" if sequences is None else "sprites"
-        meta = {"simulated": True, "kind": kind, "physics": simulate.PHYSICS}
+        meta = {"simulated": True, "kind": kind, "physics": PHYSICS}
         meta |= {**asdict(scene), "frames": n}
         (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
     return Path(out)
