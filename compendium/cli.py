@@ -70,12 +70,12 @@ def data_fetch(
 
     Example: rbc data fetch zenodo --from ~/Downloads
     """
+    need_checkout()
     from compendium.data import download
 
     fetchers = {"released": download.fetch_released, "zenodo": download.fetch_zenodo}
     if which not in fetchers:
         raise RbcError(f"{which!r} cannot be fetched: choose one of {', '.join(fetchers)}")
-    need_checkout()
     folder = out or ROOT / "data" / "raw" / which
     meta = fetchers[which](folder, from_path, **({"base": base} if base else {}))
     typer.echo(json.dumps(meta, indent=1) if as_json else f"{meta['source']}, verified, in {folder}")
@@ -535,7 +535,7 @@ def main() -> None:
     except ModuleNotFoundError as error:  # a package of the book's that a bare `pip install rbc` leaves out
         if (error.name or "").partition(".")[0] in ("rbc", "compendium"):
             raise
-        _end(f"this command needs the package {error.name}: pip install 'rbc[book]'")
+        _end(f"this command needs the package {error.name}; make book, in the checkout, installs it (the extra [book])")
     except OSError as error:  # a disk, a path or a pipe that no command foresaw
         if error.errno is None:
             raise

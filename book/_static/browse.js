@@ -1,4 +1,4 @@
-// The sequence browser: fills every .browse from the JSON inside it (rbc/browse.py says what that holds).
+// The sequence browser: fills every .browse from the JSON inside it (compendium/evidence/browse.py says what that holds).
 "use strict";
 
 const PAGE = 20; // results shown at first, and by each press of the button for more
