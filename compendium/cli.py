@@ -450,21 +450,21 @@ def judge_claims(
 
     Example: rbc claims --profile released --json
     """
-    from compendium.evidence import claims
+    from compendium.evidence import claims, judging
 
     p, (tolerance, listed) = _profile(profile), claims.load()
     ours = _study(p, results)
-    verdicts = {c.id: claims.judge(c, ours, tolerance) for c in listed}
+    verdicts = {c.id: judging.judge(c, ours, tolerance) for c in listed}
     if as_json:
-        kept = {"tolerance": tolerance.model_dump(), "scope": claims.scope(ours)}
-        kept["counts"] = claims.counts(listed, verdicts)
-        records = [claims.record(c, verdicts[c.id]) for own in claims.by_group(listed).values() for c in own]
+        kept = {"tolerance": tolerance.model_dump(), "scope": judging.scope(ours)}
+        kept["counts"] = judging.counts(listed, verdicts)
+        records = [judging.record(c, verdicts[c.id]) for own in judging.by_group(listed).values() for c in own]
         typer.echo(json.dumps(kept | {"claims": records}, indent=1))
         return
-    for group, found in claims.counts(listed, verdicts).items():
+    for group, found in judging.counts(listed, verdicts).items():
         typer.echo(f"{group}: {', '.join(f'{n} {name}' for name, n in found.items() if n)}")
-    typer.echo(claims.scope(ours))
-    for group, own in claims.by_group(listed).items():
+    typer.echo(judging.scope(ours))
+    for group, own in judging.by_group(listed).items():
         typer.echo(f"\n{group.upper()}")
         for c in own:
             v = verdicts[c.id]

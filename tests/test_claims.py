@@ -12,7 +12,7 @@ import pytest
 from conftest import one_line_error, rbc
 
 from compendium import ROOT, profiles, runs
-from compendium.evidence import claims
+from compendium.evidence import claims, decisions, facts, judging
 from compendium.evidence.study import Study
 from rbc import RbcError, metrics
 
@@ -28,7 +28,7 @@ def listed() -> list[claims.Claim]:
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> dict[str, claims.Verdict]:
+def verdicts() -> dict[str, decisions.Verdict]:
     return judged(RELEASED)
 
 
@@ -37,10 +37,10 @@ def copied(tmp_path) -> Path:
     return Path(shutil.copytree(RELEASED, tmp_path / "released"))
 
 
-def judged(folder: Path, only: tuple[str, ...] = ()) -> dict[str, claims.Verdict]:
+def judged(folder: Path, only: tuple[str, ...] = ()) -> dict[str, decisions.Verdict]:
     tolerance, listed = claims.load()
     own = Study(profiles.load("released"), folder, NOWHERE)
-    return {c.id: claims.judge(c, own, tolerance) for c in listed if not only or c.rule.kind in only}
+    return {c.id: judging.judge(c, own, tolerance) for c in listed if not only or c.rule.kind in only}
 
 
 def rewrite(run: Path, change) -> None:
@@ -54,40 +54,40 @@ def test_the_list_holds_every_number_of_the_tables_and_forty_sentences(listed):
     assert (tables["rows"], tables["by"]) == (32, 9)
     sentences = [c for c in listed if not c.id.startswith(("table", "rows", "by-hand", "test_results"))]
     assert len(sentences) >= 40 and all(c.place and c.says for c in listed)
-    assert {c.rule.kind for c in listed} == set(claims.JUDGES) == set(claims.GROUPS)
+    assert {c.rule.kind for c in listed} == set(judging.JUDGES) == set(claims.GROUPS)
 
 
 def test_every_claim_has_a_verdict_with_its_reason_and_what_it_rests_on(listed, verdicts):
     """No verdict stands without words, and none that decides something without its evidence."""
     assert list(verdicts) == [c.id for c in listed]
-    assert all(v.found and v.verdict in claims.VERDICTS for v in verdicts.values())
-    open_ = (claims.UNTESTABLE, claims.NOT_RUN)
+    assert all(v.found and v.verdict in decisions.VERDICTS for v in verdicts.values())
+    open_ = (decisions.UNTESTABLE, decisions.NOT_RUN)
     assert all(v.evidence for v in verdicts.values() if v.verdict not in open_)
-    assert all(bool(v.readings) == (v.verdict == claims.READING) for v in verdicts.values())
+    assert all(bool(v.readings) == (v.verdict == decisions.READING) for v in verdicts.values())
     assert all(len(v.readings) > 1 for v in verdicts.values() if v.readings)
 
 
 def test_no_printed_score_is_accused_and_a_row_is_one_claim(listed, verdicts):
     """Four scores that exclude each other are one finding: nothing tells which of them is meant otherwise."""
     group = {c.id: c.group for c in listed}
-    accused = {name for name, v in verdicts.items() if v.verdict == claims.CONTRADICTED}
+    accused = {name for name, v in verdicts.items() if v.verdict == decisions.CONTRADICTED}
     assert {group[name] for name in accused} == {"arithmetic"}
     rows = {c.id: verdicts[c.id].verdict for c in listed if c.rule.kind == "row"}
     # possible as one model; as a mean of runs only (all ten impossible ones of Table 4 among them); as neither
-    assert Counter(rows.values()) == {claims.HOLDS: 9, claims.READING: 17, claims.CONTRADICTED: 6}
-    assert all(verdicts[name].verdict != claims.CONTRADICTED for name in rows if "table4" in name)
+    assert Counter(rows.values()) == {decisions.HOLDS: 9, decisions.READING: 17, decisions.CONTRADICTED: 6}
+    assert all(verdicts[name].verdict != decisions.CONTRADICTED for name in rows if "table4" in name)
 
 
 def test_what_the_referee_called_agreeing_in_part_depends_on_the_reading(verdicts):
     """A statement that is true in one reading is not called contradicted (five were)."""
     names = ("majority", "d-sampling-by-tables", "ratios-true", "cells-per-video", "field-crossed", "d-fraction-close")
-    assert {verdicts[name].verdict for name in names} == {claims.READING}
+    assert {verdicts[name].verdict for name in names} == {decisions.READING}
 
 
 def test_the_background_is_shown_and_not_judged(verdicts):
     """A grey level above 0 does not say that the background was left in: an offset is needed to show it at all."""
     v = verdicts["background-removed"]
-    assert v.verdict == claims.UNTESTABLE and v.evidence == ("check: grey levels",)
+    assert v.verdict == decisions.UNTESTABLE and v.evidence == ("check: grey levels",)
     low, high, spread = v.numbers.values()
     assert 50 < low < high < 200 and 0 < spread < 5
 
@@ -98,49 +98,50 @@ def test_a_score_of_the_test_split_that_no_matrix_has_is_contradicted_alone(list
     own = Study(profiles.load("released"), RELEASED, NOWHERE)
     claim = next(c for c in listed if c.id == "test_results-stage2-recall")
     # of 125 flipping sequences 0.94 is 117 or 118, and every hundredth has some; of 744 reliable ones too
-    assert claims.judge(claim, own, tolerance).verdict != claims.CONTRADICTED
+    assert judging.judge(claim, own, tolerance).verdict != decisions.CONTRADICTED
     never = claim.rule.model_copy(update={"score": "recall", "printed": 1.2})
-    assert claims.judge(claim.model_copy(update={"rule": never}), own, tolerance).verdict == claims.CONTRADICTED
+    assert judging.judge(claim.model_copy(update={"rule": never}), own, tolerance).verdict == decisions.CONTRADICTED
 
 
 def difference(
     value: float, cells: float = 0.0, seeds: float = 0.0, one_more: float | None = None
-) -> claims.Difference:
-    return claims.Difference(value, cells, seeds, 4, seeds if one_more is None else one_more)
+) -> decisions.Difference:
+    return decisions.Difference(value, cells, seeds, 4, seeds if one_more is None else one_more)
 
 
 @pytest.mark.parametrize(
     ("relation", "value", "error", "verdict"),
     [
-        ("printed", 0.034, 0.0004, claims.REPRODUCED),  # margin and half a digit
-        ("printed", 0.036, 0.0004, claims.DIFFERS),
-        ("printed", 0.034, 0.004, claims.UNRESOLVED),  # surely not equal, perhaps inside the margin
-        ("printed", 0.0, 0.02, claims.UNRESOLVED),  # equal, but the interval leaves the margin
-        ("printed", -0.2, 0.11, claims.UNRESOLVED),
-        ("alike", -0.02, 0.004, claims.REPRODUCED),  # surely different, surely by less than the margin
-        ("alike", 0.05, 0.005, claims.DIFFERS),
-        ("alike", 0.05, 0.05, claims.UNRESOLVED),
-        ("greater", 0.05, 0.02, claims.REPRODUCED),
-        ("greater", 0.05, 0.03, claims.UNRESOLVED),
-        ("greater", 0.0, 0.0, claims.UNRESOLVED),
-        ("greater", -0.05, 0.02, claims.DIFFERS),
-        ("no worse", -0.01, 0.005, claims.REPRODUCED),
-        ("no worse", -0.05, 0.005, claims.DIFFERS),
-        ("no worse", -0.02, 0.02, claims.UNRESOLVED),
+        ("printed", 0.034, 0.0004, decisions.REPRODUCED),  # margin and half a digit
+        ("printed", 0.036, 0.0004, decisions.DIFFERS),
+        ("printed", 0.034, 0.004, decisions.UNRESOLVED),  # surely not equal, perhaps inside the margin
+        ("printed", 0.0, 0.02, decisions.UNRESOLVED),  # equal, but the interval leaves the margin
+        ("printed", -0.2, 0.11, decisions.UNRESOLVED),
+        ("alike", -0.02, 0.004, decisions.REPRODUCED),  # surely different, surely by less than the margin
+        ("alike", 0.05, 0.005, decisions.DIFFERS),
+        ("alike", 0.05, 0.05, decisions.UNRESOLVED),
+        ("greater", 0.05, 0.02, decisions.REPRODUCED),
+        ("greater", 0.05, 0.03, decisions.UNRESOLVED),
+        ("greater", 0.0, 0.0, decisions.UNRESOLVED),
+        ("greater", -0.05, 0.02, decisions.DIFFERS),
+        ("no worse", -0.01, 0.005, decisions.REPRODUCED),
+        ("no worse", -0.05, 0.005, decisions.DIFFERS),
+        ("no worse", -0.02, 0.02, decisions.UNRESOLVED),
     ],
 )
 def test_a_difference_is_decided_by_its_interval(relation, value, error, verdict):
     """Each relation, inside, outside and across its edge."""
     assert (
-        claims.decide(relation, difference(value, error), 0.03, 1.96, HALF_DIGIT * (relation == "printed")) == verdict
+        decisions.decide(relation, difference(value, error), 0.03, 1.96, HALF_DIGIT * (relation == "printed"))
+        == verdict
     )
 
 
 def test_a_spread_over_seeds_that_is_not_known_is_not_zero():
     """Whatever the difference, a spread of nan concludes nothing, and one of 0 does."""
     for relation, value in product(("printed", "alike", "greater", "no worse"), (-0.5, 0.0, 0.5)):
-        assert claims.decide(relation, difference(value, seeds=np.nan), 0.03, 1.96) == claims.UNRESOLVED
-    assert claims.decide("greater", difference(0.5), 0.03, 1.96) == claims.REPRODUCED
+        assert decisions.decide(relation, difference(value, seeds=np.nan), 0.03, 1.96) == decisions.UNRESOLVED
+    assert decisions.decide("greater", difference(0.5), 0.03, 1.96) == decisions.REPRODUCED
 
 
 def test_few_seeds_widen_an_interval_by_students_t():
@@ -152,9 +153,9 @@ def test_few_seeds_widen_an_interval_by_students_t():
 def test_a_printed_score_differs_only_from_what_one_more_run_would_print():
     """It is one run's: our mean may be surely elsewhere, and one run of ours still there."""
     sure = difference(0.08, seeds=0.01)
-    assert claims.decide("printed", sure, 0.03, 1.96, HALF_DIGIT) == claims.DIFFERS
+    assert decisions.decide("printed", sure, 0.03, 1.96, HALF_DIGIT) == decisions.DIFFERS
     scattered = difference(0.08, seeds=0.01, one_more=0.024)
-    assert claims.decide("printed", scattered, 0.03, 1.96, HALF_DIGIT) == claims.UNRESOLVED
+    assert decisions.decide("printed", scattered, 0.03, 1.96, HALF_DIGIT) == decisions.UNRESOLVED
 
 
 def test_the_best_of_many_is_not_favoured_over_the_best_of_few():
@@ -164,8 +165,8 @@ def test_the_best_of_many_is_not_favoured_over_the_best_of_few():
         scores = rng.normal(0, 0.02, 16)
         error = 0.02 * 2**0.5
         pairs = tuple(tuple(difference(a - b, error) for b in scores[2:]) for a in scores[:2])
-        said.append(claims.Comparison("greater", pairs).verdict(0.03, 1.96))
-    assert said.count(claims.REPRODUCED) < 0.05 * len(said) and said.count(claims.DIFFERS) < 0.05 * len(said)
+        said.append(decisions.Comparison("greater", pairs).verdict(0.03, 1.96))
+    assert said.count(decisions.REPRODUCED) < 0.05 * len(said) and said.count(decisions.DIFFERS) < 0.05 * len(said)
     # comparing the two best instead would favour the side of fourteen
     scores = rng.normal(0, 0.02, (2000, 16))
     assert (scores[:, :2].max(axis=1) < scores[:, 2:].max(axis=1)).mean() > 0.8
@@ -174,17 +175,17 @@ def test_the_best_of_many_is_not_favoured_over_the_best_of_few():
 def test_a_best_cell_that_beats_every_other_is_found():
     """The correction takes no power from a clear winner, on either side."""
     ahead = tuple(tuple(difference(a - b, 0.01) for b in (0.5, 0.6, 0.7)) for a in (0.2, 0.9))
-    assert claims.Comparison("greater", ahead).verdict(0.03, 1.96) == claims.REPRODUCED
+    assert decisions.Comparison("greater", ahead).verdict(0.03, 1.96) == decisions.REPRODUCED
     behind = tuple(tuple(difference(a - b, 0.01) for b in (0.5, 0.6, 0.95)) for a in (0.2, 0.3))
-    assert claims.Comparison("greater", behind).verdict(0.03, 1.96) == claims.DIFFERS
+    assert decisions.Comparison("greater", behind).verdict(0.03, 1.96) == decisions.DIFFERS
 
 
 def test_models_that_learned_little_decide_no_comparison(verdicts):
     """F1 of 0.49 against 0.24 is above 0 by more than its interval would be; neither model is near the paper's."""
     own = Study(profiles.load("released"), RELEASED)
     tolerance, listed = claims.load()
-    v = claims.judge(next(c for c in listed if c.id == "s2-k20-over-k10-cnn"), own, tolerance)
-    assert v.verdict == claims.UNRESOLVED and v.compared is None and "nearer to chance" in v.found
+    v = judging.judge(next(c for c in listed if c.id == "s2-k20-over-k10-cnn"), own, tolerance)
+    assert v.verdict == decisions.UNRESOLVED and v.compared is None and "nearer to chance" in v.found
 
 
 @pytest.mark.parametrize(
@@ -204,8 +205,8 @@ def test_models_that_learned_little_decide_no_comparison(verdicts):
 def test_a_part_of_the_record_decides_only_what_more_cannot_change(compare, value, found, moves, verdict):
     """A maximum of a part is at most that of the whole; the whole record decides everything."""
     rule = claims.Data(kind="data", measure="longest", compare=compare, value=value)
-    assert claims._of_whole(rule, found, moves, whole=False) is verdict
-    assert claims._of_whole(rule, found, moves, whole=True) is bool(claims.COMPARE[compare](found, value))
+    assert facts._of_whole(rule, found, moves, whole=False) is verdict
+    assert facts._of_whole(rule, found, moves, whole=True) is bool(facts.COMPARE[compare](found, value))
 
 
 def test_verdicts_follow_the_predictions_of_their_runs_and_of_no_others(copied, listed, verdicts):
@@ -233,7 +234,7 @@ def test_a_score_of_an_impossible_row_is_compared_and_its_row_named(verdicts):
     v = verdicts["table3-cnn-similarity-k20-accuracy"]
     assert v.compared and v.numbers["printed"] == 0.99 and "row cannot be one model" in v.found
     assert "audit: table3 cnn similarity K = 20" in v.evidence
-    assert verdicts["rows-table3-cnn-similarity-k20"].verdict == claims.CONTRADICTED
+    assert verdicts["rows-table3-cnn-similarity-k20"].verdict == decisions.CONTRADICTED
 
 
 def test_simulated_cells_decide_nothing(copied):
@@ -241,27 +242,27 @@ def test_simulated_cells_decide_nothing(copied):
     (copied / "dataset.json").write_text(json.dumps(about | {"simulated": True}))
     for name, v in judged(copied).items():
         assert v.compared is None, name
-        assert v.verdict == claims.UNTESTABLE or v.evidence[0].startswith("audit"), name
+        assert v.verdict == decisions.UNTESTABLE or v.evidence[0].startswith("audit"), name
 
 
 def test_what_is_planned_is_not_yet_run_and_what_the_data_lacks_is_not_testable(copied):
     shutil.rmtree(copied / CHANGED)
     after = judged(copied, only=("score",))
-    assert after["test_results-stage1-recall"].verdict == claims.NOT_RUN
-    assert after["table4-crnn-uniform-k10-f1"].verdict == claims.UNTESTABLE
+    assert after["test_results-stage1-recall"].verdict == decisions.NOT_RUN
+    assert after["table4-crnn-uniform-k10-f1"].verdict == decisions.UNTESTABLE
     assert "not possible with this data" in after["table4-crnn-uniform-k10-f1"].found
     for folder in copied.glob("stage?"):
         shutil.rmtree(folder)
-    assert {v.verdict for v in judged(copied, only=("order",)).values()} <= {claims.NOT_RUN, claims.UNTESTABLE}
+    assert {v.verdict for v in judged(copied, only=("order",)).values()} <= {decisions.NOT_RUN, decisions.UNTESTABLE}
 
 
 def test_moving_the_tolerance_moves_verdicts_and_the_written_one_gives_those_of_the_page(listed):
     tolerance, _ = claims.load()
     own = Study(profiles.load("released"), RELEASED)  # with the register's spread over seeds
-    found = {c.id: claims.judge(c, own, tolerance) for c in listed}
+    found = {c.id: judging.judge(c, own, tolerance) for c in listed}
     said = Counter(v.verdict for v in found.values() if v.compared)
-    assert Counter(claims.moved(found, tolerance.margin, tolerance.z)) == said
-    assert claims.moved(found, 2.0, tolerance.z)["differs"] == 0 < said["differs"]
+    assert Counter(judging.moved(found, tolerance.margin, tolerance.z)) == said
+    assert judging.moved(found, 2.0, tolerance.z)["differs"] == 0 < said["differs"]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +291,7 @@ def test_a_mistake_in_the_list_is_named(tmp_path, old, new, named):
 def test_a_number_that_is_printed_twice_is_counted_once(listed, verdicts):
     """The abstract's 97 % and Figure 3's are one number; both are shown."""
     twice = [c for c in listed if c.repeats]
-    counts = claims.counts(listed, verdicts)
+    counts = judging.counts(listed, verdicts)
     assert len(twice) == 5 and sum(sum(found.values()) for found in counts.values()) == len(listed) - len(twice)
     assert all(verdicts[c.id].numbers == verdicts[c.repeats].numbers for c in twice)
 
@@ -298,7 +299,7 @@ def test_a_number_that_is_printed_twice_is_counted_once(listed, verdicts):
 def test_every_rule_is_said_in_words(listed):
     """A reader of a verdict sees by what rule it was reached."""
     tolerance, _ = claims.load()
-    assert all(len(claims.in_words(c.rule, tolerance)) > 3 for c in listed)
+    assert all(len(judging.in_words(c.rule, tolerance)) > 3 for c in listed)
     assert {"greater", "no worse", "alike"} == {c.rule.relation for c in listed if c.rule.kind == "order"}
 
 
@@ -310,7 +311,7 @@ def test_the_command_leads_with_printed_scores_and_names_a_folder_without_result
     order = [group for group, _ in groupby(groups)]
     assert order == list(dict.fromkeys(claims.GROUPS.values())) and order[0] == "printed scores"
     said = Counter((c["group"], c["verdict"]) for c in answer["claims"] if not c["repeats"])
-    assert answer["counts"] == {g: {name: said[g, name] for name in claims.VERDICTS} for g in order}
+    assert answer["counts"] == {g: {name: said[g, name] for name in decisions.VERDICTS} for g in order}
     lines = rbc("claims", "--profile", "released").stdout.splitlines()
     assert lines[0].startswith("printed scores: ") and lines[1].startswith("comparisons: ")
     assert "need not be wrong in the paper" in lines[len(order)]

@@ -16,7 +16,10 @@ LOCK = dict(
 
 def test_the_lock_holds_every_direct_dependency_in_range():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for text in [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]:
+    for text in [
+        *project["dependencies"],
+        *(text for extra in project["optional-dependencies"].values() for text in extra),
+    ]:
         wanted = Requirement(text)
         assert wanted.specifier.contains(LOCK[wanted.name.lower()]), text
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from compendium import profiles
-from compendium.evidence import audit, claims
+from compendium.evidence import audit, claims, decisions, judging
 from compendium.evidence.study import Study, chosen, derived, share
 from rbc.metrics import Confusion
 from rbc.paper import KS, MODELS, SAMPLINGS, SPLITS, STAGES, reported
@@ -149,10 +149,10 @@ def called_in_table5(table: pd.DataFrame) -> np.ndarray:
 
 
 @cache
-def judged(score: str, turned: bool = False, jitter: int = 0) -> dict[str, claims.Verdict]:
+def judged(score: str, turned: bool = False, jitter: int = 0) -> dict[str, decisions.Verdict]:
     """Verdicts of every claim that runs decide."""
     study = Replication(score, turned, 5 if jitter else 2, jitter)
-    return {c.id: claims.judge(c, study, TOLERANCE) for c in LISTED if c.group in ("printed scores", "comparisons")}
+    return {c.id: judging.judge(c, study, TOLERANCE) for c in LISTED if c.group in ("printed scores", "comparisons")}
 
 
 @cache
@@ -171,7 +171,7 @@ def test_every_printed_score_is_reproduced_by_a_perfect_replication(score):
     """No printed score has a rule that not even the paper's own matrices could meet."""
     found = judged(score)
     own = of_runs("score", score)
-    assert {name: found[name].found for name in own if found[name].verdict != claims.REPRODUCED} == {}
+    assert {name: found[name].found for name in own if found[name].verdict != decisions.REPRODUCED} == {}
     assert {found[name].numbers["error from our cells"] for name in own} == {0}
     assert {found[name].numbers["error from the paper's cells"] for name in own} == {0}
 
@@ -186,7 +186,7 @@ def test_every_comparison_that_the_tables_make_is_reproduced_by_a_perfect_replic
     """No comparison has a rule that the paper's own tables fail."""
     orders = [c for c in LISTED if c.rule.kind == "order"]
     missed = {
-        c.id: judged(scored(c))[c.id].found for c in orders if judged(scored(c))[c.id].verdict != claims.REPRODUCED
+        c.id: judged(scored(c))[c.id].found for c in orders if judged(scored(c))[c.id].verdict != decisions.REPRODUCED
     }
     assert missed == {} and len(orders) > 15
 
@@ -194,8 +194,8 @@ def test_every_comparison_that_the_tables_make_is_reproduced_by_a_perfect_replic
 def test_every_estimate_of_table_5_is_reproduced_by_runs_that_call_as_it_says():
     """Table 5 and the text exclude each other, so its estimates have a replication of their own."""
     study = Replication("table5", seeds=2)
-    found = {c.id: claims.judge(c, study, TOLERANCE) for c in LISTED if c.rule.kind == "estimate"}
-    assert {found[name].verdict for name in of_runs("estimate")} == {claims.REPRODUCED}
+    found = {c.id: judging.judge(c, study, TOLERANCE) for c in LISTED if c.rule.kind == "estimate"}
+    assert {found[name].verdict for name in of_runs("estimate")} == {decisions.REPRODUCED}
     assert len(of_runs("estimate")) == 9
 
 
@@ -203,9 +203,9 @@ def test_every_estimate_of_table_5_is_reproduced_by_runs_that_call_as_it_says():
 def test_runs_with_every_answer_turned_reproduce_nothing(score):
     """No score and no comparison is reproduced by models that are always wrong."""
     found = judged(score, turned=True)
-    assert [name for name, v in found.items() if v.verdict == claims.REPRODUCED] == []
+    assert [name for name, v in found.items() if v.verdict == decisions.REPRODUCED] == []
     decided = [found[name].verdict for name in of_runs("score")]
-    assert decided.count(claims.DIFFERS) > 0.9 * len(decided)
+    assert decided.count(decisions.DIFFERS) > 0.9 * len(decided)
 
 
 def test_seeds_that_scatter_widen_the_interval_and_never_make_the_paper_differ_from_itself():
@@ -213,7 +213,7 @@ def test_seeds_that_scatter_widen_the_interval_and_never_make_the_paper_differ_f
     found = judged("precision", jitter=4)
     own = of_runs("score", "precision")
     said = [found[name].verdict for name in own]
-    assert claims.DIFFERS not in said and said.count(claims.REPRODUCED) > len(said) / 2
+    assert decisions.DIFFERS not in said and said.count(decisions.REPRODUCED) > len(said) / 2
     assert all(found[name].numbers["reach of one more run"] > 0 for name in own)
 
 
@@ -221,22 +221,22 @@ def test_one_seed_concludes_nothing_of_a_printed_score():
     """A single run says nothing of its spread, and no spread is not a spread of zero."""
     study = Replication("precision", seeds=1)
     claim = next(c for c in LISTED if c.id == "test_results-stage1-recall")
-    v = claims.judge(claim, study, TOLERANCE)
-    assert v.verdict == claims.UNRESOLVED and "not known" in v.found
+    v = judging.judge(claim, study, TOLERANCE)
+    assert v.verdict == decisions.UNRESOLVED and "not known" in v.found
 
 
 def test_facts_of_the_full_record_can_be_found_as_stated_and_otherwise():
     """Hand counts and numbers of sequences hold on the paper's record, and differ where one label is another."""
     facts = [c for c in LISTED if c.group == "facts of the data"]
     study = Replication("precision")
-    found = {c.id: claims.judge(c, study, TOLERANCE).verdict for c in facts}
-    assert {name for name, said in found.items() if said != claims.HOLDS} == {"by-hand-p1-a4"}
-    assert found["by-hand-p1-a4"] == claims.READING  # 196 of 212 are 92.45 %: 92.5 rounded, 92.4 cut off
+    found = {c.id: judging.judge(c, study, TOLERANCE).verdict for c in facts}
+    assert {name for name, said in found.items() if said != decisions.HOLDS} == {"by-hand-p1-a4"}
+    assert found["by-hand-p1-a4"] == decisions.READING  # 196 of 212 are 92.45 %: 92.5 rounded, 92.4 cut off
     own = study.index.index[study.index["acquisition"] == "LJ0926_10s01"]
     study.index = study.index.copy()
     study.index.loc[own[:5], "label"] = "tank-treading"  # five flipping ones more are called tank-treading
-    again = {c.id: claims.judge(c, study, TOLERANCE).verdict for c in facts}
-    assert again["by-hand-p1-a1"] == again["table2-flipping-test"] == claims.DIFFERS
+    again = {c.id: judging.judge(c, study, TOLERANCE).verdict for c in facts}
+    assert again["by-hand-p1-a1"] == again["table2-flipping-test"] == decisions.DIFFERS
 
 
 @pytest.mark.parametrize("turned", [False, True])

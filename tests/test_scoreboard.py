@@ -8,7 +8,7 @@ import pytest
 from conftest import with_scripts
 
 from compendium import profiles, runs
-from compendium.evidence import claims, scoreboard
+from compendium.evidence import claims, decisions, judging, scoreboard
 from compendium.evidence.study import Study
 
 RELEASED = runs.REFERENCE / "released"
@@ -22,7 +22,7 @@ def study() -> Study:
 
 def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes():
     listed = claims.load()[1]
-    verdicts = dict.fromkeys((c.id for c in listed), claims.Verdict(claims.DIFFERS, "a < b", (f"run: {RUN}",)))
+    verdicts = dict.fromkeys((c.id for c in listed), decisions.Verdict(decisions.DIFFERS, "a < b", (f"run: {RUN}",)))
     page = scoreboard.html(listed, verdicts, "released")
     ids = re.findall(r'<tr id="([^"]+)"', page)
     assert sorted(ids) == sorted(c.id for c in listed)
@@ -45,7 +45,7 @@ def test_tags_are_closed_in_their_order():
             assert self.stack.pop() == tag
 
     listed = claims.load()[1][:3]
-    verdict = claims.Verdict(claims.READING, "x", ("audit: a", "check: b"), {"ours": 0.5}, ("one", "other"))
+    verdict = decisions.Verdict(decisions.READING, "x", ("audit: a", "check: b"), {"ours": 0.5}, ("one", "other"))
     verdicts = {c.id: verdict for c in listed}
     reader = Open()
     reader.feed(scoreboard.html(listed, verdicts, "demo"))
@@ -72,12 +72,14 @@ def test_the_released_model_stands_beside_the_paper_and_ours(study):
 
 def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium, tmp_path):
     listed = claims.load()[1]
-    verdicts = {c.id: claims.Verdict(claims.UNRESOLVED if i % 3 else claims.DIFFERS, "x") for i, c in enumerate(listed)}
+    verdicts = {
+        c.id: decisions.Verdict(decisions.UNRESOLVED if i % 3 else decisions.DIFFERS, "x") for i, c in enumerate(listed)
+    }
     (tmp_path / "page.html").write_text(with_scripts(scoreboard.html(listed, verdicts, "released")))
     page = chromium.new_page()
     page.goto((tmp_path / "page.html").as_uri())
-    sign = scoreboard.SIGNS[claims.UNRESOLVED]
-    page.select_option("label:has-text('Verdict') select", f"{sign}{claims.UNRESOLVED}")
+    sign = scoreboard.SIGNS[decisions.UNRESOLVED]
+    page.select_option("label:has-text('Verdict') select", f"{sign}{decisions.UNRESOLVED}")
     page.select_option("label:has-text('Place') select", "Table 3")
     page.fill(".table-controls input", "recall")
     kept = [c.id for i, c in enumerate(listed) if i % 3 and c.place == "Table 3" and "recall" in c.says]
@@ -90,7 +92,7 @@ def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium
 def test_a_link_to_a_claim_opens_its_two_numbers_its_rule_and_its_predictions(chromium, tmp_path):
     """Who comes from the landing page sees at once what a verdict rests on."""
     listed = [c for c in claims.load()[1] if c.group == "printed scores"]
-    verdict = claims.Verdict(claims.DIFFERS, "x", (f"run: {RUN}",), {"ours": 0.5, "printed": 0.9, "seeds": 5})
+    verdict = decisions.Verdict(decisions.DIFFERS, "x", (f"run: {RUN}",), {"ours": 0.5, "printed": 0.9, "seeds": 5})
     body = scoreboard.html(listed, {c.id: verdict for c in listed}, "released")
     (tmp_path / "page.html").write_text(with_scripts(body), encoding="utf-8")
     page = chromium.new_page()
@@ -107,7 +109,7 @@ def test_a_link_to_a_claim_opens_its_two_numbers_its_rule_and_its_predictions(ch
 def test_counts_are_split_by_what_is_claimed(study):
     """Arithmetic of printed numbers is never counted with scores of runs."""
     tolerance, listed = claims.load()
-    verdicts = {c.id: claims.judge(c, study, tolerance) for c in listed}
+    verdicts = {c.id: judging.judge(c, study, tolerance) for c in listed}
     table = scoreboard.counts(listed, verdicts)
     assert list(table.index) == list(dict.fromkeys(claims.GROUPS.values())) and table["all"].gt(0).all()
     assert table.loc["printed scores", "all"] == 2 * 64 + 9 + 10 + 1  # Tables 3 to 5, the text's, the fraction

@@ -139,9 +139,7 @@ def test_the_paper_is_audited_without_the_checkout(rbc) -> None:
     there, here = json.loads(far.stdout), json.loads(near.stdout)
     missing = [check["key"] for check in here["checks"] if check not in there["checks"]]
     assert missing == ["short-sequences", "crossing"]
-    assert far.stderr.strip() == (
-        "left out, as they need the checkout of the compendium: crossing, short-sequences"
-    )
+    assert far.stderr.strip() == ("left out, as they need the checkout of the compendium: crossing, short-sequences")
     assert there["rows"] == here["rows"]
 
 

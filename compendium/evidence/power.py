@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from compendium.evidence import claims
-from compendium.evidence.claims import Claim, Comparison, Difference, Order, Side, Tolerance
+from compendium.evidence import claims, decisions, judging
+from compendium.evidence.claims import Claim, Order, Side, Tolerance
+from compendium.evidence.decisions import Comparison, Difference
 from compendium.evidence.study import Cell, derived, share
 from rbc.paper import reported
 
@@ -44,10 +45,11 @@ def of_printed(
             for _ in range(repeats):
                 printed = round(rng.normal(0, spread), 2)  # the paper's own run, with two decimals
                 ours = rng.normal(away, spread, seeds)
-                d = claims._from_printed(ours.mean() - printed, 0.0, ours.std(ddof=1), seeds, seeds - 1)
+                d = judging._from_printed(ours.mean() - printed, 0.0, ours.std(ddof=1), seeds, seeds - 1)
                 said.append(Comparison("printed", ((d,),), 0.005).verdict(tolerance.margin, tolerance.z))
             shares = {
-                name: said.count(name) / repeats for name in (claims.REPRODUCED, claims.UNRESOLVED, claims.DIFFERS)
+                name: said.count(name) / repeats
+                for name in (decisions.REPRODUCED, decisions.UNRESOLVED, decisions.DIFFERS)
             }
             rows.append({"spread": spread, "off": away} | shares)
     return pd.DataFrame(rows)
@@ -86,7 +88,7 @@ def _reproduced(rule: Order, spread: float, seeds: int, tolerance: Tolerance, re
         if not isinstance(side, Side):
             return np.full(repeats, side)
         own = [column[side.stage, side.split, side.score, c] for c in side.cells()]
-        return claims._taken(side, table[:, own])
+        return judging._taken(side, table[:, own])
 
     def squared(side: Side | float) -> np.ndarray:
         if not isinstance(side, Side):
@@ -95,8 +97,8 @@ def _reproduced(rule: Order, spread: float, seeds: int, tolerance: Tolerance, re
         return (errors[:, own] ** 2).sum(axis=1) / len(own) ** 2
 
     left, right = ([side] for side in (rule.left, rule.right))
-    if claims._of_the_best(rule):
-        left, right = (claims._single(side) for side in (rule.left, rule.right))
+    if judging._of_the_best(rule):
+        left, right = (judging._single(side) for side in (rule.left, rule.right))
     pairs = []
     for a in left:
         row = []
@@ -115,14 +117,14 @@ def _reproduced(rule: Order, spread: float, seeds: int, tolerance: Tolerance, re
         ).verdict(tolerance.margin, tolerance.z)
         for i in range(repeats)
     ]
-    return said.count(claims.REPRODUCED) / repeats
+    return said.count(decisions.REPRODUCED) / repeats
 
 
 def _printed_value(side: Side | float) -> float:
     if not isinstance(side, Side):
         return float(side)
     values = np.array([[_printed(side.stage, side.split, side.score, c) for c in side.cells()]])
-    return float(claims._taken(side, values)[0])
+    return float(judging._taken(side, values)[0])
 
 
 def _printed(stage: int, split: str, score: str, cell: Cell) -> float:
@@ -130,12 +132,12 @@ def _printed(stage: int, split: str, score: str, cell: Cell) -> float:
 
     The paper prints test scores of its chosen cells only; of others those of the validation split stand for them.
     """
-    known = (stage, split, *cell) in claims._rows()
+    known = (stage, split, *cell) in judging._rows()
     used = split if known else "validation"
-    row = claims._row(stage, used, cell).scores
+    row = judging._row(stage, used, cell).scores
     if score in row:
         return row[score]
-    return float(derived(score, *claims._printed_rates(stage, used, cell), share(stage, used)))
+    return float(derived(score, *judging._printed_rates(stage, used, cell), share(stage, used)))
 
 
 def label_noise(shares: Sequence[float]) -> pd.DataFrame:
@@ -150,7 +152,7 @@ def label_noise(shares: Sequence[float]) -> pd.DataFrame:
     a row each share: wrong labels, false positives that they make, the share of all false positives, and the precision
     with the labels put right; nan where the share would make more false positives than there are
     """
-    row = claims._row(1, "test", claims.chosen(1))
+    row = judging._row(1, "test", claims.chosen(1))
     p, n = claims.audit.sizes(1, "test")
     tp, fp = (float(np.median(x)) for x in claims.audit.meet(claims.audit.spans(row.scores, p, n)))
     rows = []

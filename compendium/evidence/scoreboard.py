@@ -8,14 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from compendium import runs
-from compendium.evidence import audit, claims
-from compendium.evidence.claims import Claim, Tolerance, Verdict
+from compendium.evidence import audit, claims, decisions, judging
+from compendium.evidence.claims import Claim, Tolerance
+from compendium.evidence.decisions import Verdict
 from compendium.evidence.study import Study, chosen
 from rbc import figures, metrics
 from rbc.paper import RELIABLE, reported
 
 #: Signs beside the words, so that colour is not needed.
-SIGNS = dict(zip(claims.VERDICTS, ("✓", "=", "≈", "≠", "↔", "⚡", "–", "…"), strict=True))
+SIGNS = dict(zip(decisions.VERDICTS, ("✓", "=", "≈", "≠", "↔", "⚡", "–", "…"), strict=True))
 #: Columns, and whether one can pick a value in them (book/_static/tables.js).
 COLUMNS = {"Verdict": True, "Claim (opens its evidence)": False, "Place": True, "Kind": True}
 #: A link from elsewhere to a claim opens it.
@@ -37,7 +38,7 @@ def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
     `part` is the folder of the book's pages that it stands in.
     """
     tolerance, _ = claims.load()
-    ordered = [c for own in claims.by_group(listed).values() for c in own]
+    ordered = [c for own in judging.by_group(listed).values() for c in own]
     rows = "\n".join(_row(c, verdicts[c.id], part, tolerance) for c in ordered)
     heads = "".join(f'<th scope="col"{" data-pick" * pick}>{name}</th>' for name, pick in COLUMNS.items())
     inside = f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody>"
@@ -46,7 +47,7 @@ def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
 
 def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> pd.DataFrame:
     """How many of each verdict (columns, those that occur), by group (rows, printed scores first) and in all."""
-    table = pd.DataFrame(claims.counts(listed, verdicts)).T
+    table = pd.DataFrame(judging.counts(listed, verdicts)).T
     table = table.loc[:, table.any()]
     return table.assign(all=table.sum(axis=1)).rename_axis("what is claimed")
 
@@ -55,7 +56,7 @@ def _row(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
     inside = _opened(claim, v, part, tolerance)
     opened = f"<details><summary>{escape(claim.says)}</summary>{inside}</details>"
     cells = [
-        (f"{claims.VERDICTS.index(v.verdict)}", said(v.verdict)),
+        (f"{decisions.VERDICTS.index(v.verdict)}", said(v.verdict)),
         (claim.says, opened),
         (claim.place, escape(claim.place)),
         (claim.group, claim.group),
@@ -78,7 +79,7 @@ def _opened(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
         parts.append(f"<p><b>{escape(two)}</b>{escape(others)}</p>")
     if v.readings:
         parts.append(f"<ul>{''.join(f'<li>Reading: {escape(reading)}</li>' for reading in v.readings)}</ul>")
-    parts.append(f"<p>Rule: {escape(claims.in_words(claim.rule, tolerance))}.</p>")
+    parts.append(f"<p>Rule: {escape(judging.in_words(claim.rule, tolerance))}.</p>")
     if claim.repeats:
         parts.append(f'<p>The same number as <a href="#{claim.repeats}">{claim.repeats}</a>; counted once.</p>')
     if v.evidence:
