@@ -63,7 +63,7 @@ def main() -> None:
     settings = {"recall": RECALL, "specificity": SPECIFICITY, "stage1": STAGE1, "validation": VALIDATION, "rho": rho}
     content = {"simulated": True, "what": what, "nominal": 0.95, "settings": settings, "rows": rows}
     if chosen.out:
-        chosen.out.write_text(json.dumps(content, indent=1) + "\n")
+        chosen.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(content))
 
 

@@ -23,8 +23,8 @@ PAGES = ROOT / "book" / "pages"
 
 def contents(profile: str) -> dict:
     """_toc.yml with the demo's part made the profile's (or gone, where that has a part of its own)."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    about = json.loads((ROOT / "results" / profile / "dataset.json").read_text())
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    about = json.loads((ROOT / "results" / profile / "dataset.json").read_text(encoding="utf-8"))
     for part in toc["parts"]:
         if "pages/demo/" in json.dumps(part) and not about["simulated"]:
             part["caption"] = "Results on real cells"
@@ -42,7 +42,7 @@ def pages(toc: dict) -> list[Path]:
 def check_notebooks(toc: dict) -> None:
     """Stop where an executed notebook holds an error: the build itself would pass over it."""
     for path in [*pages(toc), ROOT / "notebooks" / "paper.ipynb"]:
-        outputs = [o for cell in json.loads(path.read_text())["cells"] for o in cell.get("outputs", [])]
+        outputs = [o for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] for o in cell.get("outputs", [])]
         if any(o["output_type"] == "error" for o in outputs):
             sys.exit(f"{path}: this notebook ended with an error; remove it and build again")
 
@@ -52,7 +52,7 @@ def status(toc: dict) -> str:
 
     A page that failed is not there: the build stops before (`check_notebooks`).
     """
-    rows = [row for path in pages(toc) if (row := _made(path, json.loads(path.read_text())))]
+    rows = [row for path in pages(toc) if (row := _made(path, json.loads(path.read_text(encoding="utf-8"))))]
     packages = [f"{name} {version(name)}" for name in (*runs.PACKAGES, "jupyter-book")]
     box = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
     head = f"# Status of every page\n\n{box}\n\nEach page was made by running its notebook from top to bottom; all of "
@@ -74,9 +74,9 @@ def _made(path: Path, page: dict) -> str:
 def main(profile: str) -> None:
     toc = contents(profile)
     check_notebooks(toc)
-    (PAGES / "status.md").write_text(status(toc))
+    (PAGES / "status.md").write_text(status(toc), encoding="utf-8")
     BUILD.mkdir(exist_ok=True)
-    (BUILD / "toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
+    (BUILD / "toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     shutil.rmtree(BUILD / "html", ignore_errors=True)  # pages of another profile must not stay
     program = str(Path(sys.executable).with_name("jupyter-book"))
     command = [program, "build", ".", "--toc", "_build/toc.yml", "--all", "-W", "-n", "--keep-going", "-q"]

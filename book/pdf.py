@@ -16,7 +16,7 @@ HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
 
 def article(page: Path) -> str:
     """A page's content, with addresses as seen from the root, and names of its own for what it links to."""
-    body = re.search(r"<article[^>]*>(.*)</article>", page.read_text(), re.DOTALL)[1]
+    body = re.search(r"<article[^>]*>(.*)</article>", page.read_text(encoding="utf-8"), re.DOTALL)[1]
 
     def address(found: re.Match) -> str:
         attribute, to = found.groups()
@@ -38,14 +38,19 @@ def main() -> None:
     if not program:
         sys.exit("no chromium on the path and RBC_CHROMIUM is not set: install it, or print pages in a browser")
     first = HTML / "book" / "index.html"
-    head, contents = re.search(r"<head>.*?</head>", first.read_text(), re.DOTALL)[0], first.read_text()
+    head, contents = (
+        re.search(r"<head>.*?</head>", first.read_text(encoding="utf-8"), re.DOTALL)[0],
+        first.read_text(encoding="utf-8"),
+    )
     links = dict.fromkeys(
         re.findall(r'<li class="toctree-l\d[^>]*><a class="reference internal" href="([^"#]+)"', contents)
     )
     pages = [first, *(Path(os.path.normpath(first.parent / link)) for link in links)]
     head = re.sub(r"<script.*?</script>", "", head, flags=re.DOTALL).replace('"../_static', '"_static')
     whole = HTML / "whole.html"
-    whole.write_text(f'<html lang="en" data-theme="light">{head}<body>{"".join(map(article, pages))}</body></html>')
+    whole.write_text(
+        f'<html lang="en" data-theme="light">{head}<body>{"".join(map(article, pages))}</body></html>', encoding="utf-8"
+    )
     calm = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
     try:
         subprocess.run([program, *calm, f"--print-to-pdf={HTML.parent / 'book.pdf'}", whole.as_uri()], check=True)

@@ -77,7 +77,7 @@ def standing(folder: Path) -> Standing:
     if _is_held(_beside(folder, ".lock")):
         return Standing(name, "running", **last)
     if runs.complete(folder):
-        origin = json.loads((folder / "provenance.json").read_text())
+        origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
         return Standing(name, "done", *(origin[key] for key in ("finished", "seconds", "device")))
     if last.get("error"):
         return Standing(name, "failed", **last)
@@ -98,12 +98,12 @@ def attempt(folder: Path) -> Iterator[None]:
         raise RbcError(f"{folder}: another process is making this run; wait for it")
     with held:
         begun = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "host": platform.node()}
-        note.write_text(json.dumps(begun))
+        note.write_text(json.dumps(begun), encoding="utf-8")
         try:
             yield
         except Exception as error:
             words = str(error).split() or [type(error).__name__]
-            note.write_text(json.dumps(begun | {"error": " ".join(words)}))
+            note.write_text(json.dumps(begun | {"error": " ".join(words)}), encoding="utf-8")
             raise
         note.unlink()
         for failed in folder.parent.glob(f"{folder.name}-notebook.failed.ipynb"):  # of earlier attempts
@@ -129,7 +129,7 @@ def _beside(folder: Path, suffix: str) -> Path:
 
 def _last_attempt(folder: Path) -> dict:
     try:
-        return json.loads(_beside(folder, ".attempt.json").read_text())
+        return json.loads(_beside(folder, ".attempt.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):  # none, or it is being written
         return {}
 

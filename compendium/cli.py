@@ -171,7 +171,7 @@ def simulate_video(
     with tqdm(total=frames, desc="simulate", unit="frame", disable=not sys.stderr.isatty()) as bar:
         scene = movies.Scene(frames=frames, cells=cells, seed=seed)
         movies.simulate_movie(out, scene, given, progress=lambda done: bar.update(done - bar.n))
-    made = json.loads((out / "meta.json").read_text())["frames"]
+    made = json.loads((out / "meta.json").read_text(encoding="utf-8"))["frames"]
     typer.echo(f"a simulated movie of {made} frames in {out}")
     if made < frames:
         typer.echo(f"{sprites}: its {len(given)} sequences last no longer; give more for {frames} frames", err=True)

@@ -119,7 +119,7 @@ def load(profile: str) -> Profile:
 
 def _read(path: Path) -> dict:
     """A profile's file; where it `extends` another of config/, that one's keys hold where it says nothing."""
-    own = yaml.safe_load(path.read_text())
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
     base = own.pop("extends", None)
     return _over(_read(ROOT / "config" / f"{base}.yaml"), own) if base else own
 

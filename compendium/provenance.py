@@ -40,7 +40,7 @@ def origins(results: Path) -> pd.DataFrame:
     """
     rows = []
     for path in sorted(Path(results).glob("stage?/[!.]*/provenance.json")):
-        origin = json.loads(path.read_text())
+        origin = json.loads(path.read_text(encoding="utf-8"))
         row = {"run": str(path.parent.relative_to(results)), "configuration": checksum(path.with_name("config.json"))}
         row |= {key: origin[key] for key in ("commit", "dirty", "device", "seconds", "finished", "seed")}
         rows.append(row | {"data": origin["data"]["sha256"]})
@@ -67,7 +67,7 @@ def made_from(results: Path, page: str) -> str:
     """The collapsed table at the foot of a report page, as HTML; a run with a page of its own links to it."""
     results = Path(results)
     if MADE_FROM[page] == "data":
-        about = json.loads((results / "dataset.json").read_text())
+        about = json.loads((results / "dataset.json").read_text(encoding="utf-8"))
         wanted = {key: about.get(key) for key in ("source", "version", "simulated", "sha256")}
         table = pd.DataFrame({"": list(wanted), "data": [escape(str(value)) for value in wanted.values()]})
         return _details("Made from these data", table)

@@ -143,9 +143,9 @@ def collect(results: Path) -> pd.DataFrame:
     """
     rows = []
     for path in sorted(Path(results).glob("stage?/[!.]*/metrics.json")):
-        configuration = {"variant": TEXT, **json.loads((path.parent / "config.json").read_text())}
+        configuration = {"variant": TEXT, **json.loads((path.parent / "config.json").read_text(encoding="utf-8"))}
         configuration.pop("profile")
-        for split, scores in json.loads(path.read_text()).items():
+        for split, scores in json.loads(path.read_text(encoding="utf-8")).items():
             rows.append({**configuration, "split": split, **scores, "run": str(path.parent.relative_to(results))})
     if not rows:
         raise RbcError(f"{results}: no runs there; make them with rbc grid")
@@ -211,7 +211,7 @@ def chosen_answers(results: Path, stage: int, split: str = "test", unreliable: b
 def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]]:
     found = []
     for path in sorted(Path(results).glob(f"stage{stage}/[!.]*/metrics.json")):
-        content = json.loads((path.parent / "config.json").read_text())
+        content = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
         if content.get("variant", TEXT) != TEXT:  # a switched detail is never chosen
             continue
         c = Configuration(*(content[field] for field in ("stage", "model", "sampling", "k", "seed")))
@@ -268,4 +268,4 @@ def class_names(stage: int) -> tuple[str, str]:
 
 
 def _write_json(path: Path, content: dict | list) -> None:
-    path.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
+    path.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")

@@ -55,7 +55,7 @@ def write_csv(folder: Path, names: list[str], strips: list[np.ndarray], labels: 
     for name, cells in zip(names, strips, strict=True):
         write_strip(folder / "img" / f"{name}.png", cells)
     lines = [f"{i},{n},{c},{len(s)}" for i, (n, c, s) in enumerate(zip(names, labels, strips, strict=True))]
-    (folder / "dataset.csv").write_text("\n".join([",sequence_name,label,size", *lines]) + "\n")
+    (folder / "dataset.csv").write_text("\n".join([",sequence_name,label,size", *lines]) + "\n", encoding="utf-8")
 
 
 def _csv(folder: Path, sequences: Sequences) -> None:
@@ -74,7 +74,7 @@ def one_csv(folder: Path, sequences: Sequences) -> None:
     _csv(folder, sequences)
     splits = dict(zip(sequences.index["acquisition"], sequences.index["split"], strict=True))
     text = yaml.safe_dump({"parts": [{"path": ".", "kind": "csv"}], "splits": splits})
-    (folder / "layout.yaml").write_text(text)
+    (folder / "layout.yaml").write_text(text, encoding="utf-8")
 
 
 def class_folders(folder: Path, sequences: Sequences) -> None:

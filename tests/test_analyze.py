@@ -15,7 +15,7 @@ from rbc import RbcError, marker, prevalence, sequences, simulate
 from rbc.bench import analyze, classify
 from rbc.simulate import movies
 
-KNOWN = json.loads((classify.MODELS / "known.json").read_text())
+KNOWN = json.loads((classify.MODELS / "known.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def answer(movie, tmp_path_factory):
 
 def test_the_marker_is_the_adjusted_count_of_the_calls(answer):
     said, out = answer
-    assert said == json.loads((out / "marker.json").read_text()) and said["simulated"]
+    assert said == json.loads((out / "marker.json").read_text(encoding="utf-8")) and said["simulated"]
     table = pd.read_csv(out / "cells.csv")
     found = sequences.load(out / "tracked")
     assert len(table) == said["cells"] + said["left_out"] == len(found) > 30
@@ -111,7 +111,7 @@ def test_an_acquisition_is_not_judged_with_its_own_errors():
 def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
     models = shutil.copytree(classify.MODELS, tmp_path / "models")
     analyze.describe(cells, models)
-    known = json.loads((models / "known.json").read_text())
+    known = json.loads((models / "known.json").read_text(encoding="utf-8"))
     counts = pd.DataFrame(known["answers"]).groupby(["acquisition", "label"])["n"].sum()
     assert counts.to_dict() == cells.index.groupby(["acquisition", "label"]).size().to_dict() and known["simulated"]
     said = pd.DataFrame({"answer": ["flipping"] * 30})
@@ -122,7 +122,7 @@ def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
 def test_what_is_known_is_of_the_weights_that_are_shipped(released_sample, tmp_path):
     models = shutil.copytree(classify.MODELS, tmp_path / "models")
     analyze.describe(ingest.strips(released_sample / "Stage_1" / "test"), models)
-    again = pd.DataFrame(json.loads((models / "known.json").read_text())["answers"])
+    again = pd.DataFrame(json.loads((models / "known.json").read_text(encoding="utf-8"))["answers"])
     keys = ["acquisition", "label", "answer"]
     both = again.merge(pd.DataFrame(KNOWN["answers"]), on=keys, how="outer").fillna(0)
     assert (both["n_x"] - both["n_y"]).abs().sum() <= 2  # a cell at a threshold may fall elsewhere on another machine
@@ -218,7 +218,7 @@ def test_the_operator_overrules_by_keyboard_sees_the_marker_change_and_exports(p
     assert page.inner_text("#state").startswith("Looked at: 3 of") and "3 labels changed" in page.inner_text("#state")
     with page.expect_download() as download:
         page.click("#export")
-    rows = list(csv.reader(io.StringIO(download.value.path().read_text())))
+    rows = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
     wanted = zip(names, ["tank-treading"] * 3, ["flipping", "unreliable", "unreliable"])
     assert rows == [["name", "before", "after"], *map(list, wanted)]
     page.click("#undo")

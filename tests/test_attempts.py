@@ -37,7 +37,7 @@ def write_all(folder: Path) -> None:
     for name in runs.FILES:
         (folder / name).touch()
     origin = {"finished": "2026-01-02T03:04:05Z", "seconds": 12.5, "device": "cpu", "seed": 0}
-    (folder / "provenance.json").write_text(json.dumps(origin))
+    (folder / "provenance.json").write_text(json.dumps(origin), encoding="utf-8")
 
 
 def test_a_run_is_to_do_running_interrupted_and_done(folder):
@@ -115,25 +115,25 @@ def test_the_gpus_are_those_that_pytorch_sees():
 @pytest.fixture(scope="module")
 def flawed(checkout) -> Path:
     """A profile of two runs: that of stage 1 fails the first time, that of stage 2 every time."""
-    content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text())
+    content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text(encoding="utf-8"))
     content["stages"] = {s: {"models": ["cnn"], "samplings": ["similarity"], "ks": [10]} for s in (1, 2)}
     path = checkout / "tests" / "flawed.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     notebook = checkout / "notebooks" / "train.ipynb"
-    content = json.loads(notebook.read_text())
+    content = json.loads(notebook.read_text(encoding="utf-8"))
     code = next(cell for cell in content["cells"] if "training.train(" in cell["source"])
     code["source"] = (
         "from pathlib import Path\ntried = Path(f'results/tried-stage{stage}')\n"
         "tried.open('a').write('x')\nassert stage == 1 and len(tried.read_text()) == 2, 'a flaw'\n" + code["source"]
     )
-    notebook.write_text(json.dumps(content))
+    notebook.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 
 def test_a_failed_run_is_retried_once_and_reported_and_the_others_finish(flawed, checkout):
     result = rbc("grid", "--profile", flawed, cwd=checkout)
     assert result.returncode == 1
-    assert [len((checkout / f"results/tried-stage{s}").read_text()) for s in (1, 2)] == [2, 2]
+    assert [len((checkout / f"results/tried-stage{s}").read_text(encoding="utf-8")) for s in (1, 2)] == [2, 2]
     *_, last = result.stderr.strip().splitlines()
     assert re.search(r"^stage2/cnn-similarity-k10-s0 failed: .*AssertionError: a flaw", result.stderr, re.MULTILINE)
     assert last.startswith("rbc: profile flawed: 1 of 2 not made (stage2/cnn-similarity-k10-s0; see above)")
@@ -155,8 +155,8 @@ def test_a_run_takes_one_of_the_gpus_found_only_where_the_profile_may_use_it(dev
 
 
 def test_a_profile_that_needs_a_gpu_says_so_where_there_is_none(flawed, checkout, tmp_path):
-    content = yaml.safe_load(flawed.read_text())
+    content = yaml.safe_load(flawed.read_text(encoding="utf-8"))
     content["training"]["device"] = "cuda"
-    (checkout / "tests" / "on-cuda.yaml").write_text(yaml.safe_dump(content))
+    (checkout / "tests" / "on-cuda.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     result = rbc("grid", "--profile", "tests/on-cuda.yaml", cwd=checkout, env={"CUDA_VISIBLE_DEVICES": ""})
     assert result.stderr == "rbc: profile on-cuda has device: cuda, but there is no GPU here; set device: auto or cpu\n"

@@ -68,7 +68,7 @@ def test_kept_figures_are_those_of_the_kept_answers(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "workflow")
     script = runpy.run_path(str(ROOT / "workflow" / "beyond.py"))
     answers = pd.read_parquet(runs.REFERENCE / "ours" / "answers.parquet")
-    kept = json.loads((runs.REFERENCE / "ours" / "metrics.json").read_text())
+    kept = json.loads((runs.REFERENCE / "ours" / "metrics.json").read_text(encoding="utf-8"))
     assert len(kept) == len(answers[["stage", "model", "left_out"]].drop_duplicates())
     for row in kept:
         own = answers[(answers["model"] == row["model"]) & (answers["left_out"] == row["left_out"])]

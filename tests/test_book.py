@@ -24,7 +24,7 @@ def build(tmp_path):
     """book/build.py, working on a folder of its own with the real table of contents."""
     module = load("build.py")
     module.ROOT, module.PAGES = tmp_path, tmp_path / "book" / "pages"
-    (tmp_path / "_toc.yml").write_text((ROOT / "_toc.yml").read_text())
+    (tmp_path / "_toc.yml").write_text((ROOT / "_toc.yml").read_text(encoding="utf-8"), encoding="utf-8")
     return module
 
 
@@ -33,7 +33,7 @@ def build(tmp_path):
 )
 def test_real_cells_never_stand_under_a_heading_of_simulated_ones(build, tmp_path, simulated, caption):
     (tmp_path / "results" / "paper").mkdir(parents=True)
-    (tmp_path / "results" / "paper" / "dataset.json").write_text(json.dumps({"simulated": simulated}))
+    (tmp_path / "results" / "paper" / "dataset.json").write_text(json.dumps({"simulated": simulated}), encoding="utf-8")
     parts = build.contents("paper")["parts"]
     assert [part["caption"] for part in parts if "pages/paper/" in yaml.safe_dump(part)] == [caption]
     assert "pages/demo/" not in yaml.safe_dump(parts)
@@ -43,11 +43,11 @@ def test_a_page_that_ended_with_an_error_stops_the_build(build, tmp_path):
     page = tmp_path / "book" / "pages" / "released" / "runs" / "one.ipynb"
     page.parent.mkdir(parents=True)
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "paper.ipynb").write_text(json.dumps({"cells": []}))
-    page.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "stream"}]}]}))
+    (tmp_path / "notebooks" / "paper.ipynb").write_text(json.dumps({"cells": []}), encoding="utf-8")
+    page.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "stream"}]}]}), encoding="utf-8")
     toc = {"parts": [{"chapters": [{"glob": "book/pages/released/runs/*"}]}]}
     build.check_notebooks(toc)
-    page.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "error"}]}]}))
+    page.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "error"}]}]}), encoding="utf-8")
     with pytest.raises(SystemExit, match="ended with an error"):
         build.check_notebooks(toc)
     build.check_notebooks({})  # another profile's book, which does not hold the page
@@ -58,10 +58,10 @@ def test_the_status_page_says_when_each_page_was_made_from_what(build, tmp_path)
     (pages / "tiny").mkdir(parents=True)
     made = {"commit": "a" * 40, "dirty": True, "finished": "2026-01-02T03:04:05Z", "seconds": 12.4}
     page = {"cells": [{"source": "# A page\n\nwords"}], "metadata": {"made": made}}
-    (pages / "tiny" / "a.ipynb").write_text(json.dumps(page))
-    (pages / "tiny" / "old.ipynb").write_text(json.dumps(page | {"metadata": {}}))
+    (pages / "tiny" / "a.ipynb").write_text(json.dumps(page), encoding="utf-8")
+    (pages / "tiny" / "old.ipynb").write_text(json.dumps(page | {"metadata": {}}), encoding="utf-8")
     (pages / "other").mkdir()
-    (pages / "other" / "b.ipynb").write_text(json.dumps(page))
+    (pages / "other" / "b.ipynb").write_text(json.dumps(page), encoding="utf-8")
     toc = {"parts": [{"chapters": [{"file": "book/pages/tiny/a"}]}]}
     table = [line for line in build.status(toc).splitlines() if line.startswith("| [")]
     assert table == ["| [A page](tiny/a.ipynb) | 2026-01-02T03:04:05Z | 12 | aaaaaaaaaa with changes |"]
@@ -98,7 +98,7 @@ def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path,
     pdf, page = load("pdf.py"), tmp_path / "book" / "one.html"
     page.parent.mkdir()
     inner = '<h1 id="top">One</h1><a href="../two.html#end">on</a><a href="#top">up</a><img src="../_images/a.png">'
-    page.write_text(f'<body><article class="bd-article">{inner}</article></body>')
+    page.write_text(f'<body><article class="bd-article">{inner}</article></body>', encoding="utf-8")
     monkeypatch.setattr(pdf, "HTML", tmp_path)
     made = pdf.article(page)
     for there in ('id="book/one.html:top"', 'href="#two.html:end"', 'href="#book/one.html:top"', 'src="_images/a.png"'):

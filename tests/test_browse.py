@@ -39,8 +39,8 @@ def site(tmp_path_factory, table):
     page.parent.mkdir(parents=True)
     browse.publish(RELEASED, folder / "data", pictures)
     content = browse.content(RELEASED, table, "../../../films/released/")
-    page.write_text(with_scripts(browse.html(content)))
-    page.with_name("no-films.html").write_text(with_scripts(browse.html(content | {"pictures": ""})))
+    page.write_text(with_scripts(browse.html(content)), encoding="utf-8")
+    page.with_name("no-films.html").write_text(with_scripts(browse.html(content | {"pictures": ""})), encoding="utf-8")
     return folder
 
 

@@ -92,7 +92,8 @@ def test_axe_and_the_listeners_find_what_is_wrong(chromium, tmp_path):
     bad = tmp_path / "bad.html"
     bad.write_text(
         '<html lang="en"><title>Bad</title><body><p style="width: 3000px; color: #ccc; background: #fff">pale</p>'
-        '<img src="none.png"><script>nothing()</script></body></html>'
+        '<img src="none.png"><script>nothing()</script></body></html>',
+        encoding="utf-8",
     )
     page = chromium.new_page()
     errors, asked = visit(page, bad.as_uri())
@@ -133,4 +134,4 @@ def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three
     assert link.is_visible()
     file = Path(unquote(urlsplit(link.evaluate("a => a.href")).path))
     page.close()
-    assert file.read_text().startswith("name,acquisition,label,")
+    assert file.read_text(encoding="utf-8").startswith("name,acquisition,label,")

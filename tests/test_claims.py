@@ -238,8 +238,8 @@ def test_a_score_of_an_impossible_row_is_compared_and_its_row_named(verdicts):
 
 
 def test_simulated_cells_decide_nothing(copied):
-    about = json.loads((copied / "dataset.json").read_text())
-    (copied / "dataset.json").write_text(json.dumps(about | {"simulated": True}))
+    about = json.loads((copied / "dataset.json").read_text(encoding="utf-8"))
+    (copied / "dataset.json").write_text(json.dumps(about | {"simulated": True}), encoding="utf-8")
     for name, v in judged(copied).items():
         assert v.compared is None, name
         assert v.verdict == decisions.UNTESTABLE or v.evidence[0].startswith("audit"), name
@@ -281,9 +281,9 @@ def test_moving_the_tolerance_moves_verdicts_and_the_written_one_gives_those_of_
     ],
 )
 def test_a_mistake_in_the_list_is_named(tmp_path, old, new, named):
-    text = (ROOT / "data" / "claims.yaml").read_text()
+    text = (ROOT / "data" / "claims.yaml").read_text(encoding="utf-8")
     assert old in text
-    (tmp_path / "claims.yaml").write_text(text.replace(old, new, 1))
+    (tmp_path / "claims.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(RbcError, match=named):
         claims.load(tmp_path / "claims.yaml")
 

@@ -18,7 +18,7 @@ def answers(cells) -> pd.DataFrame:
 
 
 def test_every_sequence_has_one_record_whose_decision_follows_from_its_numbers(cells, answers):
-    stages = json.loads((classify.MODELS / "models.json").read_text())["stages"]
+    stages = json.loads((classify.MODELS / "models.json").read_text(encoding="utf-8"))["stages"]
     assert answers["name"].tolist() == cells.index["name"].tolist()
     assert answers[["reliable", "flipping"]].to_numpy().min() >= 0 and answers["flipping"].max() <= 1
     first, second = (answers[f"{name}_margin"] for name in ("reliable", "flipping"))
@@ -47,7 +47,7 @@ def test_a_member_does_not_judge_what_it_has_seen():
 def test_the_kept_figures_are_those_of_the_shipped_weights(released_sample):
     cells = ingest.strips(released_sample / "Stage_1" / "test")
     found = classify.classify(cells).assign(label=cells.index["label"])
-    kept = json.loads((runs.REFERENCE / "ours" / "shipped.json").read_text())
+    kept = json.loads((runs.REFERENCE / "ours" / "shipped.json").read_text(encoding="utf-8"))
     for stage, name in ((1, "reliable"), (2, "flipping")):
         own = found[in_stage(found["label"], stage)]
         own = own.assign(probability=expit(own[f"{name}_margin"]))

@@ -70,7 +70,7 @@ def test_a_movie_of_few_sprites_says_how_long_it_came_to_be(tmp_path, cells):
     cells.save(tmp_path / "cells")
     made = rbc("simulate", "video", "--out", tmp_path / "movie", "--sprites", tmp_path / "cells", "--frames", 5000)
     assert made.returncode == 0, made.stderr
-    n = json.loads((tmp_path / "movie" / "meta.json").read_text())["frames"]
+    n = json.loads((tmp_path / "movie" / "meta.json").read_text(encoding="utf-8"))["frames"]
     assert n < 5000 and f"a simulated movie of {n} frames" in made.stdout and "give more" in made.stderr
 
 
@@ -103,9 +103,9 @@ def test_a_movie_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_misspelt_key_of_a_profile_is_named(tmp_path):
-    content = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    content = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
     content["training"]["epoch"] = 3
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     assert "mine.yaml: key training.epoch" in one_line_error(rbc("grid", "--profile", tmp_path / "mine.yaml"))
 
 
@@ -184,9 +184,9 @@ def row_without_file(sample):
 
 def unknown_label(sample):
     table = sample / "Stage_1/test/dataset.csv"
-    lines = table.read_text().splitlines()
+    lines = table.read_text(encoding="utf-8").splitlines()
     lines[1] = ",".join([*lines[1].split(",")[:2], "7", lines[1].split(",")[3]])
-    table.write_text("\n".join(lines) + "\n")
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize("damage", [corrupt, row_without_file, unknown_label])

@@ -27,21 +27,21 @@ def profile(checkout) -> Path:
     """The tests' profile with the device `auto`, so that its runs ask for a GPU; or the one that the user names."""
     if named := os.environ.get("RBC_CLUSTER_PROFILE"):
         return checkout / "config" / f"{named}.yaml"
-    content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text())
+    content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text(encoding="utf-8"))
     content["training"]["device"] = "auto"
     path = checkout / "tests" / "clustered.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory) -> Path:
     """What a user makes of the committed Snakemake profile: account, partition; and here shorter waits."""
-    content = yaml.safe_load(CLUSTER.read_text())
+    content = yaml.safe_load(CLUSTER.read_text(encoding="utf-8"))
     content["default-resources"] |= {"slurm_account": "lab-account", "slurm_partition": "gpu-nodes"}
     content |= {"jobs": 2, "latency-wait": 5, "slurm-init-seconds-before-status-checks": 1}
     folder = tmp_path_factory.mktemp("mine")
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    (folder / "config.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder
 
 
@@ -59,14 +59,14 @@ def grid(checkout, profile, mine, slurm) -> dict:
     killed = f"{DOOMED} {results / KILLED.replace('/', '/.')}.part"
     there = {"PATH": path, "FAKE_SLURM": str(slurm), "FAKE_SLURM_KILL": killed, "PYTHONPATH": str(checkout)}
     command = [sys.executable, "-m", "compendium", "grid", "--profile", str(profile), "--workflow-profile", str(mine)]
-    with open(slurm / "said", "w") as said:
+    with open(slurm / "said", "w", encoding="utf-8") as said:
         process = subprocess.Popen(command, cwd=checkout, env=os.environ | there, stdout=said, stderr=said)
         meanwhile = {}
         while process.poll() is None and "running" not in meanwhile.values():
             time.sleep(0.5)
             meanwhile = status(checkout, profile)
         process.wait()
-    return {"code": process.returncode, "said": (slurm / "said").read_text(), "meanwhile": meanwhile}
+    return {"code": process.returncode, "said": (slurm / "said").read_text(encoding="utf-8"), "meanwhile": meanwhile}
 
 
 def status(checkout: Path, profile: Path) -> dict[str, str]:
@@ -75,7 +75,7 @@ def status(checkout: Path, profile: Path) -> dict[str, str]:
 
 
 def submitted(slurm: Path) -> list[dict]:
-    return [json.loads(path.read_text()) for path in sorted(slurm.glob("*/asked.json"))]
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(slurm.glob("*/asked.json"))]
 
 
 def test_the_grid_is_complete_although_a_job_was_killed(grid, checkout, profile):
@@ -89,13 +89,13 @@ def test_the_killed_job_and_no_other_was_submitted_twice(grid, slurm, profile):
     assert numbers.pop(DOOMED) == 2
     assert set(numbers.values()) == {1}
     assert len(numbers) == len(profiles.load(str(profile)).configurations()) - 1
-    assert "OUT_OF_MEMORY" in {path.read_text() for path in slurm.glob("*/state")}
+    assert "OUT_OF_MEMORY" in {path.read_text(encoding="utf-8") for path in slurm.glob("*/state")}
     mark = f"results/logs/{profile.stem}/{KILLED.replace('/', '-')}.done"
     assert mark in grid["said"].partition("Error in rule run")[2]
 
 
 def test_sbatch_is_asked_for_a_gpu_memory_and_time(grid, slurm):
-    committed = yaml.safe_load(CLUSTER.read_text())["default-resources"]
+    committed = yaml.safe_load(CLUSTER.read_text(encoding="utf-8"))["default-resources"]
     for job in submitted(slurm):
         assert (job["gpus"], job["cpus_per_task"]) == ("1", "1")
         assert (job["mem"], job["time"]) == (str(committed["mem_mb"]), str(committed["runtime"]))

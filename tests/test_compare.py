@@ -34,11 +34,13 @@ def test_one_of_the_kept_seeds_is_normal(kept, tmp_path):
 
 def test_scores_far_from_the_kept_ones_and_what_differs_are_named(kept):
     mine = kept / "mine/stage2/cnn-uniform-k10-s3"
-    scores, origin = (json.loads((mine / f"{name}.json").read_text()) for name in ("metrics", "provenance"))
+    scores, origin = (
+        json.loads((mine / f"{name}.json").read_text(encoding="utf-8")) for name in ("metrics", "provenance")
+    )
     scores["test"]["recall"] = 7.0
     origin["device"] = "cuda:0"
     for name, content in (("metrics", scores), ("provenance", origin)):
-        (mine / f"{name}.json").write_text(json.dumps(content))
+        (mine / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     answer = json.loads(rbc("compare", str(mine), "--reference", str(kept / "kept"), "--json").stdout)
     assert answer["verdict"] == "unusual"
     outside = [row["score"] for row in answer["scores"] if row["split"] == "test" and not row["inside"]]

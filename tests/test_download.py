@@ -129,7 +129,7 @@ def test_every_layout_of_real_cells_is_the_same(tmp_path: Path, layout: str) -> 
 def test_fetch_keeps_what_the_record_says(zenodo: Zenodo, tmp_path: Path) -> None:
     told = get(zenodo, tmp_path / "out")
     assert contents(tmp_path / "out") == DATA
-    assert json.loads((tmp_path / "out" / "meta.json").read_text()) == told
+    assert json.loads((tmp_path / "out" / "meta.json").read_text(encoding="utf-8")) == told
     assert told["title"] == "Sequences" and told["version"] == "1.0" and told["licence"] == "cc-by-4.0"
     assert told["files"][0] == {"name": "a.zip", "size": 5000, "md5": hashlib.md5(DATA["a.zip"]).hexdigest()}
     assert not (tmp_path / "out" / ingest.UNFINISHED).exists()
@@ -137,7 +137,7 @@ def test_fetch_keeps_what_the_record_says(zenodo: Zenodo, tmp_path: Path) -> Non
 
 def test_second_fetch_gets_only_what_is_missing_or_altered(zenodo: Zenodo, tmp_path: Path) -> None:
     get(zenodo, tmp_path)
-    (tmp_path / "layout.yaml").write_text("mine")
+    (tmp_path / "layout.yaml").write_text("mine", encoding="utf-8")
     get(zenodo, tmp_path)
     assert zenodo.asked["a.zip"] == zenodo.asked["b.csv"] == 1
     (tmp_path / "a.zip").write_bytes(b"x" * 5000)
@@ -286,9 +286,9 @@ def test_from_a_folder_without_network(zenodo: Zenodo, tmp_path: Path) -> None:
 
 def test_from_a_folder_of_unknown_origin_is_noted_as_unverified(tmp_path: Path) -> None:
     (tmp_path / "mine" / "sub").mkdir(parents=True)
-    (tmp_path / "mine" / "sub" / "x.csv").write_text("x")
+    (tmp_path / "mine" / "sub" / "x.csv").write_text("x", encoding="utf-8")
     assert fetch_zenodo(tmp_path / "out", tmp_path / "mine")["verified"] is False
-    assert (tmp_path / "out" / "sub" / "x.csv").read_text() == "x"
+    assert (tmp_path / "out" / "sub" / "x.csv").read_text(encoding="utf-8") == "x"
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "link", "strange list"])
@@ -299,7 +299,7 @@ def test_from_a_folder_refuses(tmp_path: Path, damage: str) -> None:
     if damage == "link":
         (source / "x").symlink_to("/etc/hostname")
     if damage == "strange list":
-        (source / "meta.json").write_text('{"files": [{"url": "x"}]}')
+        (source / "meta.json").write_text('{"files": [{"url": "x"}]}', encoding="utf-8")
     with pytest.raises(RbcError, match=r"no folder with downloaded files|a link|not the list of an earlier fetch"):
         fetch_zenodo(tmp_path / "out", source)
     assert contents(tmp_path / "out") == {}
@@ -415,7 +415,7 @@ def full_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(next((root / "Stage_1").rglob("*_1.png")), root / "Stage_2" / "data" / label / f"{name}.png")
     files = sorted(root.rglob("*.png"))[1:]
     sums = "".join(f"{ingest.sha256(f)}  {f.relative_to(root)}\n" for f in files)
-    (tmp_path / "sums").write_text(sums)
+    (tmp_path / "sums").write_text(sums, encoding="utf-8")
     monkeypatch.setattr(download, "RELEASED_SUMS", tmp_path / "sums")
     (root / "weights.pkl").write_bytes(b"never looked at")
     return root

@@ -83,4 +83,4 @@ def test_a_wrong_answer_fails_and_is_told_why(name):
 )
 def test_a_number_in_the_text_of_a_solution_is_what_its_code_gives(page, name, function, arguments, printed):
     answer = getattr(load(FOLDER / "solutions" / f"{name}.py"), function)(*arguments)
-    assert printed.format(answer) in (ROOT / page).read_text()
+    assert printed.format(answer) in (ROOT / page).read_text(encoding="utf-8")

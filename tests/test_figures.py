@@ -39,7 +39,7 @@ def test_each_failing_sequence_opens_the_pages_of_its_runs():
 def grid(chromium, tmp_path):
     """Every run of stage 2 of the kept results in a page, as the reader sees it."""
     table = figures.every_run(runs.collect(runs.REFERENCE / "released"), 2, "test", "not <run>")
-    (tmp_path / "page.html").write_text(with_scripts(figures.sortable(table)))
+    (tmp_path / "page.html").write_text(with_scripts(figures.sortable(table)), encoding="utf-8")
     page = chromium.new_page()
     page.goto((tmp_path / "page.html").as_uri())
     yield page

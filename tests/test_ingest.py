@@ -58,7 +58,7 @@ def test_released_takes_grey_jpeg_as_it_is(sample: Path) -> None:
 def test_released_verifies_sums(sample: Path) -> None:
     files = sorted(f for f in sample.rglob("*") if f.is_file())
     lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  ./{f.relative_to(sample)}" for f in files]
-    (sample / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+    (sample / "SHA256SUMS").write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert ingest.released(sample).meta["verified_files"] == len(files)
     files[1].write_bytes(files[1].read_bytes() + b" ")
     with pytest.raises(RbcError, match=rf"{files[1].name}: altered or damaged"):
@@ -78,14 +78,14 @@ def picture(array: np.ndarray) -> Callable[[Path], None]:
 
 
 def edit(old: str, new: str) -> Callable[[Path], None]:
-    return lambda s: csv_of(s).write_text(csv_of(s).read_text().replace(old, new))
+    return lambda s: csv_of(s).write_text(csv_of(s).read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 BROKEN = {
     "no folder": (lambda s: s.rename(s.with_name("gone")), "no such folder"),
     "no csv": (lambda s: csv_of(s).unlink(), "the list of sequences is missing"),
-    "empty csv": (lambda s: csv_of(s).write_text(""), "not a readable UTF-8 CSV"),
-    "csv without rows": (lambda s: csv_of(s).write_text(",sequence_name,label,size\n"), "no rows"),
+    "empty csv": (lambda s: csv_of(s).write_text("", encoding="utf-8"), "not a readable UTF-8 CSV"),
+    "csv without rows": (lambda s: csv_of(s).write_text(",sequence_name,label,size\n", encoding="utf-8"), "no rows"),
     "csv without a column": (edit("label", "class"), "columns label are missing"),
     "csv in latin-1": (lambda s: csv_of(s).write_bytes(b",sequence_name,label,size\n0,\xe9,0,1\n"), "UTF-8"),
     "csv row without its file": (lambda s: png_of(s).unlink(), "BG1017_10s02_1.png: the file is missing"),
@@ -117,8 +117,14 @@ BROKEN = {
         lambda s: Image.new("L", (31, 31)).save(s / "Stage_2/data/Flipping/BG1017_10s02_1.jpg"),
         "listed twice",
     ),
-    "sums that climb": (lambda s: (s / "SHA256SUMS").write_text(f"{'0' * 64}  ../x\n"), "line 1 is not"),
-    "sums of a missing file": (lambda s: (s / "SHA256SUMS").write_text(f"{'0' * 64}  x\n"), "SHA256SUMS lists it"),
+    "sums that climb": (
+        lambda s: (s / "SHA256SUMS").write_text(f"{'0' * 64}  ../x\n", encoding="utf-8"),
+        "line 1 is not",
+    ),
+    "sums of a missing file": (
+        lambda s: (s / "SHA256SUMS").write_text(f"{'0' * 64}  x\n", encoding="utf-8"),
+        "SHA256SUMS lists it",
+    ),
 }
 
 
@@ -199,10 +205,10 @@ def test_never_into_a_folder_of_other_things(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     LAYOUTS["split_csv"](tmp_path / "data", made())
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "thesis.tex").write_text("years of work")
+    (tmp_path / "home" / "thesis.tex").write_text("years of work", encoding="utf-8")
     with pytest.raises(RbcError, match="already holds other files"):
         ingest.into(tmp_path / "data", tmp_path / "home")
-    assert (tmp_path / "home" / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / "home" / "thesis.tex").read_text(encoding="utf-8") == "years of work"
 
 
 ODD = """
@@ -221,8 +227,8 @@ def odd(folder: Path, text: str = ODD) -> Path:
     """A record nobody could guess, described in layout.yaml."""
     for part, name, label in (("a", "p1-m1-c1", "good"), ("b", "p2-m1-c1", "Junk")):
         write_strip(folder / "films" / part / "strips" / f"{name}.png", frames(name, 2))
-        (folder / "films" / part / "dataset.csv").write_text(f"id,class,n\n{name},{label},2\n")
-    (folder / "layout.yaml").write_text(text)
+        (folder / "films" / part / "dataset.csv").write_text(f"id,class,n\n{name},{label},2\n", encoding="utf-8")
+    (folder / "layout.yaml").write_text(text, encoding="utf-8")
     return folder
 
 
@@ -242,7 +248,7 @@ def test_a_yaml_file_elsewhere(tmp_path: Path) -> None:
 
 
 def test_the_readme_describes_every_key() -> None:
-    text = (ROOT / "data" / "README.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    text = (ROOT / "data" / "README.md").read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
     described = yaml.safe_load(text)
     assert layouts.Layout.model_validate(described) and set(described) == set(layouts.Layout.model_fields)
 
@@ -284,7 +290,7 @@ def test_pictures_without_a_row_may_be_left_out(tmp_path: Path) -> None:
     write_strip(folder / "films/a/strips/p1-m1-c9.png", frames("x", 1))
     with pytest.raises(RbcError, match=r"no row for 'p1-m1-c9\.png' and 0 more"):
         ingest.read(folder)
-    (folder / "layout.yaml").write_text(ODD + "unlisted: true\n")
+    (folder / "layout.yaml").write_text(ODD + "unlisted: true\n", encoding="utf-8")
     assert len(ingest.read(folder)) == 2
 
 
@@ -293,7 +299,7 @@ def test_pictures_that_belong_nowhere_are_not_passed_over(tmp_path: Path) -> Non
     write_strip(tmp_path / "Test2" / "BG1017_10s01_1.png", frames("x", 1))  # the authors' Test/ has no class folders
     with pytest.raises(RbcError, match=r"Test2/BG1017_10s01_1\.png: no label is known") as caught:
         ingest.read(tmp_path)
-    (tmp_path / "layout.yaml").write_text(str(caught.value).partition("recognised: ")[2])
+    (tmp_path / "layout.yaml").write_text(str(caught.value).partition("recognised: ")[2], encoding="utf-8")
     same(ingest.read(tmp_path), cells)
 
 

@@ -108,7 +108,7 @@ def test_folder_with_movie_and_truth(tmp_path: Path) -> None:
     opened = video.open_movie(out / "movie.avi")
     assert done == list(range(1, 41))
     assert (opened.n_frames, opened.shape) == (40, SCENE.shape)
-    assert json.loads((out / "meta.json").read_text())["simulated"] is True
+    assert json.loads((out / "meta.json").read_text(encoding="utf-8"))["simulated"] is True
     assert list(pd.read_parquet(out / "truth.parquet").columns) == list(movies.TRUTH)
     with pytest.raises(RbcError, match="codec"):
         movies.simulate_movie(tmp_path / "other", SCENE, codec="divx")

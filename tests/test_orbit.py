@@ -30,7 +30,7 @@ document.querySelector("#told").textContent = JSON.stringify(told);
 def told(chromium, tmp_path_factory) -> dict:
     """What the picture says in Chromium, opened from a file."""
     path = tmp_path_factory.mktemp("orbit") / "page.html"
-    path.write_text(PAGE.replace("SCRIPT", (ROOT / "book" / "_static" / "orbit.js").as_uri()))
+    path.write_text(PAGE.replace("SCRIPT", (ROOT / "book" / "_static" / "orbit.js").as_uri()), encoding="utf-8")
     page = chromium.new_page()
     page.goto(path.as_uri())
     return json.loads(page.locator("#told").text_content())

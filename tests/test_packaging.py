@@ -10,12 +10,14 @@ from packaging.requirements import Requirement
 from compendium import ROOT
 
 LOCK = dict(
-    line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")
+    line.split("==")
+    for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
 )
 
 
 def test_the_lock_holds_every_direct_dependency_in_range():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for text in [
         *project["dependencies"],
         *(text for extra in project["optional-dependencies"].values() for text in extra),
@@ -34,14 +36,14 @@ def test_what_runs_is_what_the_lock_says():
 
 
 def test_the_conda_environment_installs_the_lock_on_the_same_python():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     pip = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     assert "-r requirements.lock" in pip
     assert "python=3.11" in environment["dependencies"]
-    assert "python3.11" in (ROOT / "Makefile").read_text()
+    assert "python3.11" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_the_citation_names_this_project_and_the_paper():
-    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["title"] == "RBC dynamics compendium"
     assert citation["references"][0]["doi"] == "10.1038/s41598-023-27718-w"

@@ -36,11 +36,11 @@ def written(tmp_path_factory):
 
 
 def change(path, **values) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8")
 
 
 def test_the_manifest_lists_outputs_that_are_there_and_the_paper(written):
-    text = (written / "codecheck.yml").read_text()
+    text = (written / "codecheck.yml").read_text(encoding="utf-8")
     content = yaml.safe_load(text)
     assert "\n---\n" in text  # version 2.0 of the specification wants an explicit document
     assert {row["file"] for row in content["manifest"]} == {f"outputs/{p.name}" for p in written.glob("outputs/*")}
@@ -52,7 +52,9 @@ def test_the_manifest_lists_outputs_that_are_there_and_the_paper(written):
 
 def test_the_outputs_are_the_runs_scores(written):
     table = pd.read_csv(written / "outputs" / "table4.csv").set_index(["model", "sampling", "k", "split"])
-    scores = json.loads((RELEASED / "stage2/crnn-similarity-k20-s0/metrics.json").read_text())["validation"]
+    scores = json.loads((RELEASED / "stage2/crnn-similarity-k20-s0/metrics.json").read_text(encoding="utf-8"))[
+        "validation"
+    ]
     assert table.loc[("crnn", "similarity", 20, "validation"), "f1"] == pytest.approx(scores["f1"])
     marker = pd.read_csv(written / "outputs" / "table5.csv").set_index(["acquisition", "method"])["percent"]
     for acquisition, cells in runs.chosen_answers(RELEASED, 2).groupby("acquisition"):
@@ -104,19 +106,19 @@ def test_other_metrics_give_another_card(copy):
     run = runs.select(copy, 2)["run"][0]
     before = packet.model_card(study(copy), run)
     path = copy / run / "metrics.json"
-    scores = json.loads(path.read_text())
+    scores = json.loads(path.read_text(encoding="utf-8"))
     scores["test"]["recall"] = 0.123
-    path.write_text(json.dumps(scores))
+    path.write_text(json.dumps(scores), encoding="utf-8")
     after = packet.model_card(study(copy), run)
     assert "recall 0.12 [" in after and "recall 0.12 [" not in before
 
 
 def test_a_shared_acquisition_is_counted(copy):
     for path in copy.glob("stage2/*/config.json"):
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         fold = content["profile"]["stages"]["2"]["folds"][0]
         fold["train"].append(fold["test"][0])
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps(content), encoding="utf-8")
     assert "stage 2: 1 acquisitions in test and elsewhere" in checklists.separation(study(copy))[0]
     assert "stage 2: 0 acquisitions" in checklists.separation(study())[0]
 
@@ -127,12 +129,16 @@ def test_simulated_results_are_called_simulated_in_every_file(copy, tmp_path):
     files = [path for path in (tmp_path / "packet").rglob("*") if path.is_file()]
     assert len(files) == 14
     for path in files:
-        assert re.search("simulated", path.read_text(), re.IGNORECASE), path
-        assert not re.search("real (sequences|cells)", path.read_text(), re.IGNORECASE), path
+        assert re.search("simulated", path.read_text(encoding="utf-8"), re.IGNORECASE), path
+        assert not re.search("real (sequences|cells)", path.read_text(encoding="utf-8"), re.IGNORECASE), path
 
 
 def test_real_results_are_called_real_in_every_file(written):
-    assert all(re.search("real sequences", p.read_text(), re.IGNORECASE) for p in written.rglob("*") if p.is_file())
+    assert all(
+        re.search("real sequences", p.read_text(encoding="utf-8"), re.IGNORECASE)
+        for p in written.rglob("*")
+        if p.is_file()
+    )
 
 
 def test_a_run_from_other_data_is_refused_and_nothing_is_left(copy, tmp_path):
@@ -143,10 +149,10 @@ def test_a_run_from_other_data_is_refused_and_nothing_is_left(copy, tmp_path):
 
 
 def test_programs_pages_and_cells_are_where_the_list_says():
-    for row in yaml.safe_load((checklists.FOLDER / "outputs.yaml").read_text())["outputs"]:
+    for row in yaml.safe_load((checklists.FOLDER / "outputs.yaml").read_text(encoding="utf-8"))["outputs"]:
         assert packet.line_of(row["program"], row["function"]) > 0
         if "cell" in row:
-            cells = json.loads((ROOT / row["page"]).read_text())["cells"]
+            cells = json.loads((ROOT / row["page"]).read_text(encoding="utf-8"))["cells"]
             assert row["cell"] in [cell["id"] for cell in cells], row
         assert (ROOT / row["page"]).exists()
     with pytest.raises(RbcError, match="no resnet there"):

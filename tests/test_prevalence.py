@@ -347,7 +347,7 @@ def test_the_stored_table_of_coverage_is_what_the_benchmark_gives():
     specification = importlib.util.spec_from_file_location("intervals", ROOT / "benchmarks" / "intervals.py")
     benchmark = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(benchmark)
-    stored = json.loads((ROOT / "data" / "reference" / "coverage.json").read_text())
+    stored = json.loads((ROOT / "data" / "reference" / "coverage.json").read_text(encoding="utf-8"))
     cases = benchmark.cases(benchmark.correlation())
     assert stored["simulated"] is True and len(stored["rows"]) == len(cases)
     for number, (row, case) in enumerate(zip(stored["rows"], cases)):

@@ -11,7 +11,7 @@ NAMES = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
 @pytest.mark.parametrize("name", NAMES)
 def test_every_profile_loads_and_its_header_says_how_to_run_it(name):
     assert profiles.load(name).name == name
-    header = (ROOT / "config" / f"{name}.yaml").read_text().split("title:")[0]
+    header = (ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8").split("title:")[0]
     assert "Command:" in header and "Hardware:" in header
 
 
@@ -20,9 +20,9 @@ def test_the_demo_runs_all_32_configurations():
 
 
 def changed(tmp_path, change) -> str:
-    content = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    content = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
     change(content)
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return str(tmp_path / "mine.yaml")
 
 

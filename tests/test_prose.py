@@ -19,7 +19,7 @@ import yaml
 from compendium import ROOT
 
 PAGES = sorted(page for where in ("book/*.md", "book/learn/*.md", "notebooks/*.ipynb") for page in ROOT.glob(where))
-ALLOWED = yaml.safe_load((ROOT / "tests" / "prose.yaml").read_text())
+ALLOWED = yaml.safe_load((ROOT / "tests" / "prose.yaml").read_text(encoding="utf-8"))
 
 RESULT = re.compile(
     r"(?<![\w.])\d*\.\d+(?!\w|\.\d)|\d\s*%|\d percent\b|\d\s*(frames/s|frames a second|(milli)?seconds|minutes|hours)\b"
@@ -50,8 +50,8 @@ def typed_results(text: str, allowed: tuple[str, ...] = ()) -> list[str]:
 
 def markdown(page: Path) -> str:
     if page.suffix == ".md":
-        return page.read_text()
-    cells = json.loads(page.read_text())["cells"]
+        return page.read_text(encoding="utf-8")
+    cells = json.loads(page.read_text(encoding="utf-8"))["cells"]
     return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 

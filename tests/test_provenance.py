@@ -16,7 +16,7 @@ def test_origins_hold_every_run_with_what_its_provenance_says():
     table = provenance.origins(RELEASED).set_index("run")
     assert set(table.index) == set(runs.collect(RELEASED)["run"])
     for run, row in table.iterrows():
-        origin = json.loads((RELEASED / run / "provenance.json").read_text())
+        origin = json.loads((RELEASED / run / "provenance.json").read_text(encoding="utf-8"))
         assert (row["commit"], row["data"], row["seconds"]) == (
             origin["commit"], origin["data"]["sha256"], origin["seconds"],
         )  # fmt: skip
@@ -31,7 +31,7 @@ def test_another_configuration_has_another_checksum(tmp_path):
     shutil.copytree(RELEASED / "stage2", tmp_path / "stage2")
     before = provenance.origins(tmp_path).set_index("run")["configuration"]
     changed = tmp_path / before.index[0] / "config.json"
-    changed.write_text(changed.read_text().replace('"epochs": 15', '"epochs": 16'))
+    changed.write_text(changed.read_text(encoding="utf-8").replace('"epochs": 15', '"epochs": 16'), encoding="utf-8")
     after = provenance.origins(tmp_path).set_index("run")["configuration"]
     assert list(after.index[after != before]) == [before.index[0]]
 
@@ -47,7 +47,7 @@ def test_a_checkout_with_changes_shows_and_a_run_without_a_page_is_no_link(tmp_p
     run = "stage1/cnn-uniform-k10-s0"
     (tmp_path / run / "notebook.ipynb").unlink()
     path = tmp_path / run / "provenance.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"dirty": True}))
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"dirty": True}), encoding="utf-8")
     text = provenance.made_from(tmp_path, "test")
     assert text.count("(with changes)") == 1
     assert f"<td>{run}</td>" in text and f"runs/{run.replace('/', '-')}.html" not in text
@@ -55,5 +55,5 @@ def test_a_checkout_with_changes_shows_and_a_run_without_a_page_is_no_link(tmp_p
 
 @pytest.mark.parametrize("page", provenance.MADE_FROM)
 def test_every_such_page_ends_with_the_table(page):
-    cells = json.loads((ROOT / "notebooks" / f"{page}.ipynb").read_text())["cells"]
+    cells = json.loads((ROOT / "notebooks" / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
     assert re.search(rf'provenance\.made_from\(\S+, "{page}"\)', "".join(cells[-1]["source"]))

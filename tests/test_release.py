@@ -23,8 +23,8 @@ def load(name: str):
 def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(tmp_path):
     site = tmp_path / "html"
     (site / "pages").mkdir(parents=True)
-    (site / "index.html").write_text("<p>a</p>")
-    (site / "pages" / "b.html").write_text("<p>b</p>")
+    (site / "index.html").write_text("<p>a</p>", encoding="utf-8")
+    (site / "pages" / "b.html").write_text("<p>b</p>", encoding="utf-8")
     release = load("release")
     release.pack(site, tmp_path / "one")
     (site / "index.html").touch()
@@ -34,7 +34,7 @@ def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(
     unpacked = tmp_path / "unpacked"
     with tarfile.open(tmp_path / "one" / "site.tar.gz") as tar:
         tar.extractall(unpacked, filter="data")
-    for line in (tmp_path / "one" / "MANIFEST.sha256").read_text().splitlines():
+    for line in (tmp_path / "one" / "MANIFEST.sha256").read_text(encoding="utf-8").splitlines():
         digest, name = line.split("  ")
         assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest
     checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "one", capture_output=True)
@@ -42,7 +42,7 @@ def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(
 
 
 def test_a_checkout_with_changes_is_not_published(checkout):
-    (checkout / "stray.txt").write_text("not committed")
+    (checkout / "stray.txt").write_text("not committed", encoding="utf-8")
     try:
         own = {"cwd": checkout, "env": {**os.environ, "PYTHONPATH": str(checkout)}}
         done = subprocess.run([sys.executable, "workflow/release.py"], capture_output=True, text=True, **own)
@@ -62,7 +62,7 @@ def test_the_ladder_tells_another_output_and_a_failure_from_what_is_expected():
 
 
 def test_each_rung_of_the_ladder_is_a_command_that_exists():
-    for rung in yaml.safe_load((ROOT / "data" / "ladder.yaml").read_text()):
+    for rung in yaml.safe_load((ROOT / "data" / "ladder.yaml").read_text(encoding="utf-8")):
         for command in rung["command"].split(" && "):
             words = [word for word in command.split()[1:3] if word.isalpha()]
             words = words if words[0] == "data" else words[:1]
@@ -72,7 +72,7 @@ def test_each_rung_of_the_ladder_is_a_command_that_exists():
 
 def test_workflows_are_yaml_and_call_what_is_there():
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         steps = [step for job in content["jobs"].values() for step in job["steps"]]
         for command in (step["run"] for step in steps if "run" in step):
             for word in command.split():

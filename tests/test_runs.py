@@ -59,8 +59,8 @@ def fake_run(results, name: str, right: dict[int, int]) -> None:
     folder.mkdir(parents=True)
     model, sampling, k, seed = name.split("-")
     content = {"stage": 2, "model": model, "sampling": sampling, "k": int(k[1:]), "seed": int(seed[1:])}
-    (folder / "config.json").write_text(json.dumps(content | {"profile": {}}))
-    (folder / "metrics.json").write_text(json.dumps({"validation": {"f1": 0.0}}))
+    (folder / "config.json").write_text(json.dumps(content | {"profile": {}}), encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps({"validation": {"f1": 0.0}}), encoding="utf-8")
     rows = [(fold, "validation", float(i < n)) for fold, n in right.items() for i in range(8)]
     rows += [(fold, "test", 0.0) for fold in right]
     table = pd.DataFrame(rows, columns=["fold", "split", "probability"])
@@ -96,10 +96,12 @@ def test_committed_reference_results_follow_from_their_predictions():
     folders = sorted(runs.REFERENCE.glob("*/stage?/*/metrics.json"))
     assert folders
     for path in folders:
-        stage = json.loads((path.parent / "config.json").read_text())["stage"]
+        stage = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))["stage"]
         answers = pd.read_parquet(path.parent / "predictions.parquet")
         for split, part in answers.groupby("split"):
-            assert json.loads(path.read_text())[split] == pytest.approx(metrics.summary(part, stage)), path
+            assert json.loads(path.read_text(encoding="utf-8"))[split] == pytest.approx(metrics.summary(part, stage)), (
+                path
+            )
 
 
 def answering_run(results, name: str, answers: dict[str, tuple[str, float]], variant: str = "text") -> None:
@@ -108,8 +110,8 @@ def answering_run(results, name: str, answers: dict[str, tuple[str, float]], var
     folder.mkdir(parents=True)
     model, sampling, k, seed = name.split("-")[:4]
     content = {"stage": 2, "model": model, "sampling": sampling, "k": int(k[1:]), "seed": int(seed[1:])}
-    (folder / "config.json").write_text(json.dumps(content | {"variant": variant}))
-    (folder / "metrics.json").write_text("{}")
+    (folder / "config.json").write_text(json.dumps(content | {"variant": variant}), encoding="utf-8")
+    (folder / "metrics.json").write_text("{}", encoding="utf-8")
     rows = [("v", "flipping", 0.0, "validation"), *((n, label, p, "test") for n, (label, p) in answers.items())]
     table = pd.DataFrame(rows, columns=["name", "label", "probability", "split"])
     table.assign(fold=0, acquisition="a").to_parquet(folder / "predictions.parquet")

@@ -75,7 +75,7 @@ def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium
     verdicts = {
         c.id: decisions.Verdict(decisions.UNRESOLVED if i % 3 else decisions.DIFFERS, "x") for i, c in enumerate(listed)
     }
-    (tmp_path / "page.html").write_text(with_scripts(scoreboard.html(listed, verdicts, "released")))
+    (tmp_path / "page.html").write_text(with_scripts(scoreboard.html(listed, verdicts, "released")), encoding="utf-8")
     page = chromium.new_page()
     page.goto((tmp_path / "page.html").as_uri())
     sign = scoreboard.SIGNS[decisions.UNRESOLVED]

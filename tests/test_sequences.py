@@ -46,7 +46,7 @@ def test_similarity_goes_along_and_is_no_part_of_the_checksum(tmp_path: Path) ->
     cells = made()
     cells.save(tmp_path / "all")
     assert sequences.load(tmp_path / "all").similarity is None
-    before = (tmp_path / "all" / "meta.json").read_text()
+    before = (tmp_path / "all" / "meta.json").read_text(encoding="utf-8")
     sequences.add_similarity(tmp_path / "all", sampling.ranks(cells))
     opened = sequences.load(tmp_path / "all")
     assert isinstance(opened.similarity, np.memmap)
@@ -68,7 +68,7 @@ def test_no_sequences_at_all(tmp_path: Path) -> None:
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     made().save(tmp_path / "out")
     with pytest.raises(ZeroDivisionError), sequences.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES) as part:
-        (part / "x").write_text("half")
+        (part / "x").write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     assert len(sequences.load(tmp_path / "out")) == 12
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
@@ -95,7 +95,7 @@ def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
         "no frames": frames.unlink,
         "cut frames": lambda: frames.write_bytes(frames.read_bytes()[:-1]),
         "pickled frames": lambda: np.save(frames, np.array([object()]), allow_pickle=True),
-        "no json": lambda: (folder / "meta.json").write_text("{"),
+        "no json": lambda: (folder / "meta.json").write_text("{", encoding="utf-8"),
         "short ranks": lambda: np.save(folder / "similarity.npy", np.zeros(3, np.uint16)),
         "no ranks": lambda: (folder / "similarity.npy").write_bytes(b"none"),
         "other index": lambda: made().index.assign(start=10**6).to_parquet(folder / "index.parquet"),
@@ -108,7 +108,7 @@ def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
 
 def test_meta_tells_real_from_simulated(tmp_path: Path) -> None:
     made().save(tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "meta.json").read_text())["simulated"] is True
+    assert json.loads((tmp_path / "out" / "meta.json").read_text(encoding="utf-8"))["simulated"] is True
 
 
 def test_the_checksum_tells_frames_and_labels_apart(cells, tmp_path):
@@ -117,7 +117,7 @@ def test_the_checksum_tells_frames_and_labels_apart(cells, tmp_path):
         index = cells.index.copy()
         index.loc[0, list(change)] = list(change.values())
         sequences.Sequences(cells.frames, index, cells.meta).save(tmp_path / str(number))
-        sums.append(json.loads((tmp_path / str(number) / "meta.json").read_text())["sha256"])
+        sums.append(json.loads((tmp_path / str(number) / "meta.json").read_text(encoding="utf-8"))["sha256"])
     assert cells.index["label"].iat[0] != "flipping" and len(set(sums)) == 2
 
 

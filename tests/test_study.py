@@ -24,8 +24,8 @@ def study(folder: Path, register: Path = NOWHERE) -> Study:
 def as_seed(folder: Path, run: str, seed: int, wrong: int) -> None:
     """Add a run's copy under another seed, with the answers of every so many sequences turned round."""
     new = Path(shutil.copytree(folder / run, folder / run.replace("-s0", f"-s{seed}")))
-    config = json.loads((new / "config.json").read_text())
-    (new / "config.json").write_text(json.dumps(config | {"seed": seed}))
+    config = json.loads((new / "config.json").read_text(encoding="utf-8"))
+    (new / "config.json").write_text(json.dumps(config | {"seed": seed}), encoding="utf-8")
     table = pd.read_parquet(new / "predictions.parquet")
     turned = table["probability"].where(np.arange(len(table)) % wrong != 0, 1 - table["probability"])
     table.assign(probability=turned).to_parquet(new / "predictions.parquet", index=False)

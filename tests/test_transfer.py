@@ -35,7 +35,7 @@ def test_a_search_and_a_training_leave_answers_for_cells_that_were_not_learned_f
     for _, part in answers.groupby("level"):
         asked = part[part["split"] != "simulated"].set_index("name")["split"]
         assert asked.to_dict() == reliable.replace("train", "strips").to_dict()
-    levels = json.loads((tmp_path / "out" / "levels.json").read_text())
+    levels = json.loads((tmp_path / "out" / "levels.json").read_text(encoding="utf-8"))
     assert [one["level"] for one in levels] == list(transfer.levels(tmp_path / "out"))
     assert (tmp_path / "out" / "simulated.safetensors").stat().st_size < 1e6
 
@@ -85,7 +85,7 @@ def test_the_threshold_comes_from_simulation_alone():
 
 def test_kept_figures_are_those_of_the_kept_answers():
     answers = pd.read_parquet(KEPT / "answers.parquet")
-    for one in json.loads((KEPT / "levels.json").read_text()):
+    for one in json.loads((KEPT / "levels.json").read_text(encoding="utf-8")):
         again = transfer.told_of(answers[answers["level"] == one["level"]], one["level"])
         for split in ("strips", "test"):
             for how, scores in one[split].items():

@@ -50,7 +50,7 @@ def test_a_finished_grid_and_book_do_nothing_again(grid, checkout):
 
 
 def test_a_run_says_where_it_comes_from(grid):
-    origin = json.loads((grid / RUNS[0] / "provenance.json").read_text())
+    origin = json.loads((grid / RUNS[0] / "provenance.json").read_text(encoding="utf-8"))
     assert origin["data"]["simulated"] is True and len(origin["data"]["sha256"]) == 64
     assert origin["packages"]["torch"].startswith("2.13") and origin["seconds"] > 0
     assert load_file(grid / RUNS[0] / "weights.safetensors")["fold0.stem.0.weight"].shape == (64, 10, 7, 7)
@@ -81,7 +81,7 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
 
 def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):
     for page in set(html.rglob("*.html")) - set(html.glob("_static/**/*.html")):
-        text = page.read_text()
+        text = page.read_text(encoding="utf-8")
         for picture in re.findall(r"<img[^>]*>", text):
             assert re.search(r'alt="[^"]{3,}"', picture), (page, picture)
         for link in re.findall(r'href="([^"#:?<]+)[#"]', text):
@@ -101,13 +101,13 @@ def test_pages_of_simulated_cells_say_so_and_pages_of_real_ones_and_of_none_too(
     for page in (html / "book/pages").rglob("*.html"):
         real = "/released/" in str(page) or "/register/" in str(page) or "/ours/" in str(page)
         word = "Real cells" if real else "Simulated data"
-        assert WITHOUT.get(page.name, word) in page.read_text(), page
+        assert WITHOUT.get(page.name, word) in page.read_text(encoding="utf-8"), page
 
 
 def test_numbers_on_the_page_are_those_of_the_runs(html, grid):
-    text = re.sub(r"\s", "", (html / "book/pages/tiny/test.html").read_text())
+    text = re.sub(r"\s", "", (html / "book/pages/tiny/test.html").read_text(encoding="utf-8"))
     for run in RUNS:
-        scores = json.loads((grid / run / "metrics.json").read_text())["test"]
+        scores = json.loads((grid / run / "metrics.json").read_text(encoding="utf-8"))["test"]
         counts = "".join(f"<td>{scores[count]}</td>" for count in COUNTS)
         assert f">seed0</a></td>{counts}<td>{scores['recall']:.2f}[" in text  # seed, counts in their order, recall
 

@@ -100,7 +100,9 @@ def networks(results: Path, stage: int, profile: Profile, cells: Sequences) -> d
     """
     out = {}
     for file in sorted(results.glob(f"stage{stage}/[!.]*/config.json")):
-        c = Configuration(**{f.name: json.loads(file.read_text())[f.name] for f in fields(Configuration)})
+        c = Configuration(
+            **{f.name: json.loads(file.read_text(encoding="utf-8"))[f.name] for f in fields(Configuration)}
+        )
         table = pd.read_parquet(file.parent / "predictions.parquet")
         if stage == 2:
             table = pd.concat([table[table["split"] == "test"], validated(file.parent, c, profile, cells)])
@@ -264,7 +266,7 @@ def shipped_figures(cells: Sequences) -> list[dict]:
 def write(path: Path, content: dict | list) -> None:
     """JSON, an indent a level; what is not defined is null."""
     plain = json.loads(json.dumps(content), parse_constant=lambda word: None)
-    path.write_text(json.dumps(plain, indent=1) + "\n")
+    path.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def climb(rung: dict, kept: dict) -> dict:
 
 def chosen(names: list[str], up_to: str | None) -> list[dict]:
     """The rungs that are named, or all up to one. Ends with one line for a name that is none."""
-    ladder = yaml.safe_load(LADDER.read_text())
+    ladder = yaml.safe_load(LADDER.read_text(encoding="utf-8"))
     known = [rung["rung"] for rung in ladder]
     if unknown := [name for name in [*names, *([up_to] if up_to else [])] if name not in known]:
         raise SystemExit(f"{unknown[0]!r} is no rung of {LADDER}; there are {', '.join(known)}")
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--up-to", metavar="RUNG", help="all rungs up to this one")
     parser.add_argument("--keep", action="store_true", help="write the figures to data/reference/ladder.json")
     given = parser.parse_args()
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"rungs": {}}
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {"rungs": {}}
     answers = []
     for rung in chosen(given.rungs, given.up_to):
         answers.append(climb(rung, {} if given.keep else kept["rungs"]))
@@ -62,7 +62,7 @@ def main() -> None:
     if given.keep:
         machine = {"cores": os.cpu_count(), "processor": platform.machine(), "commit": runs.git("rev-parse", "HEAD")}
         found = {answer["rung"]: {**answer, **machine} for answer in answers}
-        KEPT.write_text(json.dumps({"rungs": kept["rungs"] | found}, indent=1, sort_keys=True) + "\n")
+        KEPT.write_text(json.dumps({"rungs": kept["rungs"] | found}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     raise SystemExit(0 if all(answer["as_expected"] for answer in answers) else 1)
 
 

@@ -39,9 +39,9 @@ def pack(site: Path, out: Path) -> None:
             for path in files:
                 tar.add(path, str(path.relative_to(site)), filter=bare)
         lines = [f"{digest(path)}  {path.relative_to(site)}\n" for path in files]
-        (part / "MANIFEST.sha256").write_text("".join(lines))
+        (part / "MANIFEST.sha256").write_text("".join(lines), encoding="utf-8")
         sums = [f"{digest(part / name)}  {name}\n" for name in ("MANIFEST.sha256", "site.tar.gz")]
-        (part / "SHA256SUMS").write_text("".join(sums))
+        (part / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
 
 
 def main() -> None:

@@ -251,7 +251,7 @@ def origin(cells: Sequences) -> dict:
 def write(path: Path, content: dict | list) -> None:
     """JSON, an indent a level; what is not defined is null."""
     plain = json.loads(json.dumps(content), parse_constant=lambda word: None)
-    path.write_text(json.dumps(plain, indent=1) + "\n")
+    path.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -57,10 +57,10 @@ def history(app, page, template, context, doctree) -> None:
 def mend(app, error) -> None:
     """Mend the pages as they were written, and take out what none of them reads."""
     for path in [] if error else Path(app.outdir).rglob("*.html"):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         for pattern, better in MENDED:
             text = pattern.sub(better, text)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     for path in [path for pattern in NOT_READ for path in Path(app.outdir, "_static").rglob(pattern)]:
         path.unlink()
 

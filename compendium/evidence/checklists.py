@@ -70,7 +70,7 @@ class Reply:
 
 def load(name: str) -> Checklist:
     """A checklist of data/checklists by the name of its file."""
-    return Checklist(**yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+    return Checklist(**yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
 def replies(checklist: Checklist, study: Study) -> list[Reply]:
@@ -112,7 +112,7 @@ def command(study: Study) -> str:
 def told(study: Study, stage: int) -> dict:
     """The profile that the first run of a stage was made under, as its config.json keeps it."""
     run = study.runs.loc[study.runs["stage"] == stage, "run"].iat[0]
-    return json.loads((study.folder / run / "config.json").read_text())["profile"]
+    return json.loads((study.folder / run / "config.json").read_text(encoding="utf-8"))["profile"]
 
 
 def divisions(study: Study, stage: int) -> list[dict[str, set[str]]]:
@@ -151,7 +151,7 @@ def code(study: Study) -> Found:
 
 def infrastructure(study: Study) -> Found:
     table, run = origins(study.folder), study.runs["run"].iat[0]
-    origin = json.loads((study.folder / run / "provenance.json").read_text())
+    origin = json.loads((study.folder / run / "provenance.json").read_text(encoding="utf-8"))
     packages = ", ".join(f"{name} {version}" for name, version in origin["packages"].items())
     return (
         f"Devices: {', '.join(sorted(set(table['device'])))}; {table['seconds'].sum():.0f} s for {len(table)} runs; "
@@ -171,7 +171,7 @@ def script(study: Study) -> Found:
 
 
 def dependencies(study: Study) -> Found:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     n = sum("==" in line for line in lines)
     return f"{n} packages, each in one exact version.", ("requirements.lock", "environment.yml", "pyproject.toml")
 

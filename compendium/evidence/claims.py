@@ -207,7 +207,7 @@ class Book(Strict):
 def load(path: Path = ROOT / "data" / "claims.yaml") -> tuple[Tolerance, list[Claim]]:
     """Tolerance and claims, tables written out. Raises `RbcError` naming the key, or the id that is there twice."""
     try:
-        book = Book.model_validate(yaml.safe_load(path.read_text()))
+        book = Book.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
         where = ".".join(map(str, first["loc"]))

@@ -74,7 +74,10 @@ def compare(run: Path, reference: Path = REFERENCE) -> Comparison:
 
 
 def _read(folder: Path) -> dict:
-    parts = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("config", "metrics", "provenance")}
+    parts = {
+        name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("config", "metrics", "provenance")
+    }
     return parts | {"history": pd.read_csv(folder / "history.csv")}
 
 

@@ -46,13 +46,15 @@ def write(study: Study, out: Path) -> dict[str, dict[str, int]]:
         tables = outputs(study)
         for name, table in tables.items():
             table.assign(kind=kind(study)).to_csv(part / "outputs" / name, index=False)
-        (part / "codecheck.yml").write_text(codecheck(study, list(tables)))
-        (part / "tables-and-figures.md").write_text(_page("Tables and figures", study, _sources_page(study)))
+        (part / "codecheck.yml").write_text(codecheck(study, list(tables)), encoding="utf-8")
+        (part / "tables-and-figures.md").write_text(
+            _page("Tables and figures", study, _sources_page(study)), encoding="utf-8"
+        )
         for name, found in given.items():
-            (part / "checklists" / f"{name}.md").write_text(checklist_page(name, study, found))
+            (part / "checklists" / f"{name}.md").write_text(checklist_page(name, study, found), encoding="utf-8")
         for run in chosen(study.folder):
-            (part / "model-cards" / f"{run.replace('/', '-')}.md").write_text(model_card(study, run))
-        (part / "README.md").write_text(_page("Packet for reviewers", study, _overview(given)))
+            (part / "model-cards" / f"{run.replace('/', '-')}.md").write_text(model_card(study, run), encoding="utf-8")
+        (part / "README.md").write_text(_page("Packet for reviewers", study, _overview(given)), encoding="utf-8")
     return counts(given)
 
 
@@ -110,7 +112,7 @@ def _test_results(study: Study) -> pd.DataFrame:
 
 def codecheck(study: Study, files: list[str]) -> str:
     """codecheck.yml of version 2.0: manifest, paper and source; the codechecker's own nodes are left to that person."""
-    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text())["references"][0]
+    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["references"][0]
     made = {f"outputs/{row['output']}": [] for row in _sources() if row.get("output") in files}
     for row in _sources():
         if row.get("output") in files:
@@ -137,7 +139,7 @@ def _commits(study: Study) -> str:
 
 
 def _sources() -> list[dict]:
-    return yaml.safe_load((FOLDER / "outputs.yaml").read_text())["outputs"]
+    return yaml.safe_load((FOLDER / "outputs.yaml").read_text(encoding="utf-8"))["outputs"]
 
 
 def sources_table() -> pd.DataFrame:
@@ -159,7 +161,7 @@ def _sources_page(study: Study) -> str:
 
 def line_of(program: str, function: str) -> int:
     """Line on which a function or class is defined. Raises `RbcError` where it is not."""
-    for number, line in enumerate((ROOT / program).read_text().splitlines(), 1):
+    for number, line in enumerate((ROOT / program).read_text(encoding="utf-8").splitlines(), 1):
         if re.match(rf"(def|class) {function}\b", line):
             return number
     raise RbcError(f"{program}: no {function} there; mend data/checklists/outputs.yaml")
@@ -196,7 +198,8 @@ def model_card(study: Study, run: str) -> str:
 def card(study: Study, run: str) -> dict[str, list[str]]:
     """The card of a chosen run: heading to sentences."""
     config, origin, scored = (
-        json.loads((study.folder / run / f"{name}.json").read_text()) for name in ("config", "provenance", "metrics")
+        json.loads((study.folder / run / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("config", "provenance", "metrics")
     )
     stage, index = config["stage"], study.index
     negative, positive = runs.class_names(stage)

@@ -86,7 +86,7 @@ def analyze(
         )
         seconds["report"] = time.perf_counter() - start - sum(seconds.values())
         result["seconds"] = {step: round(s, 2) for step, s in seconds.items()}
-        (part / "marker.json").write_text(json.dumps(result, indent=1) + "\n")
+        (part / "marker.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
 
 
@@ -137,7 +137,7 @@ def read_corrections(path: Path, names: pd.Series) -> dict[str, str]:
 def read_known(models: Path) -> dict:
     """What lies beside the weights in known.json (`describe`). Raises `RbcError` where it is missing."""
     try:
-        return json.loads((Path(models) / "known.json").read_text())
+        return json.loads((Path(models) / "known.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RbcError(f"{models}: no known.json beside the weights; give a folder of models that has one") from error
 
@@ -161,7 +161,7 @@ def _result(found: Sequences, cells: pd.DataFrame, errors: pd.DataFrame, models:
     """The marker and what it was made with."""
     ways = _ways(cells, errors, labels)
     kept = ("um_per_px", "frame_rate", "shear_rate", "n_frames", "notes", "simulated", "source")
-    origin = json.loads((Path(models) / "models.json").read_text()).get("origin", {})
+    origin = json.loads((Path(models) / "models.json").read_text(encoding="utf-8")).get("origin", {})
     return {
         "cells": len(cells),
         "decisions": {name: int(n) for name, n in cells["decision"].value_counts().items()},
@@ -295,7 +295,7 @@ def describe(cells: Sequences, models: Path = MODELS) -> None:
     medians = looks(cells).groupby("acquisition")[list(BEYOND)].median()
     ranges = {name: [float(medians[name].min()), float(medians[name].max())] for name in BEYOND}
     content = {"simulated": cells.simulated, "answers": counts, "looks": ranges}
-    (Path(models) / "known.json").write_text(json.dumps(content, indent=1) + "\n")
+    (Path(models) / "known.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _errors(known: dict, acquisition: str) -> pd.DataFrame:

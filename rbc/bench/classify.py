@@ -57,7 +57,7 @@ def classify(sequences: Sequences, models: Path = MODELS, progress: bool = False
     """
     if not len(sequences):
         return pd.DataFrame(columns=COLUMNS)
-    specification = json.loads((models / "models.json").read_text())["stages"]
+    specification = json.loads((models / "models.json").read_text(encoding="utf-8"))["stages"]
     out = sequences.index[["name"]].copy()
     sure = {}
     found = scores(sequences, {stage: specification[str(stage)] for stage in STAGES}, models, progress)

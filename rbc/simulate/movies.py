@@ -409,7 +409,7 @@ def simulate_movie(
         kind = "physics" if sequences is None else "sprites"
         meta = {"simulated": True, "kind": kind, "physics": PHYSICS}
         meta |= {**asdict(scene), "frames": n}
-        (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+        (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return Path(out)
 
 

@@ -109,7 +109,7 @@ def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object
             sequences, tracks = track(video, store=store, **options)
         sequences.index.to_parquet(part / "index.parquet")
         meta = {**sequences.meta, "sha256": checksum(sequences)}
-        (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+        (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         tracks.to_parquet(part / "tracks.parquet")
         overlay(open_movie(Path(video)), tracks, meta["n_frames"]).save(part / "overlay.png")
         if clip:
