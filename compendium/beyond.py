@@ -89,15 +89,15 @@ def answers(predictions: pd.DataFrame, folds: list[Fold], left_out: Iterable[str
 
 
 def calibration(score: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Slope and offset that turn a score into log odds (Platt 1999), both classes counting alike."""
+    """Offset and slope, as `rbc.prevalence.calibration`, that turn a score into log odds (Platt 1999), both classes counting alike."""
     found = LogisticRegression(C=1e3, class_weight="balanced").fit(np.asarray(score)[:, None], truth)
-    return float(found.coef_[0, 0]), float(found.intercept_[0])
+    return float(found.intercept_[0]), float(found.coef_[0, 0])
 
 
 def combined(kinds: list[pd.DataFrame], setting: np.ndarray, stage: int) -> tuple[pd.DataFrame, list]:
     """Mean of calibrated scores of several models on the same rows, calibrated where `setting` ((N,) bool); slopes."""
     pairs = [calibration(t["score"][setting], positive(t["label"][setting], stage)) for t in kinds]
-    score = np.mean([a * t["score"] + b for t, (a, b) in zip(kinds, pairs)], axis=0)
+    score = np.mean([offset + slope * t["score"] for t, (offset, slope) in zip(kinds, pairs)], axis=0)
     return kinds[0][KEY].assign(score=score), pairs
 
 

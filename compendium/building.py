@@ -23,6 +23,7 @@ from pathlib import Path
 from compendium import ROOT, attempts, keys, notebooks, runs
 from compendium.profiles import Profile
 from rbc import RbcError
+from rbc.files import file_hash
 from rbc.paper import LABELS, SPLITS, Configuration
 
 PAGES = ROOT / "book" / "pages"
@@ -184,7 +185,7 @@ def run(c: Configuration, p: Profile, environment: dict[str, str] | None = None,
     gone on from. Where the numbers are fresh and only the page is stale, nothing is trained, unless it is
     to be made `anew`.
     """
-    from rbc.sequences import whole_folder
+    from rbc.files import whole_folder
 
     folder = p.results_folder / c.path
     checkpoints = folder.with_name(f".{folder.name}.checkpoints")
@@ -336,11 +337,11 @@ def publish_runs(part: str, results: Path) -> None:
     from compendium import profiles
 
     folders = [PAGES / part / "runs", FILES / "predictions" / part, FILES / "films" / part]
-    found = sorted(path.parent for path in results.glob("stage?/[!.]*/metrics.json"))
+    found = runs.folders(results)
     files = [f / name for f in found for name in ("notebook.ipynb", "predictions.parquet") if (f / name).exists()]
     data = profiles.load(part).data_folder if part in KEPT else ROOT / "data" / "derived" / results.name
     code = keys.code_key(("compendium.evidence.browse", "compendium.evidence.scoreboard"))
-    key = keys.key_of([[str(f), keys.file_hash(f)] for f in files], _checksum_in(data), code)
+    key = keys.key_of([[str(f), file_hash(f)] for f in files], _checksum_in(data), code)
     note = ROOT / notebooks.LOGS / f"{part}.published"
     if note.exists() and note.read_text(encoding="utf-8") == key and all(f.is_dir() for f in folders):
         return
@@ -465,7 +466,7 @@ def _site_key(p: Profile) -> str:
     sources += [path for path in (ROOT / "book").rglob("*") if path.is_file()]
     kept = [path for path in sorted(sources) if "__pycache__" not in path.parts]
     # The page of status is made by the builder itself.
-    files = {str(path.relative_to(ROOT)): keys.file_hash(path) for path in kept if path != PAGES / "status.md"}
+    files = {str(path.relative_to(ROOT)): file_hash(path) for path in kept if path != PAGES / "status.md"}
     return keys.key_of(p.name, files)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from compendium import ROOT
 from compendium.profiles import Profile
+from rbc.files import file_hash
 from rbc.paper import Configuration
 from rbc.settings import settings
 
@@ -42,12 +43,6 @@ _PARSING = threading.Lock()
 def key_of(*parts: object) -> str:
     """SHA-256 of plain values, as hex."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hex."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def run_key(c: Configuration, profile: Profile, data: str) -> str:

@@ -6,10 +6,9 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from compendium import ROOT
+from compendium import ROOT, yamlfiles
 from rbc import RbcError
 from rbc.paper import KS, LABELS, MODELS, SAMPLINGS, SPLITS, STAGES, Configuration
 from rbc.settings import TEXT, VARIANTS, Fold, Strict, Training, applies
@@ -107,19 +106,15 @@ def load(profile: str) -> Profile:
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in (ROOT / "config").glob("*.yaml")))
         raise RbcError(f"{path}: no such profile; there are {known}")
-    try:
-        return Profile(name=path.stem, path=str(path.resolve()), **_read(path))
-    except (TypeError, yaml.YAMLError) as error:
-        raise RbcError(f"{path}: not a profile in YAML ({' '.join(str(error).split())})") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise RbcError(f"{path}: key {key}: {first['msg']}; compare it with config/demo.yaml") from error
+    content = {"name": path.stem, "path": str(path.resolve()), **_read(path)}
+    return yamlfiles.checked(Profile, content, path, "compare it with config/demo.yaml")
 
 
 def _read(path: Path) -> dict:
     """A profile's file; where it `extends` another of config/, that one's keys hold where it says nothing."""
-    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    own = yamlfiles.read(path)
+    if not isinstance(own, dict):
+        raise RbcError(f"{path}: not a profile, which has keys and values; compare it with config/demo.yaml")
     base = own.pop("extends", None)
     return _over(_read(ROOT / "config" / f"{base}.yaml"), own) if base else own
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from html import escape
 from pathlib import Path
@@ -11,6 +10,7 @@ import pandas as pd
 
 from compendium import runs
 from rbc import RbcError
+from rbc.files import file_hash
 from rbc.paper import STAGES
 
 #: What the numbers and figures of a report page come from: the data alone, every run below the page's results, or the
@@ -39,19 +39,14 @@ def origins(results: Path) -> pd.DataFrame:
     changes), device, seconds, finished (UTC), seed. Raises `RbcError` where there is none.
     """
     rows = []
-    for path in sorted(Path(results).glob("stage?/[!.]*/provenance.json")):
-        origin = json.loads(path.read_text(encoding="utf-8"))
-        row = {"run": str(path.parent.relative_to(results)), "configuration": checksum(path.with_name("config.json"))}
+    for folder in runs.folders(results):
+        origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        row = {"run": str(folder.relative_to(results)), "configuration": file_hash(folder / "config.json")}
         row |= {key: origin[key] for key in ("commit", "dirty", "device", "seconds", "finished", "seed")}
         rows.append(row | {"data": origin["data"]["sha256"]})
     if not rows:
         raise RbcError(f"{results}: no runs there; make them with rbc grid")
     return pd.DataFrame(rows)
-
-
-def checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def chosen(results: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ import platform
 import subprocess
 import time
 from dataclasses import asdict
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,17 +137,23 @@ def holds(folder: Path, key: str) -> bool:
     return origin.get("key") == key
 
 
+def folders(results: Path, stage: int | None = None) -> list[Path]:
+    """Folders of the runs below a results folder, of one stage or of both, by name; hidden ones are unfinished."""
+    which = "?" if stage is None else stage
+    return sorted(path.parent for path in Path(results).glob(f"stage{which}/[!.]*/metrics.json"))
+
+
 def collect(results: Path) -> pd.DataFrame:
     """One row a run and split below a results folder: stage, model, sampling, k, seed, variant, split, scores, run.
 
     Raises `RbcError` where there is none.
     """
     rows = []
-    for path in sorted(Path(results).glob("stage?/[!.]*/metrics.json")):
-        configuration = {"variant": TEXT, **json.loads((path.parent / "config.json").read_text(encoding="utf-8"))}
+    for folder in folders(results):
+        configuration = {"variant": TEXT, **json.loads((folder / "config.json").read_text(encoding="utf-8"))}
         configuration.pop("profile")
-        for split, scores in json.loads(path.read_text(encoding="utf-8")).items():
-            rows.append({**configuration, "split": split, **scores, "run": str(path.parent.relative_to(results))})
+        for split, scores in json.loads((folder / "metrics.json").read_text(encoding="utf-8")).items():
+            rows.append({**configuration, "split": split, **scores, "run": str(folder.relative_to(results))})
     if not rows:
         raise RbcError(f"{results}: no runs there; make them with rbc grid")
     order = ["stage", "model", "sampling", "k", "variant", "seed", "split"]
@@ -210,12 +217,12 @@ def chosen_answers(results: Path, stage: int, split: str = "test", unreliable: b
 
 def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]]:
     found = []
-    for path in sorted(Path(results).glob(f"stage{stage}/[!.]*/metrics.json")):
-        content = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
+    for folder in folders(results, stage):
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if content.get("variant", TEXT) != TEXT:  # a switched detail is never chosen
             continue
         c = Configuration(*(content[field] for field in ("stage", "model", "sampling", "k", "seed")))
-        found.append((c, str(path.parent.relative_to(results))))
+        found.append((c, str(folder.relative_to(results))))
     if not found:
         raise RbcError(f"{results}: no runs of stage {stage} there; make them with rbc grid")
     return found
@@ -226,6 +233,12 @@ def predictions(results: Path, run: str, file: str = "predictions") -> pd.DataFr
     path = Path(results) / run / f"{file}.parquet"
     if not path.exists():
         raise RbcError(f"{path}: not there; make the run again with rbc run")
+    return _read(path, path.stat().st_mtime_ns).copy()
+
+
+@lru_cache(maxsize=512)  # a page asks for the same runs again and again: 160 runs of the full record are 80 MB
+def _read(path: Path, changed: int) -> pd.DataFrame:
+    """A table from disk; `changed`, the time of its last change, makes a new one be read anew."""
     return pd.read_parquet(path)
 
 

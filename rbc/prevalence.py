@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.optimize import brentq, nnls
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from rbc import RbcError, marker
-from rbc.metrics import THRESHOLD, alike, blood_draw, percentiles, resample, wilson
+from rbc.metrics import THRESHOLD, alike, blood_draw, log_odds, percentiles, resample, wilson
 from rbc.paper import LABELS, RELIABLE
 
 ANSWERS = (*RELIABLE, "discarded")  #: of both stages together; the rows of `rates`, as `LABELS` are its columns
@@ -87,7 +87,7 @@ def calibration(probability: np.ndarray, treading: np.ndarray, times: np.ndarray
     """
     n = np.stack([times[:, ~treading].sum(axis=1), times[:, treading].sum(axis=1)], axis=1)  # (B, 2)
     target = np.where(treading, (n[:, 1:] + 1) / (n[:, 1:] + 2), 1 / (n[:, :1] + 2))
-    x = np.stack([np.ones(len(probability)), _log_odds(probability)], axis=1)  # (N, 2)
+    x = np.stack([np.ones(len(probability)), log_odds(probability)], axis=1)  # (N, 2)
     squares = np.stack([x[:, 0], x[:, 1], x[:, 1] ** 2], axis=1)
     beta = np.zeros((len(times), 2))
     for _ in range(40):
@@ -101,10 +101,6 @@ def calibration(probability: np.ndarray, treading: np.ndarray, times: np.ndarray
             break
     beta[(n == 0).any(axis=1)] = np.nan
     return beta[:, 0], beta[:, 1]
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    return logit(np.clip(probability, 1e-6, 1 - 1e-6))
 
 
 def on_simplex(observed: np.ndarray, rates: np.ndarray) -> np.ndarray:
@@ -173,9 +169,9 @@ def _adjust(cells: _Cells, known: _Cells, times: np.ndarray, known_times: np.nda
 
 def _expect(cells: _Cells, known: _Cells, times: np.ndarray, known_times: np.ndarray) -> np.ndarray:
     offset, slope = calibration(known.answer, known.treading, known_times)
-    of_known = expit(offset[:, None] + slope[:, None] * _log_odds(known.answer))
+    of_known = expit(offset[:, None] + slope[:, None] * log_odds(known.answer))
     prior = (of_known * known_times).sum(axis=1) / known_times.sum(axis=1)  # what the calibrated probabilities presume
-    return emq(expit(offset[:, None] + slope[:, None] * _log_odds(cells.answer)), prior, times)
+    return emq(expit(offset[:, None] + slope[:, None] * log_odds(cells.answer)), prior, times)
 
 
 #: Name of a method: whether it takes probabilities, and its function of cells, known cells and how often each is taken.

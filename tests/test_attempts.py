@@ -121,10 +121,11 @@ def flawed(checkout) -> Path:
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     notebook = checkout / "notebooks" / "train.ipynb"
     content = json.loads(notebook.read_text(encoding="utf-8"))
-    code = next(cell for cell in content["cells"] if "training.train(" in cell["source"])
+    code = next(cell for cell in content["cells"] if "training.train(" in "".join(cell["source"]))
     code["source"] = (
         "from pathlib import Path\ntried = Path(f'results/tried-stage{stage}')\n"
-        "tried.open('a').write('x')\nassert stage == 1 and len(tried.read_text()) == 2, 'a flaw'\n" + code["source"]
+        "tried.open('a').write('x')\nassert stage == 1 and len(tried.read_text()) == 2, 'a flaw'\n"
+        + "".join(code["source"])
     )
     notebook.write_text(json.dumps(content), encoding="utf-8")
     return path

@@ -23,6 +23,7 @@ from zenodo import Zenodo
 from compendium.data import archives, download, ingest
 from compendium.data.download import Patience, fetch_released, fetch_zenodo
 from rbc import RbcError, sequences
+from rbc.files import file_hash
 
 SAMPLE = os.environ.get("RBC_SAMPLE")
 QUICK = Patience(tries=3, wait=0.02)
@@ -414,7 +415,7 @@ def full_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / "Stage_2" / "data" / label).mkdir(parents=True)
         shutil.copy(next((root / "Stage_1").rglob("*_1.png")), root / "Stage_2" / "data" / label / f"{name}.png")
     files = sorted(root.rglob("*.png"))[1:]
-    sums = "".join(f"{ingest.sha256(f)}  {f.relative_to(root)}\n" for f in files)
+    sums = "".join(f"{file_hash(f)}  {f.relative_to(root)}\n" for f in files)
     (tmp_path / "sums").write_text(sums, encoding="utf-8")
     monkeypatch.setattr(download, "RELEASED_SUMS", tmp_path / "sums")
     (root / "weights.pkl").write_bytes(b"never looked at")

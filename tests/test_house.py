@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import operator
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +48,28 @@ def loaded_by(code: str) -> set[str]:
 def test_the_start_is_light(code: str) -> None:
     """`import rbc` loads no PyTorch, nor does the command line before it knows what it is asked."""
     assert not loaded_by(code) & HEAVY
+
+
+def rooms() -> dict[str, object]:
+    """Our modules by the last part of their names."""
+    found = {}
+    for package in ("rbc", "compendium"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            if not name.endswith(("__init__", "__main__")):
+                found[name.rpartition(".")[2]] = importlib.import_module(name)
+    return found | {"tracking": importlib.import_module("rbc.tracking")}
+
+
+def test_the_register_of_open_details_names_code_that_exists() -> None:
+    """A reader who follows a row of the register into the code finds what it names."""
+    text = (ROOT / "book" / "open-details.md").read_text(encoding="utf-8")
+    named = sorted(set(re.findall(r"`([a-z]+)\.([A-Za-z_.]+)`", text)) - {("rbc", "settings")})
+    assert len(named) > 20
+    known, missing = rooms(), []
+    for module, path in named:
+        try:
+            operator.attrgetter(path)(known[module])
+        except (KeyError, AttributeError):
+            missing.append(f"{module}.{path}")
+    assert not missing

@@ -260,7 +260,7 @@ YAML = {
     "no parts": ("image: x\n", "parts: Field required"),
     "part outside": (ODD.replace("films/a", "../a"), "must stay inside"),
     "not yaml": ("parts: [", "not a readable YAML"),
-    "a list": ("- 1\n", "the file: Input should be"),
+    "a list": ("- 1\n", "the whole file: Input should be"),
     "broken pattern": (ODD.replace("(?P<patient>p[0-9])", "(?P<patient>p[0-9]"), "not a readable YAML|name:"),
     "pattern without patient": (ODD.replace("(?P<patient>p[0-9])", "p[0-9]"), "needs the groups"),
     "acquisition without a split": (ODD.replace("p2-m1", "p3-m1"), "which split.*p2-m1 .1 sequences, 0 reliable"),

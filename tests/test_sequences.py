@@ -12,7 +12,7 @@ import pytest
 from strips import made
 
 from compendium import ROOT
-from rbc import RbcError, sampling, sequences
+from rbc import RbcError, files, sampling, sequences
 
 
 def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_no_sequences_at_all(tmp_path: Path) -> None:
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     made().save(tmp_path / "out")
-    with pytest.raises(ZeroDivisionError), sequences.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES) as part:
+    with pytest.raises(ZeroDivisionError), files.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES) as part:
         (part / "x").write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     assert len(sequences.load(tmp_path / "out")) == 12
@@ -77,7 +77,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
 def test_killed_between_the_two_renames(tmp_path: Path) -> None:
     made().save(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / ".out.old")  # as it is then
-    with pytest.raises(ZeroDivisionError), sequences.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES):
+    with pytest.raises(ZeroDivisionError), files.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES):
         raise ZeroDivisionError
     assert len(sequences.load(tmp_path / "out")) == 12
 
@@ -176,7 +176,7 @@ def test_what_the_user_lays_there_while_we_work_is_kept(tmp_path: Path) -> None:
     """The check is made again before the folders change places."""
     with (
         pytest.raises(RbcError, match="already holds other files"),
-        sequences.whole_folder(tmp_path / "out", ["x"]) as part,
+        files.whole_folder(tmp_path / "out", ["x"]) as part,
     ):
         (part / "x").write_text("ours", encoding="utf-8")
         (tmp_path / "out").mkdir()
@@ -227,8 +227,8 @@ def test_an_empty_folder_and_a_link_to_ours_are_filled(tmp_path: Path) -> None:
 WRITE = """
 import sys, time
 from pathlib import Path
-from rbc import sequences
-with sequences.whole_folder(Path(sys.argv[1]), ["x", "y"]) as part:
+from rbc import files, sequences
+with files.whole_folder(Path(sys.argv[1]), ["x", "y"]) as part:
     (part / "x").write_text("first")
     print("there", flush=True)
     sys.stdin.read()
@@ -265,7 +265,7 @@ def test_a_disk_that_refuses_gets_a_line(tmp_path: Path, number: int, said: str)
     made().save(tmp_path / "out")
     with (
         pytest.raises(RbcError, match=said),
-        sequences.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES) as part,
+        files.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES) as part,
     ):
         raise OSError(number, "no", str(part / "frames.npy"))
     assert len(sequences.load(tmp_path / "out")) == 12
@@ -273,7 +273,7 @@ def test_a_disk_that_refuses_gets_a_line(tmp_path: Path, number: int, said: str)
 
 def test_a_command_that_forgets_a_file_in_its_list_is_told(tmp_path: Path) -> None:
     """Else its second run would be refused as if the user had laid the file there."""
-    with pytest.raises(AssertionError, match=r"new\.csv"), sequences.whole_folder(tmp_path / "out", ["x"]) as part:
+    with pytest.raises(AssertionError, match=r"new\.csv"), files.whole_folder(tmp_path / "out", ["x"]) as part:
         (part / "new.csv").write_text("", encoding="utf-8")
 
 

@@ -24,6 +24,7 @@ from compendium import ROOT
 from rbc import RbcError, simulate
 from rbc.paper import LABELS, in_stage, positive
 from rbc.sequences import Sequences, checksum
+from rbc.simulate import cells, optics
 
 SMALL = {"train": dict.fromkeys(LABELS, 12), "test": {"tank-treading": 9, "flipping": 2, "unreliable": 30}}
 FLAT = simulate.Optics(blur=0.0)
@@ -59,17 +60,17 @@ def test_jeffery_solves_jefferys_equation_of_motion(ratio: float, constant: floa
 
 def test_render_is_the_projection_of_a_hollow_ellipsoid() -> None:
     shape = simulate.spheroid(np.array([[0.6, 0.0, 0.8]]), 6.0, 2.0)
-    fy, fx, squares = simulate._frequencies(54, 54)
+    fy, fx, squares = optics._frequencies(54, 54)
     k = 2 * np.pi * np.sqrt(np.array([shape[0, 0, 0], 0, shape[0, 1, 1]]) @ squares).reshape(54, -1)
     fine = (np.arange(-270, 270) + 0.5) / 27  # px
     y, x = np.meshgrid(fine, fine, indexing="ij")
     q = 1 - x**2 / shape[0, 0, 0] - y**2 / shape[0, 1, 1]
-    hollow = simulate.HOLLOW * np.sqrt(np.clip(q / simulate.HOLLOW**2 + 1 - 1 / simulate.HOLLOW**2, 0, None))
+    hollow = optics.HOLLOW * np.sqrt(np.clip(q / optics.HOLLOW**2 + 1 - 1 / optics.HOLLOW**2, 0, None))
     chord = np.sqrt(np.clip(q, 0, None)) - 0.7 * hollow
     for i, j in [(0, 1), (2, 3), (5, 0), (4, 7)]:
         wave = np.cos(2 * np.pi * (fx[j] * x + fy[i] * y))
         expected = (chord * wave).sum() / np.sqrt(np.clip(q, 0, None)).sum()
-        assert simulate._form_factor(k[i, j : j + 1], 0.7)[0] == pytest.approx(expected, abs=1e-3)
+        assert optics._form_factor(k[i, j : j + 1], 0.7)[0] == pytest.approx(expected, abs=1e-3)
 
 
 def test_render_shifts_exactly_and_leaves_cells_far_outside_undrawn() -> None:
@@ -86,7 +87,7 @@ def test_render_shifts_exactly_and_leaves_cells_far_outside_undrawn() -> None:
 
 def test_render_changes_sign_across_the_focus_and_blurs_along_the_flow() -> None:
     shape = simulate.spheroid(np.tile([0.0, 0.0, 1.0], (2, 1)), 6.0, 2.0)
-    heights = simulate.LIQUID * np.array([15.0, -15.0])  # as 15 um in air
+    heights = optics.LIQUID * np.array([15.0, -15.0])  # as 15 um in air
     above, below = simulate.render(shape, np.zeros((2, 2)), heights, FLAT, (31, 31))
     assert above[15, 15] > 10 and below[15, 15] < -10
     fast = simulate.render(shape[:1], np.zeros((1, 2)), np.array([5.0]), simulate.Optics(blur=5.0), (31, 31))[0]
@@ -112,7 +113,7 @@ def test_no_flipping_cell_turns_faster_than_a_sphere_or_at_another_rate_than_its
     """A period drawn apart from the shape made a fifth of the flipping cells impossible."""
     scene = simulate.acquisition("SA0112_10s01", 0, replace(simulate.Ranges(), stretch=0.0))
     for seed in range(40):
-        shapes = simulate._flipper(200, scene, np.random.default_rng(seed))
+        shapes = cells._flipper(200, scene, np.random.default_rng(seed))
         axes, vectors = np.linalg.eigh(shapes)  # ascending; the thinnest one is the symmetry axis
         ratio = np.sqrt(axes[0, 0] / axes[0, 2])
         period = simulate.jeffery_period(ratio)
@@ -125,13 +126,13 @@ def test_no_flipping_cell_turns_faster_than_a_sphere_or_at_another_rate_than_its
 
 def test_defocus_delays_light_by_its_wavelength_in_the_liquid() -> None:
     """Against the phase of plane waves that cross a layer of the liquid, exact for any angle."""
-    squares = simulate._frequencies(64, 64)[2]
+    squares = optics._frequencies(64, 64)[2]
     cycles = np.sqrt(squares[0] + squares[2]).reshape(64, -1) / simulate.PX_UM  # 1/um
     low = (cycles > 0) & (cycles < 0.15)  # waves at small angles, for which the simulator is made
-    wave = simulate.LIQUID / simulate.WAVELENGTH  # cycles/um in the liquid
+    wave = optics.LIQUID / optics.WAVELENGTH  # cycles/um in the liquid
     exact = 2 * np.pi * 8.0 * (wave - np.sqrt(wave**2 - cycles[low] ** 2))
-    even, odd = (part[low] for part in simulate._transfer(64, 64, round(8.0 / simulate.Z_STEP)))
-    delay = np.arctan(even / odd + simulate.ABSORPTION / (2 * simulate.PHASE))
+    even, odd = (part[low] for part in optics._transfer(64, 64, round(8.0 / optics.Z_STEP)))
+    delay = np.arctan(even / odd + optics.ABSORPTION / (2 * optics.PHASE))
     np.testing.assert_allclose(delay, exact, rtol=0.01)
 
 
@@ -149,7 +150,7 @@ def test_a_rolling_cell_looks_the_same_all_the_time_and_thin_across_the_flow() -
     """What the camera sees of a wheel that rolls along x: neither a tank-treader's outline nor a flip."""
     scene = simulate.acquisition("SD0505_10s01", 0, simulate.Ranges(wobble=0.0))
     for seed in range(5):
-        seen = simulate._roller(40, scene, np.random.default_rng(seed))[:, :2, :2]
+        seen = cells._roller(40, scene, np.random.default_rng(seed))[:, :2, :2]
         np.testing.assert_allclose(seen, seen[:1].repeat(40, axis=0), atol=1e-9)
         assert np.sqrt(seen[0, 1, 1] / seen[0, 0, 0]) < 0.71 and abs(seen[0, 0, 1]) < 1e-9
 

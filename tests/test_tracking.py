@@ -23,7 +23,7 @@ from rbc.bench import classify
 from rbc.reading import video
 from rbc.sequences import Sequences, checksum, from_list, load
 from rbc.simulate import movies
-from rbc.tracking import detection
+from rbc.tracking import detection, linking
 
 SHAPE = (240, 640)
 SCENE = movies.Scene(frames=120, shape=SHAPE, cells=7, seed=1, stuck=2)
@@ -106,7 +106,7 @@ def test_the_linker_keeps_each_frame_once() -> None:
         x, y = np.array([50.0 + 10 * t, 300.0 + 12 * t]), np.array([40.0, 120.0])
         ones = np.ones(2)
         linker.step(picture, detection.Detections(x, y, ones, ones < 0, detection.UNIT))
-        assert len(linker.recent) == min(t + 1, tracking.BACK)
+        assert len(linker.recent) == min(t + 1, linking.BACK)
     assert [(t.first, len(t.looks)) for t in linker.active] == [(0, 12), (0, 12)]
 
 

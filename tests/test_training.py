@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 
-from rbc import RbcError, training
+from rbc import RbcError, inputs, training
 from rbc.paper import Configuration
 from rbc.sequences import Sequences, from_list
 from rbc.settings import Fold, Training
@@ -152,7 +152,7 @@ def test_raw_grey_levels_and_black_padding_are_what_they_say():
     raw, _, _ = data.batch(torch.tensor([0]), Training(epochs=1, grey="raw"))
     black, _, _ = data.batch(torch.tensor([0]), Training(epochs=1, padding="black"))
     assert raw[0, 0, 0, 0] == pytest.approx(90 / 255) and float(raw[0, 4:].abs().max()) == 0.0
-    assert float(black[0, 0].abs().max()) == 0.0 and torch.all(black[0, 4:] == -90 / training.GREY_SCALE)
+    assert float(black[0, 0].abs().max()) == 0.0 and torch.all(black[0, 4:] == -90 / inputs.GREY_SCALE)
 
 
 def test_cuda_without_a_gpu_is_an_error():
@@ -173,7 +173,7 @@ def test_cuda_learns_as_the_cpu_does():
 
 
 def test_a_network_starts_from_given_weights_and_says_where_there_are_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
     c, cpu = Configuration(2, "cnn", "similarity", 10, 0, "frames"), torch.device("cpu")
     own = training.settings(TINY, c)
     given = training.network(Configuration(2, "cnn", "similarity", 10, 7, "frames"), own, cpu).state_dict()
@@ -182,5 +182,5 @@ def test_a_network_starts_from_given_weights_and_says_where_there_are_none(tmp_p
     fresh = training.network(c, own, cpu).state_dict()
     assert all(torch.equal(found[name], given[name]) for name in given)
     assert not torch.equal(fresh["head.1.weight"], given["head.1.weight"])
-    with pytest.raises(RbcError, match=r"other\.safetensors is not in the checkout"):
+    with pytest.raises(RbcError, match=r"other\.safetensors is not there"):
         training.network(c, own.model_copy(update={"start": "other.safetensors"}), cpu)

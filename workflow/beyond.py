@@ -224,7 +224,10 @@ def placed(own: dict, tables: list[pd.DataFrame], stage: int) -> dict:
     """A stage's part of models.json with calibration, threshold and what stays open; tables as its kinds of model."""
     both, pairs = beyond.combined(tables, np.ones(len(tables[0]), bool), stage)
     threshold, within = beyond.limits(both["score"].to_numpy(), positive(both["label"], stage), stage)
-    about = {kind: {"slope": a, "offset": b, **own["kinds"][kind]} for kind, (a, b) in zip(own["kinds"], pairs)}
+    about = {
+        kind: {"slope": slope, "offset": offset, **own["kinds"][kind]}
+        for kind, (offset, slope) in zip(own["kinds"], pairs)
+    }
     return own | {"threshold": threshold, "unsure_within": within, "seed": SHIPPED_SEED, "kinds": about}
 
 

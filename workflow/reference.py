@@ -8,7 +8,7 @@ import sys
 
 from compendium import runs
 from compendium.profiles import load
-from rbc.sequences import whole_folder
+from rbc.files import whole_folder
 
 LEFT_OUT = {
     "released": ("weights.safetensors",),

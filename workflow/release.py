@@ -11,7 +11,7 @@ import tarfile
 from pathlib import Path
 
 from compendium import ROOT, runs
-from rbc.sequences import whole_folder
+from rbc.files import whole_folder
 
 SITE = ROOT / "_build" / "html"
 OUT = ROOT / "_build" / "release"

@@ -27,8 +27,9 @@ from tqdm import tqdm
 
 from compendium import ROOT
 from rbc import RbcError
+from rbc.files import file_hash
 from compendium.data.archives import is_archive, unpack
-from compendium.data.ingest import RELEASED_META, UNFINISHED, read_sums, sha256, verify
+from compendium.data.ingest import RELEASED_META, UNFINISHED, read_sums, verify
 from compendium.data.layouts import inside, printable
 
 ZENODO_RECORD = "5723606"  #: "Data availability": doi 10.5281/zenodo.5723606
@@ -344,7 +345,7 @@ def _compare(folder: Path) -> dict[str, int]:
     known = read_sums(RELEASED_SUMS)
     files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
     for path in sorted(files.keys() & known.keys()):
-        if sha256(files[path]) != known[path]:
+        if file_hash(files[path]) != known[path]:
             raise RbcError(f"{path}: altered (SHA-256 differs from {RELEASED_SUMS.name}); fetch it again")
     if missing := sorted(known.keys() - files.keys()):
         raise RbcError(f"{missing[0]}: missing from the released sample, and {len(missing) - 1} more; fetch it again")

@@ -31,7 +31,8 @@ from rbc import RbcError
 from compendium.data import archives, matfiles
 from compendium.data.layouts import PICTURES, RELEASED, Layout, Part, describe, inside, printable, recognise
 from rbc.paper import FRAME_PX, SPLITS
-from rbc.sequences import SEQUENCE_FILES, Sequences, create_frames, finish, from_list, whole_folder
+from rbc.files import file_hash, whole_folder
+from rbc.sequences import SEQUENCE_FILES, Sequences, create_frames, finish, from_list
 
 UNFINISHED = ".fetching"  #: folder in which a fetch keeps its files until all are whole
 RELEASED_META = {
@@ -181,7 +182,7 @@ def verify(folder: Path) -> int:
     for path, expected in sums.items():
         if not (folder / path).is_file():
             raise RbcError(f"{folder / path}: the file is missing although SHA256SUMS lists it; fetch the data again")
-        if sha256(folder / path) != expected:
+        if file_hash(folder / path) != expected:
             raise RbcError(f"{folder / path}: altered or damaged (SHA-256 differs from SHA256SUMS); fetch it again")
     return len(sums)
 
@@ -195,12 +196,6 @@ def read_sums(file: Path) -> dict[str, str]:
             raise RbcError(f"{file}: line {number} is not 'SHA-256  path inside the folder'")
         sums[path.removeprefix("./")] = digest
     return sums
-
-
-def sha256(file: Path) -> str:
-    """SHA-256 of a file, as hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @contextmanager

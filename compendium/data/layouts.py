@@ -16,6 +16,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from compendium import yamlfiles
 from rbc import RbcError
 from rbc.paper import LABELS
 
@@ -108,15 +109,11 @@ RELEASED = Layout(
 
 def describe(file: Path) -> Layout:
     """The layout written in a YAML file. Raises `RbcError` naming the first key that is unknown or wrong."""
+    if not file.exists():
+        raise RbcError(f"{file}: no such file; it should describe the layout, see data/README.md")
     try:
-        return Layout.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise RbcError(f"{file}: no such file; it should describe the layout, see data/README.md") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise RbcError(f"{file}: {where}: {first['msg']}; see data/README.md") from error
-    except (OSError, ValueError, re.error, yaml.YAMLError) as error:
+        return yamlfiles.checked(Layout, yamlfiles.read(file), file, "see data/README.md")
+    except (OSError, ValueError, re.error) as error:
         raise RbcError(f"{file}: not a readable YAML file ({' '.join(str(error).split())})") from error
 
 

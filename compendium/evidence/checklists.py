@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import yaml
 from pydantic import Field, model_validator
 
-from compendium import ROOT, runs
+from compendium import ROOT, runs, yamlfiles
 from compendium.evidence.study import Study
 from compendium.provenance import origins
 from rbc import RbcError, metrics
@@ -70,7 +69,8 @@ class Reply:
 
 def load(name: str) -> Checklist:
     """A checklist of data/checklists by the name of its file."""
-    return Checklist(**yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
+    path = FOLDER / f"{name}.yaml"
+    return yamlfiles.checked(Checklist, yamlfiles.read(path), path, "compare it with the others")
 
 
 def replies(checklist: Checklist, study: Study) -> list[Reply]:

@@ -14,10 +14,9 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from compendium import ROOT
+from compendium import ROOT, yamlfiles
 from compendium.evidence import audit, crosschecks
 from compendium.evidence.measures import MEASURES
 from compendium.evidence.study import Cell, chosen
@@ -206,14 +205,8 @@ class Book(Strict):
 
 def load(path: Path = ROOT / "data" / "claims.yaml") -> tuple[Tolerance, list[Claim]]:
     """Tolerance and claims, tables written out. Raises `RbcError` naming the key, or the id that is there twice."""
-    try:
-        book = Book.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        where = ".".join(map(str, first["loc"]))
-        raise RbcError(
-            f"{path}: key {where}: {first['msg']}; see compendium.evidence.claims for what a claim holds"
-        ) from error
+    advice = "see compendium.evidence.claims for what a claim holds"
+    book = yamlfiles.checked(Book, yamlfiles.read(path), path, advice)
     claims = [c for entry in book.claims for c in ([entry] if isinstance(entry, Claim) else _written_out(entry))]
     rules = {c.id: c.rule for c in claims}
     ids = [c.id for c in claims]

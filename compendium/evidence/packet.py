@@ -14,13 +14,13 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from compendium import ROOT, runs
+from compendium import ROOT, runs, yamlfiles
 from compendium.evidence.checklists import FOLDER, NAMES, Reply, command, in_words, load, patient_scores, replies, shown
 from compendium.evidence.study import Study
 from compendium.provenance import chosen, origins
 from rbc import RbcError, metrics, prevalence
+from rbc.files import whole_folder
 from rbc.paper import LABELS, SPLITS, STAGES
-from rbc.sequences import whole_folder
 
 SPECIFICATION = "https://codecheck.org.uk/spec/config/2.0/"
 #: What a packet holds, its marker first.
@@ -112,7 +112,7 @@ def _test_results(study: Study) -> pd.DataFrame:
 
 def codecheck(study: Study, files: list[str]) -> str:
     """codecheck.yml of version 2.0: manifest, paper and source; the codechecker's own nodes are left to that person."""
-    paper = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["references"][0]
+    paper = yamlfiles.read(ROOT / "CITATION.cff")["references"][0]
     made = {f"outputs/{row['output']}": [] for row in _sources() if row.get("output") in files}
     for row in _sources():
         if row.get("output") in files:
@@ -139,7 +139,7 @@ def _commits(study: Study) -> str:
 
 
 def _sources() -> list[dict]:
-    return yaml.safe_load((FOLDER / "outputs.yaml").read_text(encoding="utf-8"))["outputs"]
+    return yamlfiles.read(FOLDER / "outputs.yaml")["outputs"]
 
 
 def sources_table() -> pd.DataFrame:

@@ -98,7 +98,7 @@ class Study:
     def runs(self) -> pd.DataFrame:
         """stage, model, sampling, k, seed, run."""
         columns = ["stage", "model", "sampling", "k", "seed", "run"]
-        if not any(self.folder.glob("stage?/[!.]*/metrics.json")):
+        if not runs.folders(self.folder):
             return pd.DataFrame(columns=columns)
         table = runs.collect(self.folder)
         return table.loc[table["variant"] == TEXT, columns].drop_duplicates(ignore_index=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from rbc import RbcError, __version__, marker, prevalence, sequences, simulate, tracking
+from rbc import RbcError, __version__, files, marker, prevalence, simulate, tracking
 from rbc.bench import report
 from rbc.bench.classify import MODELS, classify
 from rbc.paper import FRAME_PX, POSITIVE, RELIABLE
@@ -64,7 +64,7 @@ def analyze(
     """
     known = read_known(models)
     seconds = {}
-    with sequences.whole_folder(Path(out), REPORT_FILES) as part:
+    with files.whole_folder(Path(out), REPORT_FILES) as part:
         start = time.perf_counter()
         found = tracking.track_movie(video, part / "tracked", progress=progress, **options)
         seconds["track"] = time.perf_counter() - start

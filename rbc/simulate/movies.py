@@ -20,8 +20,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from rbc import RbcError
+from rbc.files import whole_folder
 from rbc.paper import FRAME_PX
-from rbc.sequences import Sequences, whole_folder
+from rbc.sequences import Sequences
 from rbc.simulate.cells import PHYSICS, ROLLING
 from rbc.simulate.centring import REACH, off_centre
 from rbc.simulate.motion import FPS, SHEAR, jeffery, jeffery_period, spheroid, tank_treading

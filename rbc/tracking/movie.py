@@ -22,9 +22,10 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from rbc import RbcError, in_words
+from rbc.files import whole_folder
 from rbc.paper import FRAME_PX
 from rbc.reading.video import Movie, open_movie
-from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load, whole_folder
+from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load
 from rbc.tracking import detection, flow
 from rbc.tracking.crops import Finished, finish
 from rbc.tracking.detection import UNIT, Detections
