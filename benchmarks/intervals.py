@@ -1,17 +1,19 @@
-"""How often 95 % intervals hold the truth: simulated counts and calls from known truths; the last line is one JSON
-object.
+"""How often 95 % intervals hold the truth: simulated counts and calls from known truths; the last
+line is one JSON object.
 
     python benchmarks/intervals.py [--repetitions 500] [--out data/reference/coverage.json]
     python benchmarks/intervals.py --validity [--repetitions 150] [--out rbc/validity.json]
     python benchmarks/intervals.py --validity --smoke
 
-With --validity: the end-to-end interval of `rbc.marker` at the designs we really have. --smoke: two of them.
+With --validity: the end-to-end interval of `rbc.marker` at the designs we really have. --smoke: two
+of them.
 
-Everything is simulated: no cell, real or drawn, is looked at. Classifiers have the paper's recall and specificity
-(Figure 3) and were tried on a validation split of the paper's size (Table 2), drawn anew each time. Over-dispersed
-movies differ from each other as much as those of Table 5 do, beyond what their numbers of cells explain. The truth is
-that of the blood or of all cells to come, not of the cells at hand. Column covered: the share of intervals that hold
-it (an undefined one holds nothing); chance: the standard error of that share.
+Everything is simulated: no cell, real or drawn, is looked at. Classifiers have the paper's recall
+and specificity (Figure 3) and were tried on a validation split of the paper's size (Table 2), drawn
+anew each time. Over-dispersed movies differ from each other as much as those of Table 5 do, beyond
+what their numbers of cells explain. The truth is that of the blood or of all cells to come, not of
+the cells at hand. Column covered: the share of intervals that hold it (an undefined one holds
+nothing); chance: the standard error of that share.
 """
 
 from __future__ import annotations
@@ -47,20 +49,38 @@ Case = tuple[dict, float, Callable[[np.random.Generator], Interval]]
 
 def main() -> None:
     """Run all cases and print the table."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--repetitions", type=int, help="of each; 500, with --validity 150")
     options.add_argument("--out", type=Path, help="also write the JSON there")
-    options.add_argument("--validity", action="store_true", help="the end-to-end interval by design")
-    options.add_argument("--smoke", action="store_true", help="with --validity: two designs, five repetitions")
+    options.add_argument(
+        "--validity", action="store_true", help="the end-to-end interval by design"
+    )
+    options.add_argument(
+        "--smoke", action="store_true", help="with --validity: two designs, five repetitions"
+    )
     chosen = options.parse_args()
     if chosen.validity:
         return validity(chosen.repetitions or 150, chosen.smoke, chosen.out)
     chosen.repetitions = chosen.repetitions or 500
     started, rho = time.perf_counter(), correlation()
     rows = [measure(case, chosen.repetitions, number) for number, case in enumerate(cases(rho))]
-    print(pd.DataFrame(rows).to_string(index=False, na_rep=""), f"\n{time.perf_counter() - started:.0f} s")
-    what = "coverage of nominal 95 % intervals, from simulated counts and calls with known truths: no real cells"
-    settings = {"recall": RECALL, "specificity": SPECIFICITY, "stage1": STAGE1, "validation": VALIDATION, "rho": rho}
+    print(
+        pd.DataFrame(rows).to_string(index=False, na_rep=""),
+        f"\n{time.perf_counter() - started:.0f} s",
+    )
+    what = (
+        "coverage of nominal 95 % intervals, from simulated counts and calls with known truths:"
+        " no real cells"
+    )
+    settings = {
+        "recall": RECALL,
+        "specificity": SPECIFICITY,
+        "stage1": STAGE1,
+        "validation": VALIDATION,
+        "rho": rho,
+    }
     content = {"simulated": True, "what": what, "nominal": 0.95, "settings": settings, "rows": rows}
     if chosen.out:
         chosen.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -75,18 +95,27 @@ def cases(rho: float) -> list[Case]:
 
 # --- the end-to-end interval by design ---
 
-#: What the shipped models say (rows: `prevalence.ANSWERS`) of the sample's 269 cells (columns: `LABELS`), about.
+#: What the shipped models say (rows: `prevalence.ANSWERS`) of the sample's 269 cells (columns:
+#: `LABELS`), about.
 SAID = np.array([[44, 1, 3], [2, 49, 1], [18, 12, 139]])
-RELIABLE_OF_A_DRAW = (21, 21)  #: known tank-treading and flipping cells of a blood draw, as in known.json
+#: known tank-treading and flipping cells of a blood draw, as in known.json
+RELIABLE_OF_A_DRAW = (21, 21)
 
 
 def validity(repetitions: int, smoke: bool, out: Path | None) -> None:
-    """How often the interval of `marker.interval` holds the truth, by design; prints the rows as JSON."""
-    designs = list(product(TRUTHS, (3, 10), (0.05, 0.2, 0.6), (50, 143, 2000, 20000), (1, 5, 15, 30)))
+    """How often the interval of `marker.interval` holds the truth, by design; prints the rows as
+    JSON.
+    """
+    designs = list(
+        product(TRUTHS, (3, 10), (0.05, 0.2, 0.6), (50, 143, 2000, 20000), (1, 5, 15, 30))
+    )
     if smoke:
         designs, repetitions = designs[:2], 5
     rows = [_design(repetitions, number, *design) for number, design in enumerate(designs)]
-    what = "coverage of the nominal 95 % end-to-end interval by design, from simulated answers: no real cells"
+    what = (
+        "coverage of the nominal 95 % end-to-end interval by design, from simulated answers: no"
+        " real cells"
+    )
     content = {"simulated": True, "what": what, "nominal": 0.95, "rows": rows}
     if out:
         out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -97,10 +126,18 @@ TRUTHS = (0.7, 0.93)  #: fractions of tank-treading cells in these movies: a sic
 
 
 def _design(
-    repetitions: int, number: int, truth: float, draws: int, rho: float, unreliable: int, per_reliable: int
+    repetitions: int,
+    number: int,
+    truth: float,
+    draws: int,
+    rho: float,
+    unreliable: int,
+    per_reliable: int,
 ) -> dict:
     rng = np.random.default_rng([20230745, number])
-    found = np.array([_end_to_end(rng, truth, draws, rho, unreliable, per_reliable) for _ in range(repetitions)])
+    found = np.array(
+        [_end_to_end(rng, truth, draws, rho, unreliable, per_reliable) for _ in range(repetitions)]
+    )
     low, high = found.T
     covered, narrow = (low <= truth) & (high >= truth), high - low <= marker.WIDEST
     return {
@@ -118,12 +155,18 @@ def _design(
 
 
 def _end_to_end(
-    rng: np.random.Generator, truth: float, draws: int, rho: float, unreliable: int, per_reliable: int
+    rng: np.random.Generator,
+    truth: float,
+    draws: int,
+    rho: float,
+    unreliable: int,
+    per_reliable: int,
 ) -> Interval:
     """Interval of one simulated movie of a blood draw of its own, its errors known from others."""
     known = np.zeros((draws, 3, 3))
     for i in range(draws):
-        # The rest of the division goes to the first draws, so that the row's number is the one simulated.
+        # The rest of the division goes to the first draws, so that the row's number is the one
+        # simulated.
         counts = (*RELIABLE_OF_A_DRAW, unreliable // draws + (i < unreliable % draws))
         known[i] = np.transpose([rng.multinomial(n, p) for n, p in zip(counts, _rates(rng, rho).T)])
     treading = rng.binomial(MOVIE, truth)
@@ -140,7 +183,9 @@ def _rates(rng: np.random.Generator, rho: float) -> np.ndarray:
 
 
 def correlation() -> float:
-    """Correlation of the cells of one movie that makes Table 5's over-dispersion within patients."""
+    """Correlation of the cells of one movie that makes Table 5's over-dispersion within
+    patients.
+    """
     table = reported("table5")
     part = (table["ground_truth_percent"] * table["n_reliable"] / 100).round()
     factor = prevalence.dispersion(part, table["n_reliable"], table["patient"])
@@ -148,7 +193,9 @@ def correlation() -> float:
 
 
 def measure(case: Case, repetitions: int, number: int) -> dict:
-    """Share of intervals that hold the truth, share that cannot be computed, and their mean width."""
+    """Share of intervals that hold the truth, share that cannot be computed, and their mean
+    width.
+    """
     what, truth, interval = case
     rng = np.random.default_rng([20230745, number])
     low, high = np.array([interval(rng) for _ in range(repetitions)]).T
@@ -165,18 +212,26 @@ def measure(case: Case, repetitions: int, number: int) -> dict:
 
 
 def rate(rng: np.random.Generator, mean: float, rho: float) -> float:
-    """What a movie has of a rate: the mean itself, or beta distributed about it with intraclass correlation rho."""
+    """What a movie has of a rate: the mean itself, or beta distributed about it with intraclass
+    correlation rho.
+    """
     return rng.beta(mean * (1 / rho - 1), (1 - mean) * (1 / rho - 1)) if rho else mean
 
 
-def calls(rng: np.random.Generator, treading: int, flipping: int, acquisition: str, rho: float = 0.0) -> pd.DataFrame:
+def calls(
+    rng: np.random.Generator, treading: int, flipping: int, acquisition: str, rho: float = 0.0
+) -> pd.DataFrame:
     """Stage 2 predictions, 0 or 1, of so many cells."""
     labels = np.repeat(["tank-treading", "flipping"], [treading, flipping])
     p = np.where(labels == "flipping", rate(rng, RECALL, rho), 1 - rate(rng, SPECIFICITY, rho))
-    return pd.DataFrame({"acquisition": acquisition, "label": labels, "probability": (rng.random(len(p)) < p) * 1.0})
+    return pd.DataFrame(
+        {"acquisition": acquisition, "label": labels, "probability": (rng.random(len(p)) < p) * 1.0}
+    )
 
 
-def movie(rng: np.random.Generator, fraction: float, n: int, rho: float, name: str = "T1_10s01") -> pd.DataFrame:
+def movie(
+    rng: np.random.Generator, fraction: float, n: int, rho: float, name: str = "T1_10s01"
+) -> pd.DataFrame:
     """Calls of a movie of n reliable cells."""
     treading = rng.binomial(n, rate(rng, fraction, rho))
     return calls(rng, treading, n - treading, name)
@@ -203,11 +258,15 @@ def one_movie(rho: float) -> Iterator[Case]:
     def closed(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
         k, m = VALIDATION["tank-treading"], VALIDATION["flipping"]
         called = int((movie(rng, p, n, r)["probability"] == 0).sum())
-        return prevalence.lang_reiczigel(called, n, rng.binomial(k, SPECIFICITY), k, rng.binomial(m, 1 - RECALL), m)
+        return prevalence.lang_reiczigel(
+            called, n, rng.binomial(k, SPECIFICITY), k, rng.binomial(m, 1 - RECALL), m
+        )
 
     def f1(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
         c = metrics.confusion(movie(rng, p, n, r), 2)
-        drawn = np.random.default_rng(0).multinomial(c.n, np.array([c.tp, c.fp, c.fn, c.tn]) / c.n, DRAWS)
+        drawn = np.random.default_rng(0).multinomial(
+            c.n, np.array([c.tp, c.fp, c.fn, c.tn]) / c.n, DRAWS
+        )
         return metrics.percentiles(metrics.Confusion(*drawn.T).f1)
 
     def f1_wilson(rng: np.random.Generator, p: float, n: int, r: float) -> Interval:
@@ -230,9 +289,13 @@ def one_movie(rho: float) -> Iterator[Case]:
 
 
 def one_movie_by_probability(fraction: float = 0.93) -> Iterator[Case]:
-    """Intervals from probabilities: normal scores about the paper's rates, as log odds too sure of themselves."""
+    """Intervals from probabilities: normal scores about the paper's rates, as log odds too sure of
+    themselves.
+    """
 
-    def score(rng: np.random.Generator, treading: int, flipping: int, acquisition: str) -> pd.DataFrame:
+    def score(
+        rng: np.random.Generator, treading: int, flipping: int, acquisition: str
+    ) -> pd.DataFrame:
         centre = np.repeat([-norm.ppf(SPECIFICITY), norm.ppf(RECALL)], [treading, flipping])
         table = calls(rng, treading, flipping, acquisition)
         return table.assign(probability=expit(2 * (centre + rng.normal(size=len(centre)))))
@@ -244,23 +307,34 @@ def one_movie_by_probability(fraction: float = 0.93) -> Iterator[Case]:
         return prevalence.estimate(movie, learned, method, draws=200)[1:]  # EMQ is the slowest
 
     for method in ("probabilistic adjusted count", "EMQ"):
-        what = {"interval": f"fraction by {method}, bootstrap", "movies": 1, "cells": MOVIE, "fraction": fraction}
+        what = {
+            "interval": f"fraction by {method}, bootstrap",
+            "movies": 1,
+            "cells": MOVIE,
+            "fraction": fraction,
+        }
         yield {**what, "over_dispersed": False}, fraction, lambda rng, m=method: interval(rng, m)
 
 
 def one_movie_end_to_end(fraction: float = 0.93, flipping: float = 0.2) -> Iterator[Case]:
-    """The same with unreliable cells in it, 3 x 3; stage 2 calls a share `flipping` of those that it gets flipping."""
+    """The same with unreliable cells in it, 3 x 3; stage 2 calls a share `flipping` of those that
+    it gets flipping.
+    """
     rates = prevalence.two_stage_rates(STAGE1, (RECALL, SPECIFICITY), flipping)
 
     def answers(rng: np.random.Generator, counts: list[int], acquisition: str) -> pd.DataFrame:
         table = np.stack([rng.multinomial(n, column) for n, column in zip(counts, rates.T)])
-        labels, said = np.repeat([(c, a) for c in range(3) for a in range(3)], table.ravel(), axis=0).T
+        labels, said = np.repeat(
+            [(c, a) for c in range(3) for a in range(3)], table.ravel(), axis=0
+        ).T
         table = {"label": np.array(LABELS)[labels], "answer": np.array(prevalence.ANSWERS)[said]}
         return pd.DataFrame(table).assign(acquisition=acquisition)
 
     def interval(rng: np.random.Generator) -> Interval:
         treading = rng.binomial(MOVIE, fraction)
-        movie = answers(rng, [treading, MOVIE - treading, rng.poisson(UNRELIABLE * MOVIE)], "T1_10s01")
+        movie = answers(
+            rng, [treading, MOVIE - treading, rng.poisson(UNRELIABLE * MOVIE)], "T1_10s01"
+        )
         known = prevalence.by_draw(answers(rng, list(VALIDATION.values()), "V1_10s01"))
         said = movie["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy()
         # Also where `marker.withheld` would give none: how often it holds is the question.
@@ -268,7 +342,13 @@ def one_movie_end_to_end(fraction: float = 0.93, flipping: float = 0.2) -> Itera
         return ours.low, ours.high
 
     name = "fraction end to end, errors drawn (rbc.marker)"
-    what = {"interval": name, "movies": 1, "cells": MOVIE, "fraction": fraction, "over_dispersed": False}
+    what = {
+        "interval": name,
+        "movies": 1,
+        "cells": MOVIE,
+        "fraction": fraction,
+        "over_dispersed": False,
+    }
     yield what, fraction, interval
 
 
@@ -291,7 +371,9 @@ def several_movies(rho: float, fraction: float = 0.93) -> Iterator[Case]:
         return ours["low"], ours["high"]
 
     def adjusted(rng: np.random.Generator, clusters: int, r: float) -> Interval:
-        return prevalence.estimate(movies(rng, clusters, r), known(rng), "adjusted count", DRAWS)[1:]
+        return prevalence.estimate(movies(rng, clusters, r), known(rng), "adjusted count", DRAWS)[
+            1:
+        ]
 
     named = {
         "pooled specificity, Wilson": (independent, SPECIFICITY),
@@ -299,15 +381,22 @@ def several_movies(rho: float, fraction: float = 0.93) -> Iterator[Case]:
         "pooled fraction by adjusted count, clustered bootstrap": (adjusted, fraction),
     }
     for (name, (interval, truth)), r, k in product(named.items(), (0.0, rho), CLUSTERS):
-        what = {"interval": name, "movies": k, "cells": k * MOVIE, "fraction": fraction, "over_dispersed": r > 0}
+        what = {
+            "interval": name,
+            "movies": k,
+            "cells": k * MOVIE,
+            "fraction": fraction,
+            "over_dispersed": r > 0,
+        }
         yield what, truth, lambda rng, f=interval, k=k, r=r: f(rng, k, r)
 
 
 def two_classifiers(rho: float, fraction: float = 0.7, n: int = 50) -> Iterator[Case]:
     """Difference of two variants' recall on the same movies, a few seeds each.
 
-    A flipping cell is found where cell + movie + movie for this variant + seed + noise, all normal, stay below the
-    variant's threshold. The seed's part is such that recall varies by about two points between seeds.
+    A flipping cell is found where cell + movie + movie for this variant + seed + noise, all normal,
+    stay below the variant's threshold. The seed's part is such that recall varies by about two
+    points between seeds.
     """
     cell, common, own, seed_sd, noise = sway = np.array([0.7, rho**0.5, 0.2, 0.15, 0.7])
     thresholds = norm.ppf([0.94, 0.90]) * np.linalg.norm(sway)
@@ -316,21 +405,35 @@ def two_classifiers(rho: float, fraction: float = 0.7, n: int = 50) -> Iterator[
         index = pd.DataFrame({"acquisition": np.repeat(movies, n)}).assign(stage=2)
         index["label"] = np.where(index.index % n < n * fraction, "tank-treading", "flipping")
         index["name"] = index.index
-        ease = cell * rng.normal(size=len(index)) + common * np.repeat(rng.normal(size=len(movies)), n)
+        ease = cell * rng.normal(size=len(index)) + common * np.repeat(
+            rng.normal(size=len(movies)), n
+        )
         tables = []
         for threshold in thresholds:
             base = ease + own * np.repeat(rng.normal(size=len(movies)), n)
-            found = base + seed_sd * rng.normal(size=(seeds, 1)) + noise * rng.normal(size=(seeds, len(index)))
+            found = (
+                base
+                + seed_sd * rng.normal(size=(seeds, 1))
+                + noise * rng.normal(size=(seeds, len(index)))
+            )
             probability = (found < threshold) * 1.0
-            tables.append(pd.concat([index.assign(seed=s, probability=p) for s, p in enumerate(probability)]))
+            tables.append(
+                pd.concat([index.assign(seed=s, probability=p) for s, p in enumerate(probability)])
+            )
         ours = metrics.difference(*tables, "recall", DRAWS)
         return ours["low"], ours["high"]
 
     own_days = [f"T{i}_10s01" for i in range(9)]
-    three_days = [f"T{i // 2}_10s0{i % 2}" for i in range(6)]  # as in the part of the released sample at hand
+    # as in the part of the released sample at hand
+    three_days = [f"T{i // 2}_10s0{i % 2}" for i in range(6)]
     for movies, seeds in ((own_days, 3), (own_days, 5), (three_days, 3)):
         what = {"interval": "difference of two recalls, clustered bootstrap over cells and seeds"}
-        what |= {"movies": len(movies), "cells": len(movies) * n, "seeds": seeds, "over_dispersed": True}
+        what |= {
+            "movies": len(movies),
+            "cells": len(movies) * n,
+            "seeds": seeds,
+            "over_dispersed": True,
+        }
         yield what, 0.04, lambda rng, m=movies, s=seeds: interval(rng, m, s)
 
 
@@ -341,7 +444,11 @@ def agreement(acquisitions: int = 9) -> Iterator[Case]:
         ours = prevalence.bland_altman(rng.normal(size=acquisitions), np.zeros(acquisitions))
         return ours["upper_low"], ours["upper_high"]
 
-    yield {"interval": "limit of agreement (Bland-Altman)", "movies": acquisitions}, prevalence.Z, interval
+    yield (
+        {"interval": "limit of agreement (Bland-Altman)", "movies": acquisitions},
+        prevalence.Z,
+        interval,
+    )
 
 
 if __name__ == "__main__":

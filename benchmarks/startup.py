@@ -1,8 +1,10 @@
-"""What the command line costs before it does anything: seconds of eight commands, and which heavy modules each imports.
+"""What the command line costs before it does anything: seconds of eight commands, and which heavy
+modules each imports.
 
     python benchmarks/startup.py [--rounds 3] [--smoke]
 
-Seconds are of processor time, the least of some rounds. The last line of the output is one JSON object.
+Seconds are of processor time, the least of some rounds. The last line of the output is one JSON
+object.
 """
 
 from __future__ import annotations
@@ -26,9 +28,19 @@ COMMANDS = {
     "claims": ("claims",),
 }
 #: Modules that take longer to import than a short command may last.
-HEAVY = ("torch", "fastai", "sklearn", "scipy.stats", "matplotlib", "papermill", "pandas", "numba", "skimage")
-#: Runs the command line as `rbc` does and says on its last line which heavy modules it then holds. A module that is
-#: only announced, to be imported at its first use, does not count.
+HEAVY = (
+    "torch",
+    "fastai",
+    "sklearn",
+    "scipy.stats",
+    "matplotlib",
+    "papermill",
+    "pandas",
+    "numba",
+    "skimage",
+)
+#: Runs the command line as `rbc` does and says on its last line which heavy modules it then holds.
+#: A module that is only announced, to be imported at its first use, does not count.
 WATCHED = f"""
 import atexit, sys
 held = lambda m: m in sys.modules and type(sys.modules[m]).__name__ != "_LazyModule"
@@ -40,7 +52,9 @@ main()
 
 def main() -> None:
     """Time each command and print the figures."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--smoke", action="store_true", help="one round")
     chosen = options.parse_args()

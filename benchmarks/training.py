@@ -1,15 +1,18 @@
-"""Training and inference of each network beside a plain loop, in one run: an epoch's time, losses, ratios.
+"""Training and inference of each network beside a plain loop, in one run: an epoch's time, losses,
+ratios.
 
-The plain loop is written from the description of the authors' released one: strips decoded from PNG by two workers of a
-DataLoader, the network called once a frame, the GRU run unpacked over the padding, Adam. Ours is what `rbc run` does:
-`rbc.training`'s rows on the device, padding left out or, where it belongs to the network, passed once a step. Both
-start from the same weights and see the same batches in the same order, in 32-bit floats with two threads; their losses
-must agree to 1e-4.
+The plain loop is written from the description of the authors' released one: strips decoded from PNG
+by two workers of a DataLoader, the network called once a frame, the GRU run unpacked over the
+padding, Adam. Ours is what `rbc run` does: `rbc.training`'s rows on the device, padding left out
+or, where it belongs to the network, passed once a step. Both start from the same weights and see
+the same batches in the same order, in 32-bit floats with two threads; their losses must agree to
+1e-4.
 
 python benchmarks/training.py [--networks crnn ...] [--k 20 50] [--sequences 192] [--repeats 3]
 
-Ends with one line of JSON: by network and K, seconds an epoch of both, their ratio, samples/s, the largest difference
-of a batch's loss; for inference the same; for ours the share of time that is not arithmetic, and bfloat16's ratio.
+Ends with one line of JSON: by network and K, seconds an epoch of both, their ratio, samples/s, the
+largest difference of a batch's loss; for inference the same; for ours the share of time that is not
+arithmetic, and bfloat16's ratio.
 """
 
 import argparse
@@ -119,7 +122,9 @@ def bfloat16(model: nn.Module, frames: Tensor, lengths: Tensor) -> Tensor:
         return model(frames, lengths).float()
 
 
-def sides(network: str, cells: Sequences, classes: np.ndarray, k: int, folder: Path) -> tuple[Side, Side, Side]:
+def sides(
+    network: str, cells: Sequences, classes: np.ndarray, k: int, folder: Path
+) -> tuple[Side, Side, Side]:
     """The plain loop, ours, and ours in bfloat16, from the same weights."""
     torch.manual_seed(0)
     model = build(network, k)
@@ -140,7 +145,9 @@ def sides(network: str, cells: Sequences, classes: np.ndarray, k: int, folder: P
     )
 
 
-def compare(network: str, cells: Sequences, classes: np.ndarray, k: int, folder: Path, repeats: int) -> dict:
+def compare(
+    network: str, cells: Sequences, classes: np.ndarray, k: int, folder: Path, repeats: int
+) -> dict:
     """Times of both sides, in turn; the first epoch of each warms up and gives the losses."""
     theirs, ours, half = sides(network, cells, classes, k, folder)
     theirs.epoch(), ours.epoch(), half.epoch()
@@ -156,7 +163,10 @@ def compare(network: str, cells: Sequences, classes: np.ndarray, k: int, folder:
         "loading_share": ours.loading() / ours_s, "plain_loading_share": theirs.loading() / plain_s,
         "bfloat16_ratio": ours_s / half_s,
     }  # fmt: skip
-    print(f"{network:22} {k:3} " + "  ".join(f"{key} {value:.3g}" for key, value in found.items()), flush=True)
+    print(
+        f"{network:22} {k:3} " + "  ".join(f"{key} {value:.3g}" for key, value in found.items()),
+        flush=True,
+    )
     return found
 
 
@@ -166,7 +176,10 @@ def given(n: int) -> tuple[Sequences, str]:
         from compendium.data import ingest
 
         cells = ingest.released(Path(sample_folder))
-        cells, source = cells.select(cells.index["split"] == "test"), "released sample, test acquisitions (real cells)"
+        cells, source = (
+            cells.select(cells.index["split"] == "test"),
+            "released sample, test acquisitions (real cells)",
+        )
     else:
         from rbc import simulate
 
@@ -180,13 +193,20 @@ def given(n: int) -> tuple[Sequences, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--networks", nargs="+", default=["cnn", "crnn", "crnn-released-padded"], choices=NETWORKS)
+    parser.add_argument(
+        "--networks", nargs="+", default=["cnn", "crnn", "crnn-released-padded"], choices=NETWORKS
+    )
     parser.add_argument("--k", type=int, nargs="+", default=[20])
     parser.add_argument("--sequences", type=int, default=192)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    if "GLIBC_TUNABLES" not in os.environ:  # as rbc run sets it, for both sides; read by the C library at its start
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "GLIBC_TUNABLES": kernel.MALLOC})
+    # as rbc run sets it, for both sides; read by the C library at its start
+    if "GLIBC_TUNABLES" not in os.environ:
+        os.execve(
+            sys.executable,
+            [sys.executable, *sys.argv],
+            {**os.environ, "GLIBC_TUNABLES": kernel.MALLOC},
+        )
     torch.set_num_threads(2)
     cells, source = given(options.sequences)
     classes = (cells.index["label"] != "unreliable").to_numpy().astype(np.int64)
@@ -198,11 +218,19 @@ def main() -> None:
         about["mean_frames_kept"] = {k: float(np.minimum(lengths, k).mean()) for k in options.k}
         print(json.dumps(about))
         found = {
-            name: {k: compare(name, cells, classes, k, Path(folder), options.repeats) for k in options.k}
+            name: {
+                k: compare(name, cells, classes, k, Path(folder), options.repeats)
+                for k in options.k
+            }
             for name in options.networks
         }
     print(json.dumps(about | {"load_average": os.getloadavg()[0]} | found))
-    if worst := [f"{name} at K = {k}" for name in found for k, f in found[name].items() if not f["loss_apart"] < 1e-4]:
+    if worst := [
+        f"{name} at K = {k}"
+        for name in found
+        for k, f in found[name].items()
+        if not f["loss_apart"] < 1e-4
+    ]:
         raise SystemExit(f"losses differ: {', '.join(worst)}")
 
 

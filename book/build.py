@@ -1,7 +1,8 @@
 """Build the book of one profile into _build/html: python book/build.py PROFILE.
 
-The table of contents in _toc.yml is the demo's; for another profile its pages take the demo's place. A failed notebook
-or a warning of the build is an error, and nothing is left that looks like a book.
+The table of contents in _toc.yml is the demo's; for another profile its pages take the demo's
+place. A failed notebook or a warning of the build is an error, and nothing is left that looks like
+a book.
 """
 
 import json
@@ -22,7 +23,9 @@ PAGES = ROOT / "book" / "pages"
 
 
 def contents(profile: str) -> dict:
-    """_toc.yml with the demo's part made the profile's (or gone, where that has a part of its own)."""
+    """_toc.yml with the demo's part made the profile's (or gone, where that has a part of its
+    own).
+    """
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     about = json.loads((ROOT / "results" / profile / "dataset.json").read_text(encoding="utf-8"))
     for part in toc["parts"]:
@@ -34,41 +37,64 @@ def contents(profile: str) -> dict:
 
 
 def pages(toc: dict) -> list[Path]:
-    """The executed notebooks of the book; those of a profile that the table of contents lacks are another book's."""
+    """The executed notebooks of the book; those of a profile that the table of contents lacks are
+    another book's.
+    """
     here, found = json.dumps(toc), sorted(PAGES.rglob("*.ipynb"))
-    return [p for p in found if p.parent == PAGES or f"pages/{p.relative_to(PAGES).parts[0]}/" in here]
+    return [
+        p for p in found if p.parent == PAGES or f"pages/{p.relative_to(PAGES).parts[0]}/" in here
+    ]
 
 
 def check_notebooks(toc: dict) -> None:
     """Stop where an executed notebook holds an error: the build itself would pass over it."""
     for path in [*pages(toc), ROOT / "notebooks" / "paper.ipynb"]:
-        outputs = [o for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] for o in cell.get("outputs", [])]
+        outputs = [
+            o
+            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+            for o in cell.get("outputs", [])
+        ]
         if any(o["output_type"] == "error" for o in outputs):
             sys.exit(f"{path}: this notebook ended with an error; remove it and build again")
 
 
 def status(toc: dict) -> str:
-    """The page that says of every page of the book when, from what and how long it was made, in Markdown.
+    """The page that says of every page of the book when, from what and how long it was made, in
+    Markdown.
 
     A page that failed is not there: the build stops before (`check_notebooks`).
     """
-    rows = [row for path in pages(toc) if (row := _made(path, json.loads(path.read_text(encoding="utf-8"))))]
+    rows = [
+        row
+        for path in pages(toc)
+        if (row := _made(path, json.loads(path.read_text(encoding="utf-8"))))
+    ]
     packages = [f"{name} {version(name)}" for name in (*runs.PACKAGES, "jupyter-book")]
     box = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
-    head = f"# Status of every page\n\n{box}\n\nEach page was made by running its notebook from top to bottom; all of "
+    head = (
+        f"# Status of every page\n\n{box}\n\nEach page was made by running its notebook from"
+        " top to bottom; all of "
+    )
     head += (
-        f"them passed, or this book would not be there. Python {platform.python_version()}, {', '.join(packages)}.\n\n"
+        f"them passed, or this book would not be there. Python {platform.python_version()},"
+        f" {', '.join(packages)}.\n\n"
     )
     table = "| page | made (UTC) | seconds | commit |\n|---|---|---|---|\n"
     return head + table + "\n".join(rows) + "\n"
 
 
 def _made(path: Path, page: dict) -> str:
-    made, title = page["metadata"].get("made"), "".join(page["cells"][0]["source"]).splitlines()[0].strip("# ")
+    made, title = (
+        page["metadata"].get("made"),
+        "".join(page["cells"][0]["source"]).splitlines()[0].strip("# "),
+    )
     if made is None:
         return ""
     commit = made["commit"][:10] + " with changes" * made["dirty"]
-    return f"| [{title}]({path.relative_to(PAGES)}) | {made['finished']} | {made['seconds']:.0f} | {commit} |"
+    return (
+        f"| [{title}]({path.relative_to(PAGES)}) | {made['finished']} | {made['seconds']:.0f} |"
+        f" {commit} |"
+    )
 
 
 def main(profile: str) -> None:
@@ -79,7 +105,18 @@ def main(profile: str) -> None:
     (BUILD / "toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     shutil.rmtree(BUILD / "html", ignore_errors=True)  # pages of another profile must not stay
     program = str(Path(sys.executable).with_name("jupyter-book"))
-    command = [program, "build", ".", "--toc", "_build/toc.yml", "--all", "-W", "-n", "--keep-going", "-q"]
+    command = [
+        program,
+        "build",
+        ".",
+        "--toc",
+        "_build/toc.yml",
+        "--all",
+        "-W",
+        "-n",
+        "--keep-going",
+        "-q",
+    ]
     if subprocess.run(command, cwd=ROOT).returncode:
         shutil.rmtree(BUILD / "html", ignore_errors=True)
         sys.exit("the book was not built: see the warnings above")

@@ -1,4 +1,6 @@
-"""An attempt at a run: its lock, its GPU and its end; and from these, where every run of a profile stands."""
+"""An attempt at a run: its lock, its GPU and its end; and from these, where every run of a profile
+stands.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,9 @@ class Interrupted(BaseException):
 class Standing:
     """Where one run stands; what does not apply is None.
 
-    state : one of `STATES`; stale: whole, but made from other data, settings or code than there are now; failed: the
-        last attempt ended in an error; interrupted: it was stopped from outside (by
-        hand, by a limit of time or memory, by a power cut)
+    state : one of `STATES`; stale: whole, but made from other data, settings or code than there are
+        now; failed: the last attempt ended in an error; interrupted: it was stopped from outside
+        (by hand, by a limit of time or memory, by a power cut)
     finished, seconds, device : of a run that is done
     started, host : when (UTC) and where the last attempt at any other began
     error : of a failed one, in one line
@@ -66,12 +68,16 @@ class Standing:
 
 
 def status(profile: Profile) -> list[Standing]:
-    """Where each run of a profile stands; also while a grid runs, as it keeps no lock longer than a moment."""
+    """Where each run of a profile stands; also while a grid runs, as it keeps no lock longer than a
+    moment.
+    """
     return [standing(profile.results_folder / c.path) for c in profile.configurations()]
 
 
 def standing(folder: Path) -> Standing:
-    """Where the run of that folder stands; one that is complete is done, whatever became of later attempts."""
+    """Where the run of that folder stands; one that is complete is done, whatever became of later
+    attempts.
+    """
     name, log = f"{folder.parent.name}/{folder.name}", _beside(folder, ".log")
     last = _last_attempt(folder) | {"log": str(log) if log.exists() else None}
     if _is_held(_beside(folder, ".lock")):
@@ -81,13 +87,15 @@ def standing(folder: Path) -> Standing:
         return Standing(name, "done", *(origin[key] for key in ("finished", "seconds", "device")))
     if last.get("error"):
         return Standing(name, "failed", **last)
-    begun = "started" in last or any(folder.parent.glob(f".{folder.name}.*"))  # half-written or a checkpoint
+    # half-written or a checkpoint
+    begun = "started" in last or any(folder.parent.glob(f".{folder.name}.*"))
     return Standing(name, "interrupted", **last) if begun else Standing(name, "to do")
 
 
 @contextmanager
 def attempt(folder: Path) -> Iterator[None]:
-    """Hold the lock of the run in `folder` while it is being made, and note an error that ends it for `standing`.
+    """Hold the lock of the run in `folder` while it is being made, and note an error that ends it
+    for `standing`.
 
     Raises `RbcError` where another process is making the same run.
     """
@@ -97,7 +105,10 @@ def attempt(folder: Path) -> Iterator[None]:
     if not held:
         raise RbcError(f"{folder}: another process is making this run; wait for it")
     with held:
-        begun = {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "host": platform.node()}
+        begun = {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "host": platform.node(),
+        }
         note.write_text(json.dumps(begun), encoding="utf-8")
         try:
             yield
@@ -106,16 +117,22 @@ def attempt(folder: Path) -> Iterator[None]:
             note.write_text(json.dumps(begun | {"error": " ".join(words)}), encoding="utf-8")
             raise
         note.unlink()
-        for failed in folder.parent.glob(f"{folder.name}-notebook.failed.ipynb"):  # of earlier attempts
+        # of earlier attempts
+        for failed in folder.parent.glob(f"{folder.name}-notebook.failed.ipynb"):
             failed.unlink()
 
 
 def gpus() -> list[str]:
-    """The GPUs that PyTorch sees here, by the names that CUDA_VISIBLE_DEVICES takes; where there are none, at once."""
+    """The GPUs that PyTorch sees here, by the names that CUDA_VISIBLE_DEVICES takes; where there
+    are none, at once.
+    """
     if not shutil.which("nvidia-smi"):
         return []
-    count = "import torch; print(torch.cuda.device_count())"  # in a process of its own: PyTorch is slow to import
-    answer = subprocess.run([sys.executable, "-c", count], capture_output=True, text=True, check=True)
+    # in a process of its own: PyTorch is slow to import
+    count = "import torch; print(torch.cuda.device_count())"
+    answer = subprocess.run(
+        [sys.executable, "-c", count], capture_output=True, text=True, check=True
+    )
     numbers = [str(i) for i in range(int(answer.stdout))]
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     return [name.strip() for name in named.split(",")[: len(numbers)]] if named else numbers

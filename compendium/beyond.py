@@ -1,8 +1,10 @@
-"""Our models' answers where nothing they learned or were set by has been: thresholds, calibration, what is left out.
+"""Our models' answers where nothing they learned or were set by has been: thresholds, calibration,
+what is left out.
 
-A run of the profile ``ours`` has folds; each fold's networks answer for what they never saw. Whatever is judged (an
-acquisition, a patient) is left out of the networks and of the threshold alike: the threshold comes from the answers for
-the other acquisitions, by networks that saw neither these nor what is judged.
+A run of the profile ``ours`` has folds; each fold's networks answer for what they never saw.
+Whatever is judged (an acquisition, a patient) is left out of the networks and of the threshold
+alike: the threshold comes from the answers for the other acquisitions, by networks that saw neither
+these nor what is judged.
 """
 
 from __future__ import annotations
@@ -30,12 +32,15 @@ MUCH = 0.75  #: folds that trained on a smaller part of the most acquisitions ar
 KEY = ["name", "acquisition", "label"]
 
 
-def machines(sequences: Sequences, folds: list[Fold], stage: int) -> tuple[pd.DataFrame, list[dict[str, np.ndarray]]]:
-    """The SVM of each fold (`rbc.bench.focus`): answers as a run's predictions (score, no probability), and arrays.
+def machines(
+    sequences: Sequences, folds: list[Fold], stage: int
+) -> tuple[pd.DataFrame, list[dict[str, np.ndarray]]]:
+    """The SVM of each fold (`rbc.bench.focus`): answers as a run's predictions (score, no
+    probability), and arrays.
 
-    In stage 1 the fold's own sequences are there `VARIED` times more, varied, and the strips of the split ``train``
-    help as reliable cells, but for those of a patient whom the fold is to be tested on only. In stage 2 the strips are
-    the fold's own.
+    In stage 1 the fold's own sequences are there `VARIED` times more, varied, and the strips of the
+    split ``train`` help as reliable cells, but for those of a patient whom the fold is to be tested
+    on only. In stage 2 the strips are the fold's own.
     """
     own = with_noise(sequences).select(in_stage(sequences.index["label"], stage))
     index, plain, rng = own.index, focus.of_sequences(own), np.random.default_rng(0)
@@ -45,7 +50,9 @@ def machines(sequences: Sequences, folds: list[Fold], stage: int) -> tuple[pd.Da
     for number, fold in enumerate(folds):
         mine = index["acquisition"].isin(fold.train).to_numpy()
         helps = strips & ~index["patient"].isin(_unseen(index, fold)).to_numpy() & (stage == 1)
-        numbers = np.concatenate([plain[mine], *(m[mine] for m in more), *(m[helps] for m in more[:1])])
+        numbers = np.concatenate(
+            [plain[mine], *(m[mine] for m in more), *(m[helps] for m in more[:1])]
+        )
         labels = np.concatenate([np.tile(truth[mine], len(more) + 1), truth[helps]])
         fitted.append(focus.fit(numbers, labels))
         for split in ("validation", "test"):
@@ -77,11 +84,14 @@ def scored(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers(predictions: pd.DataFrame, folds: list[Fold], left_out: Iterable[str]) -> pd.DataFrame:
-    """Mean score of each sequence over the folds that trained on nothing of `left_out`: columns `KEY`, score.
+    """Mean score of each sequence over the folds that trained on nothing of `left_out`: columns
+    `KEY`, score.
 
     Of those, only the ones that trained on most (`MUCH`), acquisition by acquisition.
     """
-    sizes = pd.Series({i: len(f.train) for i, f in enumerate(folds) if not set(f.train) & set(left_out)})
+    sizes = pd.Series(
+        {i: len(f.train) for i, f in enumerate(folds) if not set(f.train) & set(left_out)}
+    )
     table = predictions[predictions["fold"].isin(sizes.index)]
     size = table["fold"].map(sizes)
     table = table[size >= MUCH * size.groupby(table["acquisition"]).transform("max")]
@@ -89,38 +99,57 @@ def answers(predictions: pd.DataFrame, folds: list[Fold], left_out: Iterable[str
 
 
 def calibration(score: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Offset and slope, as `rbc.prevalence.calibration`, that turn a score into log odds (Platt 1999), both classes counting alike."""
-    found = LogisticRegression(C=1e3, class_weight="balanced").fit(np.asarray(score)[:, None], truth)
+    """Offset and slope, as `rbc.prevalence.calibration`, that turn a score into log odds (Platt
+    1999), both classes counting alike.
+    """
+    found = LogisticRegression(C=1e3, class_weight="balanced").fit(
+        np.asarray(score)[:, None], truth
+    )
     return float(found.intercept_[0]), float(found.coef_[0, 0])
 
 
-def combined(kinds: list[pd.DataFrame], setting: np.ndarray, stage: int) -> tuple[pd.DataFrame, list]:
-    """Mean of calibrated scores of several models on the same rows, calibrated where `setting` ((N,) bool); slopes."""
+def combined(
+    kinds: list[pd.DataFrame], setting: np.ndarray, stage: int
+) -> tuple[pd.DataFrame, list]:
+    """Mean of calibrated scores of several models on the same rows, calibrated where `setting`
+    ((N,) bool); slopes.
+    """
     pairs = [calibration(t["score"][setting], positive(t["label"][setting], stage)) for t in kinds]
-    score = np.mean([offset + slope * t["score"] for t, (offset, slope) in zip(kinds, pairs)], axis=0)
+    score = np.mean(
+        [offset + slope * t["score"] for t, (offset, slope) in zip(kinds, pairs)], axis=0
+    )
     return kinds[0][KEY].assign(score=score), pairs
 
 
 def limits(score: np.ndarray, truth: np.ndarray, stage: int) -> tuple[float, float]:
-    """Threshold, and how far from it an answer stays open, from scores that set them and their truth."""
+    """Threshold, and how far from it an answer stays open, from scores that set them and their
+    truth.
+    """
     threshold = float(np.quantile(score[~truth], SPECIFICITY[stage]))
     return threshold, float(np.quantile(abs(score - threshold), UNSURE))
 
 
-def judged(kinds: list[tuple[pd.DataFrame, list[Fold]]], stage: int, left_out: Iterable[str]) -> pd.DataFrame:
-    """Answers of several models together for all acquisitions, those left out and those that set the threshold.
+def judged(
+    kinds: list[tuple[pd.DataFrame, list[Fold]]], stage: int, left_out: Iterable[str]
+) -> pd.DataFrame:
+    """Answers of several models together for all acquisitions, those left out and those that set
+    the threshold.
 
-    `kinds` are predictions of several models (column score) with their folds. Returns `KEY`, score, setting (bool),
-    threshold, unsure (bool) and probability, which is set so that the threshold stands at one half, as `rbc.metrics`
-    takes it.
+    `kinds` are predictions of several models (column score) with their folds. Returns `KEY`, score,
+    setting (bool), threshold, unsure (bool) and probability, which is set so that the threshold
+    stands at one half, as `rbc.metrics` takes it.
     """
-    tables = [answers(t, folds, left_out).sort_values("name", ignore_index=True) for t, folds in kinds]
+    tables = [
+        answers(t, folds, left_out).sort_values("name", ignore_index=True) for t, folds in kinds
+    ]
     setting = ~tables[0]["acquisition"].isin(list(left_out)).to_numpy()
     both, _ = combined(tables, setting, stage)
     truth = positive(both["label"], stage)
     threshold, margin = limits(both["score"].to_numpy()[setting], truth[setting], stage)
     far = both["score"] - threshold
-    return both.assign(setting=setting, threshold=threshold, unsure=abs(far) < margin, probability=expit(far))
+    return both.assign(
+        setting=setting, threshold=threshold, unsure=abs(far) < margin, probability=expit(far)
+    )
 
 
 def motions_apart(label: pd.Series, kept: np.ndarray, margin: float) -> dict[str, float | str]:
@@ -138,12 +167,12 @@ def motions_apart(label: pd.Series, kept: np.ndarray, margin: float) -> dict[str
     apart : share kept of the tank-treading minus that of the flipping cells
     error : its standard error, of independent cells
     low, high : 95 % interval of the difference (Newcombe, Stat. Med. 17:873, 1998, method 10)
-    alike : ``yes`` where the 90 % interval lies within the margin on either side, which is two one-sided tests
-        at 5 % (Schuirmann, J. Pharmacokinet. Biopharm. 15:657, 1987); ``no`` where the 95 % interval lies
-        beyond it; else ``not resolved``
+    alike : ``yes`` where the 90 % interval lies within the margin on either side, which is two
+        one-sided tests at 5 % (Schuirmann, J. Pharmacokinet. Biopharm. 15:657, 1987); ``no`` where
+        the 95 % interval lies beyond it; else ``not resolved``
 
-    Cells count as independent, so intervals are too narrow where acquisitions differ. nan and ``not resolved``
-    without a cell of either motion.
+    Cells count as independent, so intervals are too narrow where acquisitions differ. nan and ``not
+    resolved`` without a cell of either motion.
     """
     keeps = {motion: np.asarray(kept)[(label == motion).to_numpy()] for motion in RELIABLE}
     sizes = {motion: (int(cells.sum()), len(cells)) for motion, cells in keeps.items()}
@@ -151,10 +180,16 @@ def motions_apart(label: pd.Series, kept: np.ndarray, margin: float) -> dict[str
     for motion, (k, n) in sizes.items():
         out |= {f"kept_{motion}": k, f"of_{motion}": n}
     if not all(n for _, n in sizes.values()):
-        return out | dict.fromkeys(("apart", "error", "low", "high"), float("nan")) | {"alike": "not resolved"}
+        return (
+            out
+            | dict.fromkeys(("apart", "error", "low", "high"), float("nan"))
+            | {"alike": "not resolved"}
+        )
 
     shares = [k / n for k, n in sizes.values()]
-    variances = [share * (1 - share) / n for share, (_, n) in zip(shares, sizes.values(), strict=True)]
+    variances = [
+        share * (1 - share) / n for share, (_, n) in zip(shares, sizes.values(), strict=True)
+    ]
     low, high = _difference(*sizes.values(), level=0.95)
     inner_low, inner_high = _difference(*sizes.values(), level=0.90)
     alike = "not resolved"
@@ -162,12 +197,21 @@ def motions_apart(label: pd.Series, kept: np.ndarray, margin: float) -> dict[str
         alike = "yes"
     elif low > margin or high < -margin:
         alike = "no"
-    told = {"apart": shares[0] - shares[1], "error": float(np.sqrt(sum(variances))), "low": low, "high": high}
+    told = {
+        "apart": shares[0] - shares[1],
+        "error": float(np.sqrt(sum(variances))),
+        "low": low,
+        "high": high,
+    }
     return out | told | {"alike": alike}
 
 
-def _difference(first: tuple[int, int], second: tuple[int, int], level: float) -> tuple[float, float]:
-    """Interval of the difference of two shares (part, whole) from the Wilson intervals of each (Newcombe 1998)."""
+def _difference(
+    first: tuple[int, int], second: tuple[int, int], level: float
+) -> tuple[float, float]:
+    """Interval of the difference of two shares (part, whole) from the Wilson intervals of each
+    (Newcombe 1998).
+    """
     p, q = first[0] / first[1], second[0] / second[1]
     a, b = (binomtest(*counts).proportion_ci(level, "wilson") for counts in (first, second))
     low = p - q - np.hypot(p - a.low, b.high - q)

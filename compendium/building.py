@@ -1,7 +1,8 @@
-"""From a profile to its data, its runs, its pages and its book: what is stale is made anew, what is fresh is left.
+"""From a profile to its data, its runs, its pages and its book: what is stale is made anew, what is
+fresh is left.
 
-Content decides what is stale (`compendium.keys`), never the time of a file. Jobs run in threads, each in a kernel of its own;
-what a stopped build has finished stays, and the same command goes on.
+Content decides what is stale (`compendium.keys`), never the time of a file. Jobs run in threads,
+each in a kernel of its own; what a stopped build has finished stays, and the same command goes on.
 """
 
 from __future__ import annotations
@@ -29,15 +30,26 @@ from rbc.paper import LABELS, SPLITS, Configuration
 PAGES = ROOT / "book" / "pages"
 FILES = ROOT / "book" / "files"  #: what the site holds beside its pages: predictions, films
 #: Pages of a part of the book: one profile's results, on simulated or on real cells.
-REPORTS = ("dataset", "claims", "sampling", "selection", "test", "errors", "browse", "marker", "packet")
+REPORTS = (
+    "dataset",
+    "claims",
+    "sampling",
+    "selection",
+    "test",
+    "errors",
+    "browse",
+    "marker",
+    "packet",
+)
 #: Pages of no part.
 OWN = (
-    "index", "tracking", "ladder", "audit", "beside", "learn-motion", "learn-optics", "learn-sampling",
-    "learn-networks", "learn-imbalance", "learn-prevalence",
+    "index", "tracking", "ladder", "audit", "beside", "learn-motion", "learn-optics",
+    "learn-sampling", "learn-networks", "learn-imbalance", "learn-prevalence",
 )  # fmt: skip
 ONE_PAGE = ("register", "ours")  #: parts with one report of their own name, without pages of runs
 KEPT = ("released", *ONE_PAGE)  #: committed results that every book shows
-SLOWEST = {"crnn": 2, "cnn": 1}  #: the recurrent network takes longer: begun first, it ends with the others
+#: the recurrent network takes longer: begun first, it ends with the others
+SLOWEST = {"crnn": 2, "cnn": 1}
 
 
 class Stopped(KeyboardInterrupt):
@@ -60,11 +72,12 @@ class Job:
     needs_gpu: bool = False
 
 
-# --- data ------------------------------------------------------------------------------------------------------------
+# --- data ---
 
 
 def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bool = False) -> int:
-    """Make a profile's sequences, in data/derived/<profile>, and what pages say of them; how many there are.
+    """Make a profile's sequences, in data/derived/<profile>, and what pages say of them; how many
+    there are.
 
     Parameters
     ----------
@@ -80,7 +93,9 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
     simulated = simulated or bool(made.get("simulated"))  # once said, it stays
     if p.data.source == "simulated":
         ranges = simulate.ranges_of(p.data.ranges)
-        simulate.sequences(p.data.counts, p.data.seed, progress=progress, ranges=ranges).save(p.data_folder)
+        simulate.sequences(p.data.counts, p.data.seed, progress=progress, ranges=ranges).save(
+            p.data_folder
+        )
     elif p.data.source == "released":
         ingest.released(raw_folder(p, data)).save(p.data_folder)
     else:
@@ -97,8 +112,12 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
 
 
 def is_prepared(p: Profile, data: Path | None) -> bool:
-    """Whether a profile's sequences are there and were made from what it and its raw data say now."""
-    if not ((p.data_folder / "meta.json").exists() and (p.results_folder / "dataset.json").exists()):
+    """Whether a profile's sequences are there and were made from what it and its raw data say
+    now.
+    """
+    if not (
+        (p.data_folder / "meta.json").exists() and (p.results_folder / "dataset.json").exists()
+    ):
         return False
     made = _made(p)
     if "key" not in made or made.get("sha256") != data_checksum(p):
@@ -108,7 +127,9 @@ def is_prepared(p: Profile, data: Path | None) -> bool:
 
 
 def _data_stand(p: Profile) -> bool:
-    """`is_prepared`, asked where no raw data need be at hand: then those that the sequences were made from count."""
+    """`is_prepared`, asked where no raw data need be at hand: then those that the sequences were
+    made from count.
+    """
     try:
         return is_prepared(p, None)
     except RbcError:
@@ -136,7 +157,10 @@ def counts(p: Profile) -> dict[str, dict[str, int]]:
 
     check_there = p.data_folder / "meta.json"
     if not check_there.exists():
-        raise RbcError(f"{p.data_folder}: no sequences there (meta.json is missing); make them with rbc data prepare")
+        raise RbcError(
+            f"{p.data_folder}: no sequences there (meta.json is missing); make them with rbc data"
+            " prepare"
+        )
     with parquet.ParquetFile(p.data_folder / "index.parquet") as file:
         table = file.read(columns=["split", "label"]).to_pydict()
     pairs = list(zip(table["split"], table["label"], strict=True))
@@ -153,14 +177,23 @@ def raw_folder(p: Profile, data: Path | None) -> Path:
     usual = {"released": os.environ.get("RBC_SAMPLE"), "zenodo": ROOT / "data" / "raw" / "zenodo"}
     folder = data or usual[p.data.source]
     if not folder:
-        raise RbcError(f"profile {p.name} needs a data folder: give --data PATH (make book: DATA=PATH)")
+        raise RbcError(
+            f"profile {p.name} needs a data folder: give --data PATH (make book: DATA=PATH)"
+        )
     if not Path(folder).is_dir():
-        raise RbcError(f"{folder}: no such data folder; give one that exists by --data PATH (make book: DATA=PATH)")
+        raise RbcError(
+            f"{folder}: no such data folder; give one that exists by --data PATH (make book:"
+            " DATA=PATH)"
+        )
     return Path(folder).resolve()
 
 
 def _raw(p: Profile, data: Path | None, made: dict) -> dict[str, list]:
-    return {} if p.data.source == "simulated" else keys.raw_files(raw_folder(p, data), made.get("files", {}))
+    return (
+        {}
+        if p.data.source == "simulated"
+        else keys.raw_files(raw_folder(p, data), made.get("files", {}))
+    )
 
 
 def _note(p: Profile) -> Path:
@@ -175,15 +208,17 @@ def _made(p: Profile) -> dict:
         return {}
 
 
-# --- runs ------------------------------------------------------------------------------------------------------------
+# --- runs ---
 
 
-def run(c: Configuration, p: Profile, environment: dict[str, str] | None = None, anew: bool = False) -> Path:
+def run(
+    c: Configuration, p: Profile, environment: dict[str, str] | None = None, anew: bool = False
+) -> Path:
     """Execute the train notebook for one configuration into its run folder; the folder.
 
-    The folder changes whole or not at all. What an interrupted run had reached lies in a hidden folder beside it and is
-    gone on from. Where the numbers are fresh and only the page is stale, nothing is trained, unless it is
-    to be made `anew`.
+    The folder changes whole or not at all. What an interrupted run had reached lies in a hidden
+    folder beside it and is gone on from. Where the numbers are fresh and only the page is stale,
+    nothing is trained, unless it is to be made `anew`.
     """
     from rbc.files import whole_folder
 
@@ -191,8 +226,15 @@ def run(c: Configuration, p: Profile, environment: dict[str, str] | None = None,
     checkpoints = folder.with_name(f".{folder.name}.checkpoints")
     with whole_folder(folder, runs.RUN_FILES) as part:
         if not anew and runs.holds(folder, keys.run_key(c, p, data_checksum(p))):
-            shutil.copytree(folder, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("notebook.ipynb"))
-        places = {"profile": p.path, "data": p.data_folder, "folder": part, "checkpoints": checkpoints}
+            shutil.copytree(
+                folder, part, dirs_exist_ok=True, ignore=shutil.ignore_patterns("notebook.ipynb")
+            )
+        places = {
+            "profile": p.path,
+            "data": p.data_folder,
+            "folder": part,
+            "checkpoints": checkpoints,
+        }
         parameters = {name: notebooks.inside(place) for name, place in places.items()} | asdict(c)
         notebooks.execute(TRAIN, part / "notebook.ipynb", parameters, _run_words(c, p), environment)
         if missing := [f for f in runs.FILES if not (part / f).exists()]:
@@ -205,7 +247,9 @@ TRAIN = notebooks.FOLDER / "train.ipynb"
 
 
 def is_fresh(c: Configuration, p: Profile) -> bool:
-    """Whether a run's numbers are complete and made from what the profile, the data and the code are now."""
+    """Whether a run's numbers are complete and made from what the profile, the data and the code
+    are now.
+    """
     folder = p.results_folder / c.path
     return runs.complete(folder) and runs.holds(folder, keys.run_key(c, p, data_checksum(p)))
 
@@ -222,7 +266,8 @@ def _run_words(c: Configuration, p: Profile) -> dict[str, str]:
 
 
 def states(p: Profile) -> list[attempts.Standing]:
-    """Where each run of a profile stands; one that is done but made from something else than now is stale.
+    """Where each run of a profile stands; one that is done but made from something else than now is
+    stale.
 
     Where the sequences themselves are to be made anew, every run counts as stale until they are.
     """
@@ -247,7 +292,9 @@ def _train(c: Configuration, p: Profile, anew: bool = False) -> Callable[[dict[s
     return work
 
 
-def _run_or_be_interrupted(c: Configuration, p: Profile, environment: dict[str, str], anew: bool) -> None:
+def _run_or_be_interrupted(
+    c: Configuration, p: Profile, environment: dict[str, str], anew: bool
+) -> None:
     try:
         run(c, p, environment, anew)
     except RbcError as error:
@@ -257,14 +304,20 @@ def _run_or_be_interrupted(c: Configuration, p: Profile, environment: dict[str, 
 
 
 def run_jobs(p: Profile, pages: bool) -> list[Job]:
-    """What is to be done for a profile's runs, the slowest first; with `pages`, also for their pages."""
-    stale = [c for c in p.configurations() if not (is_fresh(c, p) and (not pages or _has_fresh_page(c, p)))]
+    """What is to be done for a profile's runs, the slowest first; with `pages`, also for their
+    pages.
+    """
+    stale = [
+        c
+        for c in p.configurations()
+        if not (is_fresh(c, p) and (not pages or _has_fresh_page(c, p)))
+    ]
     stale.sort(key=lambda c: (SLOWEST[c.model], c.k, c.stage), reverse=True)
     wants = p.training.device != "cpu"
     return [Job(c.path, _train(c, p), wants) for c in stale]
 
 
-# --- pages -----------------------------------------------------------------------------------------------------------
+# --- pages ---
 
 
 @dataclass(frozen=True)
@@ -276,7 +329,8 @@ class Page:
     name : below book/pages, without its suffix
     notebook : the notebook of notebooks/ that makes it
     parameters, words : as `compendium.notebooks.execute` takes them
-    own : whether it reads the results of the profile whose book is built, so that its runs come first
+    own : whether it reads the results of the profile whose book is built, so that its runs come
+        first
     """
 
     name: str
@@ -310,7 +364,9 @@ def parts(p: Profile) -> dict[str, Path]:
 
 
 def pages(p: Profile) -> list[Page]:
-    """Every page of a profile's book that a notebook makes; the profile's data must have been prepared."""
+    """Every page of a profile's book that a notebook makes; the profile's data must have been
+    prepared.
+    """
     from compendium import profiles
 
     found = []
@@ -330,7 +386,8 @@ def pages(p: Profile) -> list[Page]:
 
 
 def publish_runs(part: str, results: Path) -> None:
-    """Lay the pages of a part's runs, their predictions and the films of its test sequences where the book takes them.
+    """Lay the pages of a part's runs, their predictions and the films of its test sequences where
+    the book takes them.
 
     Nothing is done where they were made from the same runs, data and code.
     """
@@ -338,14 +395,28 @@ def publish_runs(part: str, results: Path) -> None:
 
     folders = [PAGES / part / "runs", FILES / "predictions" / part, FILES / "films" / part]
     found = runs.folders(results)
-    files = [f / name for f in found for name in ("notebook.ipynb", "predictions.parquet") if (f / name).exists()]
-    data = profiles.load(part).data_folder if part in KEPT else ROOT / "data" / "derived" / results.name
+    files = [
+        f / name
+        for f in found
+        for name in ("notebook.ipynb", "predictions.parquet")
+        if (f / name).exists()
+    ]
+    data = (
+        profiles.load(part).data_folder
+        if part in KEPT
+        else ROOT / "data" / "derived" / results.name
+    )
     code = keys.code_key(("compendium.evidence.browse", "compendium.evidence.scoreboard"))
     key = keys.key_of([[str(f), file_hash(f)] for f in files], _checksum_in(data), code)
     note = ROOT / notebooks.LOGS / f"{part}.published"
-    if note.exists() and note.read_text(encoding="utf-8") == key and all(f.is_dir() for f in folders):
+    if (
+        note.exists()
+        and note.read_text(encoding="utf-8") == key
+        and all(f.is_dir() for f in folders)
+    ):
         return
-    from compendium.evidence import browse, scoreboard  # here, as a book that is fresh needs neither
+    # here, as a book that is fresh needs neither
+    from compendium.evidence import browse, scoreboard
 
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
@@ -366,11 +437,14 @@ def _checksum_in(folder: Path) -> str:
     return json.loads(meta.read_text(encoding="utf-8"))["sha256"] if meta.exists() else ""
 
 
-# --- the whole -------------------------------------------------------------------------------------------------------
+# --- the whole ---
 
 
 def one(c: Configuration, p: Profile) -> Path:
-    """Make one run anew, whether it is fresh or not; its folder. The data must have been prepared."""
+    """Make one run anew, whether it is fresh or not; its folder.
+
+    The data must have been prepared.
+    """
     with _ended_by_signals(), Bar() as shown:
         _do([Job(c.path, _train(c, p, anew=True), p.training.device != "cpu")], [], p, 1, shown)
     return p.results_folder / c.path
@@ -384,7 +458,8 @@ def grid(p: Profile, data: Path | None, jobs: int) -> None:
 
 
 def grid_on_cluster(p: Profile, data: Path | None, jobs: int, workflow_profile: Path) -> None:
-    """Make a profile's data here and its stale runs on a cluster, by Snakemake and the options of a folder.
+    """Make a profile's data here and its stale runs on a cluster, by Snakemake and the options of a
+    folder.
 
     Parameters
     ----------
@@ -394,7 +469,8 @@ def grid_on_cluster(p: Profile, data: Path | None, jobs: int, workflow_profile: 
     """
     if not (workflow_profile / "config.yaml").exists():
         raise RbcError(
-            f"{workflow_profile}: no Snakemake profile there (config.yaml is missing); workflow/slurm is one"
+            f"{workflow_profile}: no Snakemake profile there (config.yaml is missing);"
+            " workflow/slurm is one"
         )
     logs = ROOT / notebooks.LOGS / p.name
     with _alone(), _ended_by_signals(), Bar() as shown:
@@ -405,9 +481,21 @@ def grid_on_cluster(p: Profile, data: Path | None, jobs: int, workflow_profile: 
             mark.touch() if is_fresh(c, p) else mark.unlink(missing_ok=True)
         told = logs / "grid.json"  # a file: on a command line, Snakemake would read a path as YAML
         told.write_text(json.dumps({"profile": p.path}), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "runs", "--snakefile", str(ROOT / "workflow" / "Snakefile")]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "runs",
+            "--snakefile",
+            str(ROOT / "workflow" / "Snakefile"),
+        ]
         command += ["--directory", str(ROOT), "--keep-going", "--nolock", "--rerun-incomplete"]
-        command += ["--rerun-triggers", "mtime", "--workflow-profile", str(workflow_profile.resolve())]
+        command += [
+            "--rerun-triggers",
+            "mtime",
+            "--workflow-profile",
+            str(workflow_profile.resolve()),
+        ]
         command += ["--configfile", str(told), *(["--jobs", str(jobs)] if jobs else [])]
         code = _watched(command)
     missing = [s for s in states(p) if s.state != "done"]
@@ -437,7 +525,8 @@ def book(p: Profile, data: Path | None, jobs: int) -> None:
 
 
 def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar) -> None:
-    """Before all else, so that bad data ends in one line: nothing is said before they are known to be good.
+    """Before all else, so that bad data ends in one line: nothing is said before they are known to
+    be good.
 
     Raises `RbcError` also where a profile needs a GPU and there is none: no data are made in vain.
     """
@@ -466,7 +555,9 @@ def _site_key(p: Profile) -> str:
     sources += [path for path in (ROOT / "book").rglob("*") if path.is_file()]
     kept = [path for path in sorted(sources) if "__pycache__" not in path.parts]
     # The page of status is made by the builder itself.
-    files = {str(path.relative_to(ROOT)): file_hash(path) for path in kept if path != PAGES / "status.md"}
+    files = {
+        str(path.relative_to(ROOT)): file_hash(path) for path in kept if path != PAGES / "status.md"
+    }
     return keys.key_of(p.name, files)
 
 
@@ -482,7 +573,9 @@ def _watched(command: list[str]) -> int:
 
 
 def _do(first: list[Job], own: list[Page], p: Profile, jobs: int, bar: Bar) -> None:
-    """Do jobs several at a time, then those of `own` that are stale; raises `RbcError` where one failed."""
+    """Do jobs several at a time, then those of `own` that are stale; raises `RbcError` where one
+    failed.
+    """
     if not first and not own:
         return
     from compendium import kernel
@@ -506,12 +599,15 @@ def _do(first: list[Job], own: list[Page], p: Profile, jobs: int, bar: Bar) -> N
             raise
     if failed:
         raise RbcError(
-            f"profile {p.name}: {len(failed)} of {len(first) + len(own)} not made ({', '.join(failed)}; see above);"
+            f"profile {p.name}: {len(failed)} of {len(first) + len(own)} not made"
+            f" ({', '.join(failed)}; see above);"
             " the same command goes on where it stopped"
         )
 
 
-def _finish(pool: ThreadPoolExecutor, jobs: list[Job], gpus: queue.Queue | None, bar: Bar) -> list[str]:
+def _finish(
+    pool: ThreadPoolExecutor, jobs: list[Job], gpus: queue.Queue | None, bar: Bar
+) -> list[str]:
     """Do jobs; the names of those that failed. One that fails does not stop the others."""
     waiting: dict[Future, Job] = {pool.submit(_one, job, gpus, bar): job for job in jobs}
     failed = []
@@ -542,10 +638,14 @@ def _one(job: Job, gpus: queue.Queue | None, bar: Bar) -> None:
 
 
 def _gpus(p: Profile) -> queue.Queue | None:
-    """The GPUs of this machine that runs may take, each by one run at a time; None where there are none."""
+    """The GPUs of this machine that runs may take, each by one run at a time; None where there are
+    none.
+    """
     names = [] if p.training.device == "cpu" else attempts.gpus()
     if p.training.device == "cuda" and not names:
-        raise RbcError(f"profile {p.name} has device: cuda, but there is no GPU here; set device: auto or cpu")
+        raise RbcError(
+            f"profile {p.name} has device: cuda, but there is no GPU here; set device: auto or cpu"
+        )
     free: queue.Queue = queue.Queue()
     for name in names:
         free.put(name)
@@ -554,7 +654,10 @@ def _gpus(p: Profile) -> queue.Queue | None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Hold the lock of the checkout's results. Raises `RbcError` where another grid or book holds it."""
+    """Hold the lock of the checkout's results.
+
+    Raises `RbcError` where another grid or book holds it.
+    """
     from filelock import FileLock, Timeout
 
     (ROOT / "results").mkdir(exist_ok=True)
@@ -568,7 +671,9 @@ def _alone() -> Iterator[None]:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """Turn SIGTERM, SIGHUP and Ctrl-C into one line; what they interrupt cleans up after itself."""
-    names = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)]
+    names = [
+        getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
+    ]
 
     def stop(*_: object) -> None:
         raise Stopped
@@ -584,7 +689,8 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 class Bar:
-    """What a build shows on standard error: how many jobs are done, which run, how long it has taken and will take.
+    """What a build shows on standard error: how many jobs are done, which run, how long it has
+    taken and will take.
 
     In a terminal one line that changes; elsewhere a line for each job that ends.
     """
@@ -635,7 +741,9 @@ class Bar:
         if error is not None:
             self._write(f"{name} failed: {error}")
         elif not self.live:
-            self._write(f"{self.ended} of {self.all}, {time.monotonic() - self.started:.0f} s: {name}")
+            self._write(
+                f"{self.ended} of {self.all}, {time.monotonic() - self.started:.0f} s: {name}"
+            )
 
     def refresh(self) -> None:
         if self.bar is not None:

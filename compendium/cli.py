@@ -18,22 +18,33 @@ import typer
 from compendium import ROOT, need_checkout
 from rbc import RbcError, in_words
 
-if TYPE_CHECKING:  # each command imports what it needs: --help and an error of an argument need none of it
+# each command imports what it needs: --help and an error of an argument need none of it
+if TYPE_CHECKING:
     from compendium import attempts
     from compendium.evidence import audit, study
     from compendium.profiles import Profile
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
+)
 data_app = typer.Typer(no_args_is_help=True, help="The sequences a profile runs on.")
 simulate_app = typer.Typer(no_args_is_help=True, help="Simulated cells with known labels.")
 app.add_typer(data_app, name="data")
 app.add_typer(simulate_app, name="simulate")
 
-ProfileOption = Annotated[str, typer.Option(help="Name of a profile in config/, or a path to one (.yaml).")]
-DataOption = Annotated[Path | None, typer.Option(help="Folder of the data, for profiles that do not simulate theirs.")]
-SimulatedOption = Annotated[bool, typer.Option("--simulated", help="The given data are simulated, not real.")]
+ProfileOption = Annotated[
+    str, typer.Option(help="Name of a profile in config/, or a path to one (.yaml).")
+]
+DataOption = Annotated[
+    Path | None, typer.Option(help="Folder of the data, for profiles that do not simulate theirs.")
+]
+SimulatedOption = Annotated[
+    bool, typer.Option("--simulated", help="The given data are simulated, not real.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
-MovieArgument = Annotated[Path, typer.Argument(help="Movie (AVI, MP4, MKV), TIFF stack, or folder of TIFF frames.")]
+MovieArgument = Annotated[
+    Path, typer.Argument(help="Movie (AVI, MP4, MKV), TIFF stack, or folder of TIFF frames.")
+]
 
 
 def _above_zero(value: float | None) -> float | None:
@@ -44,26 +55,44 @@ def _above_zero(value: float | None) -> float | None:
 
 
 RateOption = Annotated[
-    float | None, typer.Option(callback=_above_zero, help="Frames/s; by default from the file, else 60.")
+    float | None,
+    typer.Option(callback=_above_zero, help="Frames/s; by default from the file, else 60."),
 ]
 PixelOption = Annotated[
-    float | None, typer.Option(callback=_above_zero, help="Pixel size in um; by default from the file, else 0.6.")
+    float | None,
+    typer.Option(
+        callback=_above_zero, help="Pixel size in um; by default from the file, else 0.6."
+    ),
 ]
-ShearOption = Annotated[float | None, typer.Option(callback=_above_zero, help="Shear rate at the wall, 1/s; else 10.")]
-ThreadsOption = Annotated[int, typer.Option(min=0, help="Threads; 0: one a core. The result does not depend on it.")]
+ShearOption = Annotated[
+    float | None, typer.Option(callback=_above_zero, help="Shear rate at the wall, 1/s; else 10.")
+]
+ThreadsOption = Annotated[
+    int, typer.Option(min=0, help="Threads; 0: one a core. The result does not depend on it.")
+]
 CountOption = Annotated[int, typer.Option(min=0, help="How many of them.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")]
-ModelsOption = Annotated[Path | None, typer.Option(help="Folder of other models than the shipped ones.")]
+ModelsOption = Annotated[
+    Path | None, typer.Option(help="Folder of other models than the shipped ones.")
+]
 REFERENCE = ROOT / "data" / "reference"  #: runs that are kept in the checkout
 JobsOption = Annotated[int, typer.Option(help="Runs at the same time; 0: one a core.")]
 
 
 @data_app.command("fetch")
 def data_fetch(
-    which: Annotated[str, typer.Argument(help="released (the authors' sample) or zenodo (the paper's record).")],
-    out: Annotated[Path | None, typer.Option(help="Folder to fill; by default data/raw/<which>.")] = None,
-    from_path: Annotated[Path | None, typer.Option("--from", help="Take files already downloaded; no network.")] = None,
-    base: Annotated[str | None, typer.Option(hidden=True, help="Another server, for tests.")] = None,
+    which: Annotated[
+        str, typer.Argument(help="released (the authors' sample) or zenodo (the paper's record).")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to fill; by default data/raw/<which>.")
+    ] = None,
+    from_path: Annotated[
+        Path | None, typer.Option("--from", help="Take files already downloaded; no network.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(hidden=True, help="Another server, for tests.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch data and verify it; goes on where it was interrupted.
@@ -78,11 +107,15 @@ def data_fetch(
         raise RbcError(f"{which!r} cannot be fetched: choose one of {', '.join(fetchers)}")
     folder = out or ROOT / "data" / "raw" / which
     meta = fetchers[which](folder, from_path, **({"base": base} if base else {}))
-    typer.echo(json.dumps(meta, indent=1) if as_json else f"{meta['source']}, verified, in {folder}")
+    typer.echo(
+        json.dumps(meta, indent=1) if as_json else f"{meta['source']}, verified, in {folder}"
+    )
 
 
 @data_app.command("prepare")
-def data_prepare(profile: ProfileOption = "demo", data: DataOption = None, simulated: SimulatedOption = False) -> None:
+def data_prepare(
+    profile: ProfileOption = "demo", data: DataOption = None, simulated: SimulatedOption = False
+) -> None:
     """Make a profile's sequences, in data/derived/<profile>, and check them.
 
     Example: rbc data prepare --profile released --data ../shared/data/released-sample
@@ -96,7 +129,8 @@ def data_prepare(profile: ProfileOption = "demo", data: DataOption = None, simul
 
 @data_app.command("check")
 def data_check(profile: ProfileOption = "demo", as_json: JsonOption = False) -> None:
-    """Say what the paper states of the data, what this profile's data shows, and whether it matters.
+    """Say what the paper states of the data, what this profile's data shows, and whether it
+    matters.
 
     Example: rbc data check --profile released
     """
@@ -108,7 +142,9 @@ def data_check(profile: ProfileOption = "demo", as_json: JsonOption = False) -> 
         typer.echo(json.dumps([f.record() for f in findings], indent=1, default=str))
     for f in [] if as_json else findings:
         grave = "  (grave)" if f.grave else ""
-        typer.echo(f"{f.key}{grave}\n  paper: {f.paper}\n  data: {f.data}\n  matters: {f.matters}\n")
+        typer.echo(
+            f"{f.key}{grave}\n  paper: {f.paper}\n  data: {f.data}\n  matters: {f.matters}\n"
+        )
 
 
 @data_app.command("summary")
@@ -126,7 +162,9 @@ def data_summary(profile: ProfileOption = "demo", as_json: JsonOption = False) -
     labels = list(dict.fromkeys(label for row in counts.values() for label in row))
     typer.echo(" ".join(["split".ljust(10), *(label.rjust(13) for label in labels)]))
     for split, row in counts.items():
-        typer.echo(" ".join([split.ljust(10), *(str(row.get(label, 0)).rjust(13) for label in labels)]))
+        typer.echo(
+            " ".join([split.ljust(10), *(str(row.get(label, 0)).rjust(13) for label in labels)])
+        )
 
 
 @simulate_app.command("sequences")
@@ -143,19 +181,28 @@ def simulate_sequences(
     """
     from rbc import simulate
 
-    counts = {"test": {"tank-treading": tank_treading, "flipping": flipping, "unreliable": unreliable}}
+    counts = {
+        "test": {"tank-treading": tank_treading, "flipping": flipping, "unreliable": unreliable}
+    }
     simulate.sequences(counts, seed=seed, progress=sys.stderr.isatty()).save(out)
     typer.echo(f"{tank_treading + flipping + unreliable} simulated sequences in {out}")
 
 
 @simulate_app.command("video")
 def simulate_video(
-    out: Annotated[Path, typer.Option(help="Folder to write: movie.avi, truth.parquet, meta.json.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write: movie.avi, truth.parquet, meta.json.")
+    ],
     frames: Annotated[int, typer.Option(min=1, help="Length of the movie.")] = 300,
     cells: Annotated[
-        float, typer.Option(min=0, max=5000, help="Moving cells in a frame, on average (the paper: about 50).")
+        float,
+        typer.Option(
+            min=0, max=5000, help="Moving cells in a frame, on average (the paper: about 50)."
+        ),
     ] = 50,
-    sprites: Annotated[Path | None, typer.Option(help="Sequences to composite instead of drawing cells.")] = None,
+    sprites: Annotated[
+        Path | None, typer.Option(help="Sequences to composite instead of drawing cells.")
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
     """Simulate a movie of cells in shear flow with the truth about every cell.
@@ -174,18 +221,24 @@ def simulate_video(
     made = json.loads((out / "meta.json").read_text(encoding="utf-8"))["frames"]
     typer.echo(f"a simulated movie of {made} frames in {out}")
     if made < frames:
-        typer.echo(f"{sprites}: its {len(given)} sequences last no longer; give more for {frames} frames", err=True)
+        typer.echo(
+            f"{sprites}: its {len(given)} sequences last no longer; give more for {frames} frames",
+            err=True,
+        )
 
 
 @app.command("track")
 def track(
     video: MovieArgument,
-    out: Annotated[Path, typer.Option(help="Folder to write: Sequences, tracks.parquet, overlay.png.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder to write: Sequences, tracks.parquet, overlay.png.")
+    ],
     frame_rate: RateOption = None,
     um_per_px: PixelOption = None,
     shear_rate: ShearOption = None,
     clip: Annotated[
-        bool, typer.Option(help="Also write clip.avi, the first 300 frames with a box around each cell.")
+        bool,
+        typer.Option(help="Also write clip.avi, the first 300 frames with a box around each cell."),
     ] = False,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
@@ -209,8 +262,15 @@ def track(
 
 def _units_in_words(units: dict[str, dict]) -> list[str]:
     """A line for each unit: its value, and whether the file says it, the user, or nobody."""
-    names = {"um_per_px": "pixel size: {:g} um", "frame_rate": "frame rate: {:g}/s", "shear_rate": "shear rate: {:g}/s"}
-    return [f"{words.format(units[name]['value'])} ({units[name]['source']})" for name, words in names.items()]
+    names = {
+        "um_per_px": "pixel size: {:g} um",
+        "frame_rate": "frame rate: {:g}/s",
+        "shear_rate": "shear rate: {:g}/s",
+    }
+    return [
+        f"{words.format(units[name]['value'])} ({units[name]['source']})"
+        for name, words in names.items()
+    ]
 
 
 @contextmanager
@@ -230,21 +290,31 @@ def _tracked() -> Iterator[Callable[[int, int | None], None]]:
 @app.command("analyze")
 def analyze_movie(
     video: MovieArgument,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; by default <name of the movie>-report.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; by default <name of the movie>-report.")
+    ] = None,
     frame_rate: RateOption = None,
     um_per_px: PixelOption = None,
     shear_rate: ShearOption = None,
     models: ModelsOption = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Judge a movie unlike the known ones all the same; the report says so.")
+        bool,
+        typer.Option(
+            "--force", help="Judge a movie unlike the known ones all the same; the report says so."
+        ),
     ] = False,
     corrections: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Your labels, as a report of this movie exported them (CSV).")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Your labels, as a report of this movie exported them (CSV)."
+        ),
     ] = None,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """From a movie to the fraction of tank-treading cells and a report to correct. Not a medical device.
+    """From a movie to the fraction of tank-treading cells and a report to correct.
+
+    Not a medical device.
 
     Example: rbc analyze movie.avi --out /tmp/report --um-per-px 0.6
     """
@@ -256,18 +326,27 @@ def analyze_movie(
         options |= {"models": models or analyze.MODELS, "force": force, "progress": progress}
         options["corrections"] = corrections
         found = analyze.analyze(video, folder, threads=threads or os.cpu_count(), **options)
-    typer.echo(json.dumps(found, indent=1) if as_json else analyze.in_words(found) + f"\nreport: {folder}/report.html")
+    typer.echo(
+        json.dumps(found, indent=1)
+        if as_json
+        else analyze.in_words(found) + f"\nreport: {folder}/report.html"
+    )
 
 
 @app.command("classify")
 def classify_cells(
     cells: Annotated[
-        Path, typer.Argument(metavar="SEQUENCES", help="Sequences (as rbc track writes), or strips with dataset.csv.")
+        Path,
+        typer.Argument(
+            metavar="SEQUENCES", help="Sequences (as rbc track writes), or strips with dataset.csv."
+        ),
     ],
     models: ModelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say of each cell whether it is reliable and whether it flips, by the shipped models. Not a medical device.
+    """Say of each cell whether it is reliable and whether it flips, by the shipped models.
+
+    Not a medical device.
 
     Warns of cells unlike those that the models know: other pixels, another light, another camera.
 
@@ -285,18 +364,28 @@ def classify_cells(
     for warning in analyze.unlike(found, known) if len(found) else ():
         typer.echo(f"warning: {warning}", err=True)
     table = classify.classify(found, folder, progress=sys.stderr.isatty())
-    typer.echo(table.to_json(orient="records", indent=1) if as_json else table.round(3).to_string(index=False))
+    typer.echo(
+        table.to_json(orient="records", indent=1)
+        if as_json
+        else table.round(3).to_string(index=False)
+    )
 
 
 @app.command("run")
 def run(
-    stage: Annotated[int, typer.Option(help="1: reliable or unreliable; 2: flipping or tank-treading.")],
-    model: Annotated[str, typer.Option(help="cnn (ResNet-18 over K frames) or crnn (CNN, then GRU).")],
+    stage: Annotated[
+        int, typer.Option(help="1: reliable or unreliable; 2: flipping or tank-treading.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="cnn (ResNet-18 over K frames) or crnn (CNN, then GRU).")
+    ],
     sampling: Annotated[str, typer.Option(help="uniform or similarity.")],
     k: Annotated[int, typer.Option(help="Frames at most: 10, 20, 30 or 50.")],
     profile: ProfileOption = "demo",
     seed: int = 0,
-    variant: Annotated[str, typer.Option(help="An open detail switched, by name (see the book's register).")] = "text",
+    variant: Annotated[
+        str, typer.Option(help="An open detail switched, by name (see the book's register).")
+    ] = "text",
 ) -> None:
     """Train one configuration: executes the train notebook into results/<profile>/stage<S>/<run>.
 
@@ -306,7 +395,10 @@ def run(
 
     p, c = _profile(profile), Configuration(stage, model, sampling, k, seed, variant)
     if c not in p.configurations():
-        raise RbcError(f"{c.path} is not a run of profile {p.name}; rbc grid --profile {p.name} --dry-run lists them")
+        raise RbcError(
+            f"{c.path} is not a run of profile {p.name}; rbc grid --profile {p.name} --dry-run"
+            " lists them"
+        )
     from compendium import building
 
     building.check_data(p)
@@ -319,18 +411,24 @@ def grid(
     data: DataOption = None,
     jobs: JobsOption = 0,
     workflow_profile: Annotated[
-        Path | None, typer.Option(help="Folder of a Snakemake profile that leads to a cluster, e.g. workflow/slurm.")
+        Path | None,
+        typer.Option(
+            help="Folder of a Snakemake profile that leads to a cluster, e.g. workflow/slurm."
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option(help="List the runs and whether each is there; run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="List the runs and whether each is there; run nothing.")
+    ] = False,
     status: Annotated[
-        bool, typer.Option("--status", help="List which runs are done, running, failed; run nothing.")
+        bool,
+        typer.Option("--status", help="List which runs are done, running, failed; run nothing."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train every configuration of a profile, several at a time; goes on where it was interrupted.
 
-    Takes every GPU of this machine, one a run, or with --workflow-profile a cluster. A run that fails is tried once
-    more and does not stop the others.
+    Takes every GPU of this machine, one a run, or with --workflow-profile a cluster. A run that
+    fails is tried once more and does not stop the others.
 
     Example: rbc grid --profile demo --dry-run
     """
@@ -389,7 +487,11 @@ def results(profile: ProfileOption = "demo", as_json: JsonOption = False) -> Non
 
     table = runs.collect(_profile(profile).results_folder)
     columns = ["run", "split", "n", "tp", "fp", "fn", "tn", "f1", "recall", "specificity"]
-    typer.echo(table.to_json(orient="records", indent=1) if as_json else table[columns].round(3).to_string(index=False))
+    typer.echo(
+        table.to_json(orient="records", indent=1)
+        if as_json
+        else table[columns].round(3).to_string(index=False)
+    )
 
 
 @app.command("compare")
@@ -408,12 +510,20 @@ def compare_run(
     if as_json:
         typer.echo(json.dumps(found.record(), indent=1))
         return
-    inside = f"validation loss inside at {int(found.epochs['inside'].sum())} of {len(found.epochs)} epochs"
+    inside = (
+        f"validation loss inside at {int(found.epochs['inside'].sum())} of"
+        f" {len(found.epochs)} epochs"
+    )
     seeds = ", ".join(map(str, found.seeds))
-    typer.echo(f"{found.verdict}: beside {len(found.seeds)} kept seeds ({seeds}), 95 % interval of one more seed")
+    typer.echo(
+        f"{found.verdict}: beside {len(found.seeds)} kept seeds ({seeds}), 95 % interval of one"
+        " more seed"
+    )
     typer.echo(f"{found.scores.round(3).to_string(index=False)}\n{inside}\n")
     typer.echo(
-        "what differs:\n" + found.differences.to_string(index=False) if len(found.differences) else "no difference"
+        "what differs:\n" + found.differences.to_string(index=False)
+        if len(found.differences)
+        else "no difference"
     )
 
 
@@ -428,22 +538,36 @@ def audit_numbers(as_json: JsonOption = False) -> None:
     rows = audit.rows()
     found = [*crosschecks.statements(), *crosschecks.explanations(rows)]
     if missing := crosschecks.left_out():
-        typer.echo(f"left out, as they need the checkout of the compendium: {', '.join(missing)}", err=True)
+        typer.echo(
+            f"left out, as they need the checkout of the compendium: {', '.join(missing)}", err=True
+        )
     if as_json:
-        typer.echo(json.dumps({"rows": [r.record() for r in rows], "checks": [c.record() for c in found]}, indent=1))
+        typer.echo(
+            json.dumps(
+                {"rows": [r.record() for r in rows], "checks": [c.record() for c in found]},
+                indent=1,
+            )
+        )
         return
     for row in rows:
-        typer.echo(f"{row.table:12}  {row.model:4}  {row.sampling:10}  K = {row.k}  {_possible(row)}")
+        typer.echo(
+            f"{row.table:12}  {row.model:4}  {row.sampling:10}  K = {row.k}  {_possible(row)}"
+        )
     for c in found:
         note = f"\n  note: {c.note}" if c.note else ""
         readings = "".join(f"\n  reading: {reading}" for reading in c.readings)
-        typer.echo(f"\n{c.key}: {c.verdict}\n  paper ({c.place}): {c.statement}\n  found: {c.found}{note}{readings}")
+        typer.echo(
+            f"\n{c.key}: {c.verdict}\n  paper ({c.place}): {c.statement}\n  found:"
+            f" {c.found}{note}{readings}"
+        )
 
 
 @app.command("claims")
 def judge_claims(
     profile: ProfileOption = "released",
-    results: Annotated[Path | None, typer.Option(help="Folder of runs; by default data/reference/<profile>.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of runs; by default data/reference/<profile>.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a profile's runs make of every statement of the paper, printed scores first.
@@ -458,7 +582,11 @@ def judge_claims(
     if as_json:
         kept = {"tolerance": tolerance.model_dump(), "scope": judging.scope(ours)}
         kept["counts"] = judging.counts(listed, verdicts)
-        records = [judging.record(c, verdicts[c.id]) for own in judging.by_group(listed).values() for c in own]
+        records = [
+            judging.record(c, verdicts[c.id])
+            for own in judging.by_group(listed).values()
+            for c in own
+        ]
         typer.echo(json.dumps(kept | {"claims": records}, indent=1))
         return
     for group, found in judging.counts(listed, verdicts).items():
@@ -477,10 +605,13 @@ def judge_claims(
 def packet_for_reviewers(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     profile: ProfileOption = "released",
-    results: Annotated[Path | None, typer.Option(help="Folder of runs; by default data/reference/<profile>.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help="Folder of runs; by default data/reference/<profile>.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the packet for reviewers: codecheck.yml, outputs, checklists with what is open, model cards.
+    """Write the packet for reviewers: codecheck.yml, outputs, checklists with what is open, model
+    cards.
 
     Example: rbc packet --profile released --out packet
     """
@@ -491,7 +622,11 @@ def packet_for_reviewers(
     if as_json:
         typer.echo(json.dumps({"folder": str(out), "checklists": found}, indent=1))
         return
-    typer.echo("\n".join(f"{name}: {n['answered']} answered, {n['open']} open" for name, n in found.items()))
+    typer.echo(
+        "\n".join(
+            f"{name}: {n['answered']} answered, {n['open']} open" for name, n in found.items()
+        )
+    )
     typer.echo(f"packet in {out}")
 
 
@@ -509,7 +644,9 @@ def _study(p: Profile, results: Path | None) -> study.Study:
 
     folder = results or REFERENCE / p.name
     if not (folder / "dataset.json").exists():
-        raise RbcError(f"{folder}: no results there; give --results FOLDER, such as results/{p.name}")
+        raise RbcError(
+            f"{folder}: no results there; give --results FOLDER, such as results/{p.name}"
+        )
     return study.Study(p, folder)
 
 
@@ -522,7 +659,9 @@ def _possible(row: audit.Row) -> str:
 
 
 def main() -> None:
-    """Entry point: one line on standard error for a wrong argument (exit code 2) and for what goes wrong (1)."""
+    """Entry point: one line on standard error for a wrong argument (exit code 2) and for what goes
+    wrong (1).
+    """
     try:
         sys.exit(app(standalone_mode=False))
     except RbcError as error:
@@ -532,10 +671,14 @@ def main() -> None:
             error.show()
             sys.exit(error.exit_code)
         _end(" ".join(error.format_message().split()), error.exit_code)
-    except ModuleNotFoundError as error:  # a package of the book's that a bare `pip install rbc` leaves out
+    # a package of the book's that a bare `pip install rbc` leaves out
+    except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("rbc", "compendium"):
             raise
-        _end(f"this command needs the package {error.name}; make book, in the checkout, installs it (the extra [book])")
+        _end(
+            f"this command needs the package {error.name}; make book, in the checkout, installs it"
+            " (the extra [book])"
+        )
     except OSError as error:  # a disk, a path or a pipe that no command foresaw
         if error.errno is None:
             raise

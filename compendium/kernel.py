@@ -1,8 +1,9 @@
-"""The kernel in which a notebook runs: this interpreter, this checkout, and nothing of the user's own set-up.
+"""The kernel in which a notebook runs: this interpreter, this checkout, and nothing of the user's
+own set-up.
 
 Each notebook gets a process of its own, forked from one that has the heavy libraries loaded already
-(`multiprocessing`'s forkserver), so a kernel starts in a moment and shares no state with another. It notes which files
-it read.
+(`multiprocessing`'s forkserver), so a kernel starts in a moment and shares no state with another.
+It notes which files it read.
 """
 
 from __future__ import annotations
@@ -36,8 +37,13 @@ PRELOAD = [
     "rbc.simulate",
     "ipykernel.kernelapp",
 ]
-#: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the C-RNN on a CPU.
-MALLOC = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1"
+#: glibc keeps and reuses large blocks instead of asking the kernel anew: a third less time for the
+#: C-RNN on a CPU.
+MALLOC = (
+    "glibc.malloc.mmap_threshold=4294967296"
+    ":glibc.malloc.trim_threshold=8589934592"
+    ":glibc.malloc.hugetlb=1"
+)
 INLINE = "module://matplotlib_inline.backend_inline"  #: figures go into the notebook
 #: A server process to fork from exists on Linux and macOS; elsewhere each kernel starts anew.
 START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
@@ -63,7 +69,9 @@ class Place:
 
 
 def warm() -> None:
-    """Load the heavy libraries once, in a process that every later kernel is forked from; returns at once."""
+    """Load the heavy libraries once, in a process that every later kernel is forked from; returns
+    at once.
+    """
     prepare()
     if START == "forkserver":
         multiprocessing.set_forkserver_preload(PRELOAD)
@@ -73,7 +81,9 @@ def warm() -> None:
 
 
 def prepare() -> None:
-    """Set what a process reads only when it starts: memory, pictures, paths of this checkout; no user's style."""
+    """Set what a process reads only when it starts: memory, pictures, paths of this checkout; no
+    user's style.
+    """
     os.environ.setdefault("GLIBC_TUNABLES", MALLOC)
     os.environ["MPLBACKEND"] = INLINE
     os.environ["MATPLOTLIBRC"] = str(ROOT / "workflow" / "matplotlibrc")
@@ -95,11 +105,15 @@ class Manager(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         command = [sys.executable, "-f", "{connection_file}"]
-        return KernelSpec(argv=command, display_name="Python 3", language="python", interrupt_mode="signal")
+        return KernelSpec(
+            argv=command, display_name="Python 3", language="python", interrupt_mode="signal"
+        )
 
     async def _async_pre_start_kernel(self, **keywords: Any) -> tuple[list[str], dict[str, Any]]:
         if self.provisioner is None:
-            self.provisioner = _Provisioner(parent=self, kernel_id=self.kernel_id, kernel_spec=self.kernel_spec)
+            self.provisioner = _Provisioner(
+                parent=self, kernel_id=self.kernel_id, kernel_spec=self.kernel_spec
+            )
         return await super()._async_pre_start_kernel(**keywords)
 
 
@@ -112,7 +126,9 @@ class _Provisioner(LocalProvisioner):
     """Forks a kernel instead of starting a program."""
 
     async def launch_kernel(self, cmd: list[str], **_: Any) -> dict:
-        process = _processes.Process(target=serve, args=(self.connection_file(cmd), self.parent.place))
+        process = _processes.Process(
+            target=serve, args=(self.connection_file(cmd), self.parent.place)
+        )
         process.start()
         _running.add(process)
         self.process, self.pid, self.pgid = _Forked(process), process.pid, None
@@ -124,7 +140,9 @@ class _Provisioner(LocalProvisioner):
 
 
 class _Forked:
-    """A process of `multiprocessing` with the methods of `subprocess.Popen` that a provisioner calls."""
+    """A process of `multiprocessing` with the methods of `subprocess.Popen` that a provisioner
+    calls.
+    """
 
     stdin = stdout = stderr = None
 
@@ -161,11 +179,17 @@ def serve(connection_file: str, place: Place) -> None:
         sys.path.insert(0, str(ROOT))
     _print_to(place.log)
     reads = _Reads()
-    from ipykernel.kernelapp import IPKernelApp  # here, as the programs that start kernels do without it
+    # here, as the programs that start kernels do without it
+    from ipykernel.kernelapp import IPKernelApp
 
     with tempfile.TemporaryDirectory(prefix="rbc-kernel-") as empty:
         os.environ["IPYTHONDIR"] = empty  # no start-up files, no profile, no history of the user's
-        arguments = ["-f", connection_file, "--HistoryManager.enabled=False", "--IPKernelApp.quiet=True"]
+        arguments = [
+            "-f",
+            connection_file,
+            "--HistoryManager.enabled=False",
+            "--IPKernelApp.quiet=True",
+        ]
         arguments += ["--IPKernelApp.exec_PYTHONSTARTUP=False", "--InteractiveShell.colors=NoColor"]
         app = IPKernelApp.instance()
         app.initialize(arguments)
@@ -193,8 +217,8 @@ def _print_to(log: str) -> None:
 class _Reads:
     """Notes files of the checkout that this process opens to read, and folders of it that it lists.
 
-    Python tells of both by audit events. What compiled code opens by itself it does not tell of; of such readers we use
-    two, pandas' of Parquet and safetensors', and these are wrapped.
+    Python tells of both by audit events. What compiled code opens by itself it does not tell of; of
+    such readers we use two, pandas' of Parquet and safetensors', and these are wrapped.
     """
 
     def __init__(self) -> None:
@@ -221,7 +245,11 @@ class _Reads:
     def _hear(self, event: str, arguments: tuple) -> None:
         if event == "open":
             path, mode, flags = arguments
-            writes = "w" in (mode or "") or "a" in (mode or "") or (flags or 0) & (os.O_WRONLY | os.O_RDWR)
+            writes = (
+                "w" in (mode or "")
+                or "a" in (mode or "")
+                or (flags or 0) & (os.O_WRONLY | os.O_RDWR)
+            )
             if isinstance(path, str | os.PathLike) and not writes:
                 self.files.add(os.fspath(path))
         elif event in ("os.scandir", "os.listdir") and isinstance(arguments[0], str | os.PathLike):

@@ -1,6 +1,8 @@
-"""Content keys: what data, a run or a page was made from. Equal content is fresh, whatever the times of its files.
+"""Content keys: what data, a run or a page was made from. Equal content is fresh, whatever the
+times of its files.
 
-A key is the SHA-256 of plain values. Code counts by what it does: a comment or a docstring changes no key.
+A key is the SHA-256 of plain values. Code counts by what it does: a comment or a docstring changes
+no key.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ MAKERS = {
 PACKAGES = ("torch", "fastai", "numpy")
 #: Settings of a training that change no number.
 IDLE = {"checkpoint_seconds"}
-#: One parse at a time. Python 3.11 counts the depth of all threads' parses together: when the collector of garbage
-#: lets another thread in, both end in "SystemError: AST constructor recursion depth mismatch" (CPython 106905).
+#: One parse at a time. Python 3.11 counts the depth of all threads' parses together: when the
+#: collector of garbage lets another thread in, both end in "SystemError: AST constructor recursion
+#: depth mismatch" (CPython 106905).
 _PARSING = threading.Lock()
 
 
@@ -51,7 +54,8 @@ def run_key(c: Configuration, profile: Profile, data: str) -> str:
     Parameters
     ----------
     c : the run
-    profile : its training, and the epochs and folds of the stage, count; its title, seeds and other stages do not
+    profile : its training, and the epochs and folds of the stage, count; its title, seeds and other
+        stages do not
     data : checksum of the sequences (``sha256`` of their meta.json)
     """
     training = settings(profile.training_of(c), c)
@@ -62,7 +66,9 @@ def run_key(c: Configuration, profile: Profile, data: str) -> str:
 
 
 def data_key(profile: Profile, files: dict[str, str]) -> str:
-    """Of everything that a profile's sequences depend on; `files`: checksums of its raw files by relative path."""
+    """Of everything that a profile's sequences depend on; `files`: checksums of its raw files by
+    relative path.
+    """
     return key_of(profile.data.model_dump(), files, code_key(MAKERS[profile.data.source]))
 
 
@@ -91,11 +97,17 @@ def closure(modules: Iterable[str]) -> list[str]:
 
 
 def imports(code: str) -> list[str]:
-    """Our modules that some code imports, also inside of functions; a block for type checkers does not count."""
+    """Our modules that some code imports, also inside of functions; a block for type checkers does
+    not count.
+    """
     found: list[str] = []
     tree = _parse(code)
     for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        if (
+            isinstance(node, ast.If)
+            and isinstance(node.test, ast.Name)
+            and node.test.id == "TYPE_CHECKING"
+        ):
             node.body = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -129,7 +141,8 @@ def _code_hash(path: Path) -> str:
 
 
 def raw_files(folder: Path, before: dict[str, list]) -> dict[str, list]:
-    """Every file below a folder of raw data: relative path, then [bytes, time of change (ns), SHA-256].
+    """Every file below a folder of raw data: relative path, then [bytes, time of change (ns),
+    SHA-256].
 
     A file of `before` with the same size and time is not read again.
     """
@@ -161,5 +174,9 @@ def content(root: Path, files: Iterable[str], folders: Iterable[str]) -> dict[st
 
 
 def _listing(folder: Path) -> list[str]:
-    """Names in a folder; hidden ones and notebooks that failed are the workflow's own and do not count."""
-    return sorted(name for name in os.listdir(folder) if not name.startswith(".") and ".failed." not in name)
+    """Names in a folder; hidden ones and notebooks that failed are the workflow's own and do not
+    count.
+    """
+    return sorted(
+        name for name in os.listdir(folder) if not name.startswith(".") and ".failed." not in name
+    )

@@ -17,8 +17,8 @@ from rbc.settings import TEXT, VARIANTS, Fold, Strict, Training, applies
 class Data(Strict):
     """Where the sequences come from.
 
-    Only for simulated ones: `counts` (split, label, number), `seed`, and `ranges`, what light, cells and motions vary
-    within where it is other than the defaults of `rbc.simulate.Ranges`.
+    Only for simulated ones: `counts` (split, label, number), `seed`, and `ranges`, what light,
+    cells and motions vary within where it is other than the defaults of `rbc.simulate.Ranges`.
     """
 
     source: Literal["simulated", "released", "zenodo"]
@@ -39,7 +39,9 @@ class Cell(Strict):
     def _apply(self) -> Cell:
         for name in self.variants:
             if not applies(name, self.model, self.sampling):
-                raise ValueError(f"variant {name} changes nothing for {self.model} with {self.sampling} sampling")
+                raise ValueError(
+                    f"variant {name} changes nothing for {self.model} with {self.sampling} sampling"
+                )
         return self
 
 
@@ -61,7 +63,9 @@ class Stage(Strict):
     def combinations(self) -> list[tuple[str, str, int, str]]:
         """Model, sampling, K and variant of everything that is run, in the order of the tables."""
         if self.cells:
-            return [(c.model, c.sampling, c.k, variant) for c in self.cells for variant in c.variants]
+            return [
+                (c.model, c.sampling, c.k, variant) for c in self.cells for variant in c.variants
+            ]
         return list(product(self.models, self.samplings, self.ks, [TEXT]))
 
 
@@ -85,7 +89,9 @@ class Profile(Strict):
         ]
 
     def training_of(self, c: Configuration) -> Training:
-        """The settings that one configuration is trained with, but for what its variant sets otherwise."""
+        """The settings that one configuration is trained with, but for what its variant sets
+        otherwise.
+        """
         epochs = self.stages[c.stage].epochs.get(c.model, self.training.epochs)
         return self.training.model_copy(update={"epochs": epochs})
 
@@ -101,7 +107,10 @@ class Profile(Strict):
 
 
 def load(profile: str) -> Profile:
-    """The profile of that name in config/, or in a file of that path (.yaml). Raises `RbcError` naming the key."""
+    """The profile of that name in config/, or in a file of that path (.yaml).
+
+    Raises `RbcError` naming the key.
+    """
     path = Path(profile) if profile.endswith(".yaml") else ROOT / "config" / f"{profile}.yaml"
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in (ROOT / "config").glob("*.yaml")))
@@ -111,10 +120,14 @@ def load(profile: str) -> Profile:
 
 
 def _read(path: Path) -> dict:
-    """A profile's file; where it `extends` another of config/, that one's keys hold where it says nothing."""
+    """A profile's file; where it `extends` another of config/, that one's keys hold where it says
+    nothing.
+    """
     own = yamlfiles.read(path)
     if not isinstance(own, dict):
-        raise RbcError(f"{path}: not a profile, which has keys and values; compare it with config/demo.yaml")
+        raise RbcError(
+            f"{path}: not a profile, which has keys and values; compare it with config/demo.yaml"
+        )
     base = own.pop("extends", None)
     return _over(_read(ROOT / "config" / f"{base}.yaml"), own) if base else own
 
@@ -122,6 +135,8 @@ def _read(path: Path) -> dict:
 def _over(base: dict, own: dict) -> dict:
     both = {key: base[key] for key in base if key not in own}
     return both | {
-        key: _over(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+        key: _over(base[key], value)
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+        else value
         for key, value in own.items()
     }

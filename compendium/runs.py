@@ -28,16 +28,20 @@ pd = lazy_loader.load("pandas")  # what only looks at a run's files does without
 
 #: What the train notebook writes; the executed notebook itself is the last file.
 FILES = (
-    "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet", "metrics.json",
-    "weights.safetensors", "provenance.json", "notebook.ipynb",
+    "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet",
+    "metrics.json", "weights.safetensors", "provenance.json", "notebook.ipynb",
 )  # fmt: skip
-RUN_FILES = (FILES[0], "*")  #: what a run's folder may hold, its marker first: our own place, notes included
+#: what a run's folder may hold, its marker first: our own place, notes included
+RUN_FILES = (FILES[0], "*")
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
 REFERENCE = ROOT / "data" / "reference"
-REVIEW = 0.8  #: share of the runs that call a sequence wrong, from which on it deserves a second look
+#: share of the runs that call a sequence wrong, from which on it deserves a second look
+REVIEW = 0.8
 
 
-def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile, key: str) -> None:
+def write(
+    folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile, key: str
+) -> None:
     """Write all artefacts of a run but the notebook into an existing folder.
 
     Parameters
@@ -58,7 +62,9 @@ def write(folder: Path, outcome: Outcome, data: dict, c: Configuration, profile:
     outcome.unreliable.to_parquet(folder / "unreliable.parquet", index=False)
     save_file(outcome.weights, folder / "weights.safetensors")
     parts = outcome.predictions.groupby("split")
-    _write_json(folder / "metrics.json", {split: metrics.summary(part, c.stage) for split, part in parts})
+    _write_json(
+        folder / "metrics.json", {split: metrics.summary(part, c.stage) for split, part in parts}
+    )
     _write_json(folder / "config.json", {**asdict(c), "profile": profile.model_dump()})
     _write_json(folder / "provenance.json", {**provenance(outcome, data, c.seed), "key": key})
 
@@ -67,7 +73,8 @@ def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
     """Where a run came from: commit, packages, device, data, seconds, seed."""
     return {
         **checkout(),
-        "packages": {name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "packages": {name: version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
         "device": outcome.device,
         "processor": platform.machine(),
         "data": {key: data.get(key) for key in ("source", "simulated", "sha256")},
@@ -78,8 +85,11 @@ def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
 
 
 def checkout() -> dict:
-    """Commit, and whether the checkout had changes (also where there is no git to tell, as in a ZIP)."""
-    if git("rev-parse", "--show-toplevel") != str(ROOT):  # a ZIP unpacked inside another repository has no commit
+    """Commit, and whether the checkout had changes (also where there is no git to tell, as in a
+    ZIP).
+    """
+    # a ZIP unpacked inside another repository has no commit
+    if git("rev-parse", "--show-toplevel") != str(ROOT):
         return {"commit": "unknown", "dirty": True}
     return {"commit": git("rev-parse", "HEAD"), "dirty": git("status", "--porcelain") != ""}
 
@@ -92,15 +102,19 @@ def now() -> str:
 def git(*arguments: str) -> str:
     """Output of a git command in the checkout, or 'unknown' outside one."""
     try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
 def describe(sequences: Sequences, results: Path) -> None:
-    """Put what pages say of the data beside the runs, so that they can say it where the data is not: no pixels.
+    """Put what pages say of the data beside the runs, so that they can say it where the data is
+    not: no pixels.
 
-    Writes index.parquet (names, labels, lengths), dataset.json (the sequences' meta) and checks.json (`compendium.data.checks`).
+    Writes index.parquet (names, labels, lengths), dataset.json (the sequences' meta) and
+    checks.json (`compendium.data.checks`).
     """
     from compendium.data import checks
 
@@ -114,13 +128,22 @@ def kind_words(meta: dict) -> dict[str, str]:
     """What every page says of its data: the box at its top and the words in its captions."""
     if meta["simulated"]:
         other = ", ".join(f"{name} {value}" for name, value in meta.get("ranges", {}).items())
-        other = f" Its cells are drawn from other ranges than the simulator's own ({other})." if other else ""
+        other = (
+            f" Its cells are drawn from other ranges than the simulator's own ({other})."
+            if other
+            else ""
+        )
         box = (
-            ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on this page comes "
-            f"from simulated cells. It shows that the pipeline works; it says nothing about real blood.{other}\n:::"
+            ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on"
+            " this page comes "
+            "from simulated cells. It shows that the pipeline works; it says nothing about real"
+            f" blood.{other}\n:::"
         )
         return {"banner": box, "kind": "simulated sequences"}
-    box = f":::{{admonition}} Real cells\n:class: tip\nThe sequences of this page are real ({meta['source']}).\n:::"
+    box = (
+        f":::{{admonition}} Real cells\n:class: tip\nThe sequences of this page are real"
+        f" ({meta['source']}).\n:::"
+    )
     return {"banner": box, "kind": "real sequences"}
 
 
@@ -130,7 +153,9 @@ def complete(folder: Path) -> bool:
 
 
 def holds(folder: Path, key: str) -> bool:
-    """Whether a folder holds the numbers of a run made from exactly what `key` stands for; its page may be missing."""
+    """Whether a folder holds the numbers of a run made from exactly what `key` stands for; its page
+    may be missing.
+    """
     if not all((folder / name).exists() for name in FILES if name != "notebook.ipynb"):
         return False
     origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
@@ -138,22 +163,32 @@ def holds(folder: Path, key: str) -> bool:
 
 
 def folders(results: Path, stage: int | None = None) -> list[Path]:
-    """Folders of the runs below a results folder, of one stage or of both, by name; hidden ones are unfinished."""
+    """Folders of the runs below a results folder, of one stage or of both, by name; hidden ones are
+    unfinished.
+    """
     which = "?" if stage is None else stage
     return sorted(path.parent for path in Path(results).glob(f"stage{which}/[!.]*/metrics.json"))
 
 
 def collect(results: Path) -> pd.DataFrame:
-    """One row a run and split below a results folder: stage, model, sampling, k, seed, variant, split, scores, run.
+    """One row a run and split below a results folder: stage, model, sampling, k, seed, variant,
+    split, scores, run.
 
     Raises `RbcError` where there is none.
     """
     rows = []
     for folder in folders(results):
-        configuration = {"variant": TEXT, **json.loads((folder / "config.json").read_text(encoding="utf-8"))}
+        configuration = {
+            "variant": TEXT,
+            **json.loads((folder / "config.json").read_text(encoding="utf-8")),
+        }
         configuration.pop("profile")
-        for split, scores in json.loads((folder / "metrics.json").read_text(encoding="utf-8")).items():
-            rows.append({**configuration, "split": split, **scores, "run": str(folder.relative_to(results))})
+        for split, scores in json.loads(
+            (folder / "metrics.json").read_text(encoding="utf-8")
+        ).items():
+            rows.append(
+                {**configuration, "split": split, **scores, "run": str(folder.relative_to(results))}
+            )
     if not rows:
         raise RbcError(f"{results}: no runs there; make them with rbc grid")
     order = ["stage", "model", "sampling", "k", "variant", "seed", "split"]
@@ -161,29 +196,41 @@ def collect(results: Path) -> pd.DataFrame:
 
 
 def select(results: Path, stage: int) -> pd.DataFrame:
-    """The chosen configuration of a stage in each fold: fold, run, f1 (on that fold's validation split).
+    """The chosen configuration of a stage in each fold: fold, run, f1 (on that fold's validation
+    split).
 
-    Highest validation F1, mean over seeds (paper: "Model selection"); ties: the first in the order of the tables, as
-    the paper's own tie (uniform before similarity). Each fold chooses by its own validation split alone, since one
-    fold's validation cells may be another's test cells. Of several seeds the lowest stands for the configuration.
+    Highest validation F1, mean over seeds (paper: "Model selection"); ties: the first in the order
+    of the tables, as the paper's own tie (uniform before similarity). Each fold chooses by its own
+    validation split alone, since one fold's validation cells may be another's test cells. Of
+    several seeds the lowest stands for the configuration.
     """
     from rbc import metrics
 
     scores = []
     for c, path in _configurations(results, stage):
         answers = predictions(results, path).query("split == 'validation'")
-        scores += [(fold, c, path, metrics.confusion(part, stage).f1) for fold, part in answers.groupby("fold")]
+        scores += [
+            (fold, c, path, metrics.confusion(part, stage).f1)
+            for fold, part in answers.groupby("fold")
+        ]
     table = pd.DataFrame(scores, columns=["fold", "configuration", "run", "f1"])
     table["seed"] = [c.seed for c in table["configuration"]]
-    table["cell"] = [(MODELS.index(c.model), SAMPLINGS.index(c.sampling), c.k) for c in table["configuration"]]
+    table["cell"] = [
+        (MODELS.index(c.model), SAMPLINGS.index(c.sampling), c.k) for c in table["configuration"]
+    ]
     groups = table.sort_values("seed").groupby(["fold", "cell"])
     means = groups.agg(f1=("f1", "mean"), run=("run", "first")).reset_index()
-    best = means.sort_values("f1", ascending=False, kind="stable").groupby("fold", as_index=False).first()
+    best = (
+        means.sort_values("f1", ascending=False, kind="stable")
+        .groupby("fold", as_index=False)
+        .first()
+    )
     return best[["fold", "run", "f1"]]
 
 
 def at_chance(table: pd.DataFrame, stage: int, split: str = "validation") -> list[str]:
-    """Runs of a stage whose answers cannot be told from a coin's: the interval of the balanced accuracy holds 0.5.
+    """Runs of a stage whose answers cannot be told from a coin's: the interval of the balanced
+    accuracy holds 0.5.
 
     Parameters
     ----------
@@ -202,16 +249,21 @@ def at_chance(table: pd.DataFrame, stage: int, split: str = "validation") -> lis
     return [run for run, (low, high) in zip(own["run"], ends, strict=True) if low <= 0.5 <= high]
 
 
-def chosen_answers(results: Path, stage: int, split: str = "test", unreliable: bool = False) -> pd.DataFrame:
-    """Predictions of each fold's chosen configuration on a split of its own (column run says which).
+def chosen_answers(
+    results: Path, stage: int, split: str = "test", unreliable: bool = False
+) -> pd.DataFrame:
+    """Predictions of each fold's chosen configuration on a split of its own (column run says
+    which).
 
-    With `unreliable`, what stage 2 answers for the test split's unreliable sequences instead. Raises `RbcError` where
-    a run does not have that.
+    With `unreliable`, what stage 2 answers for the test split's unreliable sequences instead.
+    Raises `RbcError` where a run does not have that.
     """
     parts = []
     for row in select(results, stage).itertuples():
         answers = predictions(results, row.run, "unreliable" if unreliable else "predictions")
-        parts.append(answers[(answers["split"] == split) & (answers["fold"] == row.fold)].assign(run=row.run))
+        parts.append(
+            answers[(answers["split"] == split) & (answers["fold"] == row.fold)].assign(run=row.run)
+        )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -221,7 +273,9 @@ def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if content.get("variant", TEXT) != TEXT:  # a switched detail is never chosen
             continue
-        c = Configuration(*(content[field] for field in ("stage", "model", "sampling", "k", "seed")))
+        c = Configuration(
+            *(content[field] for field in ("stage", "model", "sampling", "k", "seed"))
+        )
         found.append((c, str(folder.relative_to(results))))
     if not found:
         raise RbcError(f"{results}: no runs of stage {stage} there; make them with rbc grid")
@@ -236,7 +290,8 @@ def predictions(results: Path, run: str, file: str = "predictions") -> pd.DataFr
     return _read(path, path.stat().st_mtime_ns).copy()
 
 
-@lru_cache(maxsize=512)  # a page asks for the same runs again and again: 160 runs of the full record are 80 MB
+# a page asks for the same runs again and again: 160 runs of the full record are 80 MB
+@lru_cache(maxsize=512)
 def _read(path: Path, changed: int) -> pd.DataFrame:
     """A table from disk; `changed`, the time of its last change, makes a new one be read anew."""
     return pd.read_parquet(path)
@@ -245,34 +300,46 @@ def _read(path: Path, changed: int) -> pd.DataFrame:
 def failures(results: Path, stage: int) -> pd.DataFrame:
     """How many runs of a stage call each test sequence wrong, the most often wrong first.
 
-    Runs are models x samplings x K x seeds; those with a switched detail are left out. One row a sequence: name,
-    acquisition, label, runs (that have it in a test split), wrong, share (wrong / runs), mean_probability, failed (the
-    runs that call it wrong). A run that tests a sequence in two folds counts twice.
+    Runs are models x samplings x K x seeds; those with a switched detail are left out. One row a
+    sequence: name, acquisition, label, runs (that have it in a test split), wrong, share (wrong /
+    runs), mean_probability, failed (the runs that call it wrong). A run that tests a sequence in
+    two folds counts twice.
     """
     from rbc import metrics
 
-    parts = [predictions(results, run).assign(run=run) for _, run in _configurations(results, stage)]
+    parts = [
+        predictions(results, run).assign(run=run) for _, run in _configurations(results, stage)
+    ]
     answers = pd.concat(parts, ignore_index=True).query("split == 'test'")
     truth, called = metrics.truth_and_call(answers, stage)
-    answers = answers.assign(wrong=truth != called, probability=answers["probability"].astype(float))
+    answers = answers.assign(
+        wrong=truth != called, probability=answers["probability"].astype(float)
+    )
     table = answers.groupby(["name", "acquisition", "label"], as_index=False).agg(
         runs=("run", "size"), wrong=("wrong", "sum"), mean_probability=("probability", "mean")
     )
     failed = answers[answers["wrong"]].groupby("name")["run"].agg(tuple)
     table = table.assign(share=table["wrong"] / table["runs"], failed=table["name"].map(failed))
     table["failed"] = [runs if isinstance(runs, tuple) else () for runs in table["failed"]]
-    return table.sort_values(["share", "wrong", "name"], ascending=[False, False, True], ignore_index=True)
+    return table.sort_values(
+        ["share", "wrong", "name"], ascending=[False, False, True], ignore_index=True
+    )
 
 
 def review(failures: pd.DataFrame, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two sheets of the sequences that at least `REVIEW` of the runs call wrong, with an empty column relabelled.
+    """Two sheets of the sequences that at least `REVIEW` of the runs call wrong, with an empty
+    column relabelled.
 
-    The first says all that is known; the second, in random order, only what does not tell the label: name and
-    acquisition.
+    The first says all that is known; the second, in random order, only what does not tell the
+    label: name and acquisition.
     """
-    sheet = failures[failures["share"] >= REVIEW].assign(relabelled="").round({"mean_probability": 4})
+    sheet = (
+        failures[failures["share"] >= REVIEW].assign(relabelled="").round({"mean_probability": 4})
+    )
     columns = ["name", "acquisition", "label", "runs", "wrong", "mean_probability", "relabelled"]
-    return sheet[columns], sheet.sample(frac=1, random_state=seed)[["name", "acquisition", "relabelled"]]
+    return sheet[columns], sheet.sample(frac=1, random_state=seed)[
+        ["name", "acquisition", "relabelled"]
+    ]
 
 
 def class_names(stage: int) -> tuple[str, str]:
@@ -281,4 +348,6 @@ def class_names(stage: int) -> tuple[str, str]:
 
 
 def _write_json(path: Path, content: dict | list) -> None:
-    path.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(content, indent=1, sort_keys=True, default=str) + "\n", encoding="utf-8"
+    )

@@ -14,13 +14,18 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read(path: Path) -> object:
-    """A YAML file's content, read as UTF-8. Raises `RbcError` where it is not YAML, or is not there."""
+    """A YAML file's content, read as UTF-8.
+
+    Raises `RbcError` where it is not YAML, or is not there.
+    """
     try:
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RbcError(f"{path}: not there") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RbcError(f"{path}: not a readable YAML file ({' '.join(str(error).split())})") from error
+        raise RbcError(
+            f"{path}: not a readable YAML file ({' '.join(str(error).split())})"
+        ) from error
 
 
 def checked(model: type[Model], content: object, path: Path, advice: str) -> Model:

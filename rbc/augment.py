@@ -1,4 +1,5 @@
-"""Training sequences as they might have been seen otherwise: symmetries of the flow, light, place, gaps, intruders.
+"""Training sequences as they might have been seen otherwise: symmetries of the flow, light, place,
+gaps, intruders.
 
 Departure: the paper names no augmentation. Nothing here is applied to what is validated or tested.
 """
@@ -13,16 +14,21 @@ from torch import Tensor
 from rbc.settings import AUGMENTATIONS
 
 KEPT = 0.35, 0.85  #: share of a sequence's frames that stays, from and to
-CONTRAST_SD, LIGHT_SD = 0.2, 0.1  #: of the logarithm of the contrast; of an offset, in units of the input
+#: of the logarithm of the contrast; of an offset, in units of the input
+CONTRAST_SD, LIGHT_SD = 0.2, 0.1
 SHIFT_PX = 2  #: at most
 INTRUDED = 0.3  #: share of the sequences in which another cell passes
 
 
-def augment(x: Tensor, lengths: Tensor, parts: Collection[str] = AUGMENTATIONS) -> tuple[Tensor, Tensor]:
-    """A batch (B, K, 31, 31) float32 with background 0 and its lengths (B,), to the same shapes, lengths maybe less.
+def augment(
+    x: Tensor, lengths: Tensor, parts: Collection[str] = AUGMENTATIONS
+) -> tuple[Tensor, Tensor]:
+    """A batch (B, K, 31, 31) float32 with background 0 and its lengths (B,), to the same shapes,
+    lengths maybe less.
 
-    The two mirrors are exact symmetries of a cell in shear flow: top with bottom; time reversed, with left and right.
-    What stands after a sequence's end is left undefined: mask it. Only the `parts` (of `AUGMENTATIONS`) are done.
+    The two mirrors are exact symmetries of a cell in shear flow: top with bottom; time reversed,
+    with left and right. What stands after a sequence's end is left undefined: mask it. Only the
+    `parts` (of `AUGMENTATIONS`) are done.
     """
     if "intruders" in parts:
         x = intruders(x, lengths)
@@ -64,7 +70,9 @@ def mirrored(x: Tensor) -> Tensor:
 
 
 def intruders(x: Tensor, lengths: Tensor) -> Tensor:
-    """Lay part of another sequence's cell, off the centre, over two to six neighbouring frames of some sequences."""
+    """Lay part of another sequence's cell, off the centre, over two to six neighbouring frames of
+    some sequences.
+    """
     b, k = x.shape[:2]
     other = x[torch.randperm(b, device=x.device), :1].roll(_offset(), 2).roll(_offset(), 3)
     first = (torch.rand(b, 1, device=x.device) * lengths[:, None]).long()

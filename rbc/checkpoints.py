@@ -1,7 +1,8 @@
-"""The best epoch of a training, and its state on disk, so that a killed run ends with the bits of one never killed.
+"""The best epoch of a training, and its state on disk, so that a killed run ends with the bits of
+one never killed.
 
-A checkpoint is one safetensors file a fold, replaced whole: weights, best weights, the optimizer's moments, and in the
-header the epoch, the losses and a key of everything that the numbers depend on.
+A checkpoint is one safetensors file a fold, replaced whole: weights, best weights, the optimizer's
+moments, and in the header the epoch, the losses and a key of everything that the numbers depend on.
 """
 
 from __future__ import annotations
@@ -21,19 +22,27 @@ from torch import Tensor
 
 from rbc import RbcError
 
-MOMENTS = ("grad_avg", "sqr_avg")  #: what fastai's Adam keeps of each parameter, beside the number of steps
+#: what fastai's Adam keeps of each parameter, beside the number of steps
+MOMENTS = ("grad_avg", "sqr_avg")
 
 
 class BestEpoch(TrackerCallback):
-    """Keeps the epoch with the lowest validation loss and puts it back at the end (paper: "Training loss").
+    """Keeps the epoch with the lowest validation loss and puts it back at the end (paper: "Training
+    loss").
 
-    Each epoch draws its order and noise from a seed of its own, so that it does not matter what was drawn before it.
-    With a file, the state is written there after an epoch once `seconds` have passed since the last time, and a file
-    with the same `key` is gone on from. With `last` every epoch counts as the best: nothing is chosen.
+    Each epoch draws its order and noise from a seed of its own, so that it does not matter what was
+    drawn before it. With a file, the state is written there after an epoch once `seconds` have
+    passed since the last time, and a file with the same `key` is gone on from. With `last` every
+    epoch counts as the best: nothing is chosen.
     """
 
     def __init__(
-        self, seed: int, file: Path | None = None, key: str = "", seconds: float = 60.0, last: bool = False
+        self,
+        seed: int,
+        file: Path | None = None,
+        key: str = "",
+        seconds: float = 60.0,
+        last: bool = False,
     ) -> None:
         super().__init__()
         self.seed, self.file, self.key, self.seconds, self.last = seed, file, key, seconds, last
@@ -62,7 +71,9 @@ class BestEpoch(TrackerCallback):
             return
         super().after_epoch()
         if self.new_best or self.last:
-            self.kept = {name: tensor.clone() for name, tensor in self.learn.model.state_dict().items()}
+            self.kept = {
+                name: tensor.clone() for name, tensor in self.learn.model.state_dict().items()
+            }
         if self.file and time.monotonic() - self.written >= self.seconds:
             self._write()
 
@@ -79,18 +90,27 @@ class BestEpoch(TrackerCallback):
         tensors |= {f"{m}.{i}": s[m] for i, s in enumerate(states) for m in MOMENTS if m in s}
         smooth = self.recorder.smooth_loss
         header = {
-            "key": self.key, "epochs": self.epoch + 1, "best": float(self.best), "steps": [s["step"] for s in states],
+            "key": self.key, "epochs": self.epoch + 1, "best": float(self.best),
+            "steps": [s["step"] for s in states],
             "losses": [[float(x) for x in row] for row in self.recorder.values],
             "smooth": [smooth.count, float(smooth.val)],
         }  # fmt: skip
-        whole_file(self.file, {k: t.detach().cpu().contiguous() for k, t in tensors.items()}, header)
+        whole_file(
+            self.file, {k: t.detach().cpu().contiguous() for k, t in tensors.items()}, header
+        )
         self.written = time.monotonic()
 
     def _restore(self) -> None:
         with safe_open(self.file, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        self.kept = {name.removeprefix("kept."): t for name, t in tensors.items() if name.startswith("kept.")}
-        model = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
+        self.kept = {
+            name.removeprefix("kept."): t for name, t in tensors.items() if name.startswith("kept.")
+        }
+        model = {
+            name.removeprefix("model."): t
+            for name, t in tensors.items()
+            if name.startswith("model.")
+        }
         self.learn.model.load_state_dict(model)
         for i, (p, *_) in enumerate(self.opt.all_params()):
             moments = {m: torch.empty_like(p).copy_(tensors[f"{m}.{i}"]) for m in MOMENTS}
@@ -101,7 +121,9 @@ class BestEpoch(TrackerCallback):
 
 
 def read_header(file: Path | None, key: str) -> dict:
-    """What a checkpoint says of itself; empty where there is none or it has another key (another run, other code)."""
+    """What a checkpoint says of itself; empty where there is none or it has another key (another
+    run, other code).
+    """
     if file is None or not file.exists():
         return {}
     try:

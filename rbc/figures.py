@@ -1,4 +1,6 @@
-"""Pictures and tables for the book: confusion matrix, error gallery, strips, curves, reported beside replicated."""
+"""Pictures and tables for the book: confusion matrix, error gallery, strips, curves, reported
+beside replicated.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,16 @@ from rbc.sequences import Sequences, strip
 from rbc.settings import Training
 
 PAPER_SCORES = SCORES[:4]  #: what Tables 3 and 4 print
-NO_PICTURES = "Pictures of real cells are made only where the data lies: make book PROFILE=released DATA=<folder>"
+NO_PICTURES = (
+    "Pictures of real cells are made only where the data lies: make book"
+    " PROFILE=released DATA=<folder>"
+)
 COUNTS = ["n", "tp", "fp", "fn", "tn"]
 
 
 def confusion_matrix(c: Confusion, names: tuple[str, str]) -> Figure:
-    """Normalised confusion matrix as Figure 3: rows are the truth and sum to 100 %; counts stand below.
+    """Normalised confusion matrix as Figure 3: rows are the truth and sum to 100 %; counts stand
+    below.
 
     `names` are the negative and the positive class.
     """
@@ -30,8 +36,19 @@ def confusion_matrix(c: Confusion, names: tuple[str, str]) -> Figure:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     notes = [[f"{100 * s:.0f} %\n({n})" for s, n in zip(*pair)] for pair in zip(shares, counts)]
     figure, axis = plt.subplots(figsize=(4, 3.2), layout="constrained")
-    sns.heatmap(shares, annot=notes, fmt="", vmin=0, vmax=1, cmap="Blues", cbar=False, square=True, ax=axis,
-                xticklabels=names, yticklabels=names)  # fmt: skip
+    sns.heatmap(
+        shares,
+        annot=notes,
+        fmt="",
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        cbar=False,
+        square=True,
+        ax=axis,
+        xticklabels=names,
+        yticklabels=names,
+    )
     axis.set(xlabel="called", ylabel="true")
     plt.close(figure)
     return figure
@@ -39,7 +56,9 @@ def confusion_matrix(c: Confusion, names: tuple[str, str]) -> Figure:
 
 def strips(named: dict[str, np.ndarray]) -> Figure:
     """One strip of frames a row, each with its name; grey levels stretched alike within a row."""
-    figure, axes = plt.subplots(len(named), 1, figsize=(9, 0.5 * len(named) + 0.4), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        len(named), 1, figsize=(9, 0.5 * len(named) + 0.4), squeeze=False, layout="constrained"
+    )
     for axis, (name, frames) in zip(axes[:, 0], named.items()):
         axis.imshow(strip(frames), cmap="gray", aspect="equal")
         axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
@@ -56,8 +75,11 @@ def outcomes(predictions: pd.DataFrame, stage: int) -> pd.Series:
     return pd.Series(words, index=predictions.index)
 
 
-def gallery(sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome: str, n: int = 8) -> Figure | None:
-    """Up to n sequences of one outcome, as in Figure 3, the most confident first, 20 frames each by similarity.
+def gallery(
+    sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome: str, n: int = 8
+) -> Figure | None:
+    """Up to n sequences of one outcome, as in Figure 3, the most confident first, 20 frames each by
+    similarity.
 
     Departure (D36): the paper does not say how its examples were chosen or ordered.
     None where no sequence has that outcome.
@@ -67,7 +89,9 @@ def gallery(sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome
     cells = cells.loc[certainty.sort_values(ascending=False, kind="stable").index[:n]]
     where = {name: i for i, name in enumerate(sequences.index["name"])}
     named = {
-        f"{row.name} ({row.label}, p = {row.probability:.2f})": sample(sequences[where[row.name]], "similarity", 20)
+        f"{row.name} ({row.label}, p = {row.probability:.2f})": sample(
+            sequences[where[row.name]], "similarity", 20
+        )
         for row in cells.itertuples(index=False, name="Cell")
     }
     return strips(named) if named else None
@@ -88,31 +112,41 @@ def _failed(part: pd.DataFrame) -> dict:
         "wrong in all runs": (part["wrong"] == part["runs"]).sum(),
         "wrong in none": (part["wrong"] == 0).sum(),
         "calls": part["runs"].sum(),
-        "wrong calls": f"{part['wrong'].sum()} ({100 * part['wrong'].sum() / part['runs'].sum():.0f} %)",
+        "wrong calls": f"{part['wrong'].sum()}"
+        f" ({100 * part['wrong'].sum() / part['runs'].sum():.0f} %)",
     }
 
 
 def failing(failures: pd.DataFrame) -> str:
-    """HTML table of `compendium.runs.failures`, a row a sequence; the runs that call it wrong open as links to their pages."""
+    """HTML table of `compendium.runs.failures`, a row a sequence; the runs that call it wrong open
+    as links to their pages.
+    """
     rows = [
         {
-            "sequence": escape(row.name), "acquisition": escape(row.acquisition), "label": row.label,
+            "sequence": escape(row.name),
+            "acquisition": escape(row.acquisition),
+            "label": row.label,
             "wrong in": _run_links(f"{row.wrong} of {row.runs}", row.failed),
             "mean probability": f"{row.mean_probability:.2f}",
         }
         for row in failures.itertuples(index=False, name="Sequence")
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows).to_html(escape=False, index=False, border=0, classes="sortable")
 
 
 def sortable(table: pd.DataFrame) -> str:
-    """HTML of a table that a reader can sort and filter (book/_static/tables.js); its index become columns.
+    """HTML of a table that a reader can sort and filter (book/_static/tables.js); its index become
+    columns.
 
-    A tuple holds runs, which become links to their pages (in a column `seed`: by their seed); anything else is text.
+    A tuple holds runs, which become links to their pages (in a column `seed`: by their seed);
+    anything else is text.
     """
     cells = table.reset_index()
     for name in cells:
-        cells[name] = [_links(x, name == "seed") if isinstance(x, tuple) else escape(str(x)) for x in cells[name]]
+        cells[name] = [
+            _links(x, name == "seed") if isinstance(x, tuple) else escape(str(x))
+            for x in cells[name]
+        ]
     return cells.to_html(escape=False, index=False, border=0, classes="sortable")
 
 
@@ -121,10 +155,16 @@ def _run_links(count: str, failed: tuple[str, ...]) -> str:
 
 
 def _links(runs: tuple[str, ...], by_seed: bool = False) -> str:
-    """Links to the pages of runs, one a line, by what follows model, sampling and K or by their whole name."""
+    """Links to the pages of runs, one a line, by what follows model, sampling and K or by their
+    whole name.
+    """
     pages = [(run.replace("/", "-"), run.split("/")[1]) for run in sorted(set(runs))]
-    named = [(page, f"seed {name.split('-', 3)[-1][1:]}" if by_seed else name) for page, name in pages]
-    return "<br>".join(f'<a href="runs/{escape(page)}.html">{escape(name)}</a>' for page, name in named)
+    named = [
+        (page, f"seed {name.split('-', 3)[-1][1:]}" if by_seed else name) for page, name in pages
+    ]
+    return "<br>".join(
+        f'<a href="runs/{escape(page)}.html">{escape(name)}</a>' for page, name in named
+    )
 
 
 def curves(history: pd.DataFrame) -> Figure:
@@ -132,8 +172,19 @@ def curves(history: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
     for fold, part in history.groupby("fold"):
         kept = part.loc[part["valid_loss"].idxmin()]
-        axis.plot(part["epoch"] + 1, part["train_loss"], "--", color=f"C{fold}", label=f"training, fold {fold}")
-        axis.plot(part["epoch"] + 1, part["valid_loss"], color=f"C{fold}", label=f"validation, fold {fold}")
+        axis.plot(
+            part["epoch"] + 1,
+            part["train_loss"],
+            "--",
+            color=f"C{fold}",
+            label=f"training, fold {fold}",
+        )
+        axis.plot(
+            part["epoch"] + 1,
+            part["valid_loss"],
+            color=f"C{fold}",
+            label=f"validation, fold {fold}",
+        )
         axis.plot(kept["epoch"] + 1, kept["valid_loss"], "o", color=f"C{fold}")
     axis.set(xlabel="epoch", ylabel="cross-entropy")
     axis.legend(fontsize=7)
@@ -142,7 +193,9 @@ def curves(history: pd.DataFrame) -> Figure:
 
 
 def finder(rates: pd.DataFrame, training: Training) -> Figure | None:
-    """The learning-rate finder's curve, the rates that were used shaded; None where the finder was switched off."""
+    """The learning-rate finder's curve, the rates that were used shaded; None where the finder was
+    switched off.
+    """
     if rates.empty:
         return None
     figure, axis = plt.subplots(figsize=(6, 2.6), layout="constrained")
@@ -154,28 +207,43 @@ def finder(rates: pd.DataFrame, training: Training) -> Figure | None:
 
 
 def beside(table: pd.DataFrame, stage: int, why_not: str = "") -> pd.DataFrame:
-    """Table 3 or 4, reported beside replicated: 16 rows; replicated are means over seeds on the validation split.
+    """Table 3 or 4, reported beside replicated: 16 rows; replicated are means over seeds on the
+    validation split.
 
-    Columns ``recall, reported``, ``recall, replicated`` and so on; before them seed, the runs of the cell as a tuple.
-    A cell that was not run says `why_not`, or 'not run'; precision is undefined where nothing was called positive.
+    Columns ``recall, reported``, ``recall, replicated`` and so on; before them seed, the runs of
+    the cell as a tuple. A cell that was not run says `why_not`, or 'not run'; precision is
+    undefined where nothing was called positive.
     """
     printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
     mine = (table["stage"] == stage) & (table["split"] == "validation")
-    ours = table[mine].groupby(["model", "sampling", "k"])[list(PAPER_SCORES)].mean().reindex(printed.index)
+    ours = (
+        table[mine]
+        .groupby(["model", "sampling", "k"])[list(PAPER_SCORES)]
+        .mean()
+        .reindex(printed.index)
+    )
     words = ours.map(lambda x: "undefined" if pd.isna(x) else f"{x:.2f}")
-    made = {cell: tuple(part["run"]) for cell, part in table[mine].groupby(["model", "sampling", "k"])}
+    made = {
+        cell: tuple(part["run"]) for cell, part in table[mine].groupby(["model", "sampling", "k"])
+    }
     words[~printed.index.isin(list(made))] = why_not or "not run"
     sources = {"reported": printed.map(lambda x: f"{x:.2f}"), "replicated": words}
-    both = {f"{score}, {source}": part[score] for score in PAPER_SCORES for source, part in sources.items()}
-    return pd.DataFrame({"seed": [made.get(cell, ()) for cell in printed.index]}, printed.index).join(
-        pd.DataFrame(both)
-    )
+    both = {
+        f"{score}, {source}": part[score]
+        for score in PAPER_SCORES
+        for source, part in sources.items()
+    }
+    return pd.DataFrame(
+        {"seed": [made.get(cell, ()) for cell in printed.index]}, printed.index
+    ).join(pd.DataFrame(both))
 
 
 def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") -> pd.DataFrame:
-    """All 16 cells of Table 3 or 4, a row each run: n, confusion counts, scores with 95 % intervals, the paper's F1.
+    """All 16 cells of Table 3 or 4, a row each run: n, confusion counts, scores with 95 %
+    intervals, the paper's F1.
 
-    The paper's F1 is its validation F1 (Tables 3 and 4); it prints test scores only for its two chosen models.
+    The paper's F1 is its validation F1 (Tables 3 and 4); it prints test scores only for its two
+    chosen models.
     """
     printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
     rows = []
@@ -183,15 +251,22 @@ def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") ->
         chosen = table[(table["stage"] == stage) & (table["split"] == split)]
         chosen = chosen[(chosen[["model", "sampling", "k"]] == list(cell)).all(axis=1)]
         reference = {"paper's F1 (validation)": f"{printed.loc[cell, 'f1']:.2f}"}
-        lines = [_with_intervals(run) for _, run in chosen.iterrows()] or [{"recall": why_not or "not run"}]
+        lines = [_with_intervals(run) for _, run in chosen.iterrows()] or [
+            {"recall": why_not or "not run"}
+        ]
         rows += [dict(zip(("model", "sampling", "K"), cell)) | line | reference for line in lines]
     columns = ["seed", *COUNTS, "recall", "specificity", "f1", *reference]
-    return pd.DataFrame(rows).set_index(["model", "sampling", "K"]).reindex(columns=columns).fillna("")
+    return (
+        pd.DataFrame(rows).set_index(["model", "sampling", "K"]).reindex(columns=columns).fillna("")
+    )
 
 
 def _with_intervals(run: pd.Series) -> dict:
     counts = {"seed": (run["run"],)} | {count: str(run[count]) for count in COUNTS}
-    return counts | {s: interval(run[s], run[f"{s}_low"], run[f"{s}_high"]) for s in ("recall", "specificity", "f1")}
+    return counts | {
+        s: interval(run[s], run[f"{s}_low"], run[f"{s}_high"])
+        for s in ("recall", "specificity", "f1")
+    }
 
 
 def interval(value: float, low: float, high: float) -> str:

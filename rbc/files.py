@@ -75,7 +75,9 @@ def _beside(folder: Path, what: str) -> Path:
 
 @contextmanager
 def _alone(given: Path, folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder; the lock file goes before the lock does, which `filelock` allows for."""
+    """Hold the lock of a folder; the lock file goes before the lock does, which `filelock` allows
+    for.
+    """
     file = _beside(folder, "writing")
     try:
         with FileLock(file, timeout=0):
@@ -84,25 +86,35 @@ def _alone(given: Path, folder: Path) -> Iterator[None]:
             finally:
                 file.unlink(missing_ok=True)
     except Timeout as error:
-        if not file.exists():  # `filelock` takes a place where no file can be made for one that is held
+        # `filelock` takes a place where no file can be made for one that is held
+        if not file.exists():
             raise RbcError(f"{given}: no folder can be made there; name another one") from error
-        raise RbcError(f"{given}: another rbc writes there now; wait for it, or name another folder") from error
+        raise RbcError(
+            f"{given}: another rbc writes there now; wait for it, or name another folder"
+        ) from error
 
 
 def _check_replaceable(given: Path, folder: Path, made: tuple[str, ...]) -> None:
-    """Raise `RbcError` where a folder holds what a command that makes the files `made` did not make."""
+    """Raise `RbcError` where a folder holds what a command that makes the files `made` did not
+    make.
+    """
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
         raise RbcError(f"{given}: a file is there; name a folder that is new")
     if folder == Path.cwd() or folder in Path.cwd().parents:
-        raise RbcError(f"{given}: the folder you are in, or one around it; name a folder that is new")
+        raise RbcError(
+            f"{given}: the folder you are in, or one around it; name a folder that is new"
+        )
     first = next((p for p in folder.iterdir()), None)
     if first is not None and not (folder / made[0]).exists():
-        raise RbcError(f"{given}: already holds other files, such as {first.name}; name a folder that is new")
+        raise RbcError(
+            f"{given}: already holds other files, such as {first.name}; name a folder that is new"
+        )
     for strange in _unlisted(folder, made):
         raise RbcError(
-            f"{given}: holds {strange}, which this command did not make; move it away or name another folder"
+            f"{given}: holds {strange}, which this command did not make; move it away or name"
+            " another folder"
         )
 
 
@@ -110,12 +122,16 @@ def _unlisted(folder: Path, made: tuple[str, ...]) -> Iterator[str]:
     """Files below a folder that no pattern names."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if (path.is_symlink() or not path.is_dir()) and not any(fnmatch(name, pattern) for pattern in made):
+        if (path.is_symlink() or not path.is_dir()) and not any(
+            fnmatch(name, pattern) for pattern in made
+        ):
             yield name
 
 
 def _check_listed(part: Path, made: tuple[str, ...]) -> None:
-    """Raise `AssertionError` where a command's list of its files is wrong: it could not write there again."""
+    """Raise `AssertionError` where a command's list of its files is wrong: it could not write there
+    again.
+    """
     for strange in _unlisted(part, made):
         raise AssertionError(f"{strange} is written, but not in the list given to whole_folder")
 
@@ -129,7 +145,13 @@ def told_by_disk(folder: Path) -> Iterator[None]:
         if error.errno is None:
             raise
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise RbcError(f"{folder}: the disk is full; nothing was kept, free some space and run it again") from error
-        named = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+            raise RbcError(
+                f"{folder}: the disk is full; nothing was kept, free some space and run it again"
+            ) from error
+        named = (
+            f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+        )
         reason = os.strerror(error.errno).lower()
-        raise RbcError(f"{folder}: {reason}{named}; nothing was kept, name another folder") from error
+        raise RbcError(
+            f"{folder}: {reason}{named}; nothing was kept, name another folder"
+        ) from error

@@ -1,4 +1,5 @@
-"""What a network is given and what it answers: sampled sequences on a device, batches of them, probabilities.
+"""What a network is given and what it answers: sampled sequences on a device, batches of them,
+probabilities.
 
 Paper: "Implementation details" and "Model hyperparameters".
 """
@@ -18,15 +19,17 @@ from rbc.sampling import medians, sample_all
 from rbc.sequences import Sequences
 from rbc.settings import Training, variant
 
-GREY_SCALE = 20.0  #: grey levels that count as 1 at the networks' input: about the contrast of a cell
+#: grey levels that count as 1 at the networks' input: about the contrast of a cell
+GREY_SCALE = 20.0
 
 
 @dataclass(frozen=True)
 class Rows:
     """N sampled sequences on the device.
 
-    frames (N, K, 31, 31) uint8, zeros after a sequence's end; lengths (N,) int64; background (N,) float32, the median
-    grey level of each sequence's kept frames; classes (N,) int64, 1 for the stage's positive class.
+    frames (N, K, 31, 31) uint8, zeros after a sequence's end; lengths (N,) int64; background (N,)
+    float32, the median grey level of each sequence's kept frames; classes (N,) int64, 1 for the
+    stage's positive class.
     """
 
     frames: Tensor
@@ -34,12 +37,15 @@ class Rows:
     background: Tensor
     classes: Tensor
 
-    def batch(self, rows: Tensor, training: Training, learning: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(
+        self, rows: Tensor, training: Training, learning: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Network input of some rows: frames (B, K, 31, 31) float32, lengths (B,), classes (B,).
 
-        Open in the text: how grey levels enter. Here each sequence minus its background, over `GREY_SCALE`, so that a
-        cell's contrast is of order one. The paper's black padding images are zeros here as well,
-        which after the subtraction means empty background (unless the profile's `padding` is black).
+        Open in the text: how grey levels enter. Here each sequence minus its background, over
+        `GREY_SCALE`, so that a cell's contrast is of order one. The paper's black padding images
+        are zeros here as well, which after the subtraction means empty background (unless the
+        profile's `padding` is black).
         """
         x, background = self.frames[rows].float(), self.background[rows][:, None, None, None]
         raw, lengths = training.grey == "raw", self.lengths[rows]
@@ -56,7 +62,9 @@ class Rows:
 
 def rows(sequences: Sequences, configuration: Configuration, device: torch.device) -> Rows:
     """Sample every sequence to at most K frames and lay the result on the device."""
-    sampling = variant(configuration.variant).samplings.get(configuration.sampling, configuration.sampling)
+    sampling = variant(configuration.variant).samplings.get(
+        configuration.sampling, configuration.sampling
+    )
     frames, lengths = sample_all(sequences, sampling, configuration.k, configuration.seed)
     classes = positive(sequences.index["label"], configuration.stage).astype(np.int64)
     parts = frames, lengths, medians(frames, lengths), classes
@@ -64,9 +72,14 @@ def rows(sequences: Sequences, configuration: Configuration, device: torch.devic
 
 
 def device(wanted: str) -> torch.device:
-    """``auto`` is CUDA where there is one, else the CPU. Raises `RbcError` for CUDA without a GPU."""
+    """``auto`` is CUDA where there is one, else the CPU.
+
+    Raises `RbcError` for CUDA without a GPU.
+    """
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise RbcError("device is 'cuda', but PyTorch sees no GPU here; set device: auto or cpu in the profile")
+        raise RbcError(
+            "device is 'cuda', but PyTorch sees no GPU here; set device: auto or cpu in the profile"
+        )
     return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -75,7 +88,11 @@ def predict(model: nn.Module, data: Rows, chosen: np.ndarray, training: Training
     """Probability of the positive class for some rows: (len(chosen),) float32."""
     model.eval()
     parts = []
-    for numbers in torch.from_numpy(chosen).to(data.frames.device).split(training.batch_size) if len(chosen) else ():
+    for numbers in (
+        torch.from_numpy(chosen).to(data.frames.device).split(training.batch_size)
+        if len(chosen)
+        else ()
+    ):
         x, lengths, _ = data.batch(numbers, training)
         parts.append(model(x, lengths).float().softmax(1)[:, 1].cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)

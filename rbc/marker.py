@@ -1,13 +1,16 @@
 """The marker's interval from both stages together, and when no estimate can be given.
 
-Three answers (`rbc.prevalence.ANSWERS`) are turned back into three classes with the rates that labelled cells of other
-blood draws show. Three things are uncertain, and each is drawn many times:
+Three answers (`rbc.prevalence.ANSWERS`) are turned back into three classes with the rates that
+labelled cells of other blood draws show. Three things are uncertain, and each is drawn many times:
 
 1. the rates: few cells are known of each class;
-2. how a new blood draw's rates differ from the known ones' (beta-binomial: an intraclass correlation, itself drawn);
-3. the cells of the movie: the likelihood of the calls at each fraction, so that equal calls still have a width.
+2. how a new blood draw's rates differ from the known ones' (beta-binomial: an intraclass
+correlation, itself drawn);
+3. the cells of the movie: the likelihood of the calls at each fraction, so that equal calls still
+have a width.
 
-report.html holds the same steps in JavaScript (`rateDraws` come with the page, the rest is computed there).
+report.html holds the same steps in JavaScript (`rateDraws` come with the page, the rest is computed
+there).
 """
 
 from __future__ import annotations
@@ -22,16 +25,21 @@ from scipy.special import gammaln
 
 from rbc.metrics import wilson
 
-#: Correlations of the cells of one blood draw that are tried; 0: all draws alike. As likely beforehand.
+#: Correlations of the cells of one blood draw that are tried; 0: all draws alike. As likely
+#: beforehand.
 CORRELATIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
-PSEUDO = 1 / 3  #: cells of each answer added to a class's counts (Perks): no rate is known to be exactly 0
+#: cells of each answer added to a class's counts (Perks): no rate is known to be exactly 0
+PSEUDO = 1 / 3
 DRAWS = 400  #: of the rates; the page carries as many
 PER_DRAW = 5  #: fractions taken for each draw of the rates
 LEVEL = 0.95
-#: Fractions at which the likelihood is taken, equally spaced in arcsine: binomial errors are there alike everywhere.
+#: Fractions at which the likelihood is taken, equally spaced in arcsine: binomial errors are there
+#: alike everywhere.
 ANGLES = (np.arange(240) + 0.5) / 240 * np.pi / 2
 FRACTIONS = np.sin(ANGLES) ** 2
-WIDEST = 0.4  #: an interval wider than this says too little for a number: a healthy and a sick movie both fit in it
+#: an interval wider than this says too little for a number: a healthy and a sick movie both fit in
+#: it
+WIDEST = 0.4
 LOWEST_COVERAGE = 0.90  #: of nominal 95 %, simulated; below it no estimate is given
 VALIDITY = Path(__file__).with_name("validity.json")  #: written by benchmarks/intervals.py
 
@@ -57,7 +65,9 @@ def rate_draws(known: np.ndarray, draws: int, rng: np.random.Generator) -> np.nd
     -------
     (draws, 3, 3) float64: share of each answer (rows) in each class (columns)
     """
-    return np.stack([_rates_of_class(known[:, :, c], draws, rng) for c in range(known.shape[2])], axis=2)
+    return np.stack(
+        [_rates_of_class(known[:, :, c], draws, rng) for c in range(known.shape[2])], axis=2
+    )
 
 
 def _rates_of_class(counts: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -82,7 +92,9 @@ def _rates_of_class(counts: np.ndarray, draws: int, rng: np.random.Generator) ->
 
 
 def _log_likelihood(counts: np.ndarray, shares: np.ndarray, correlation: float) -> float:
-    """Of counts (D, 3) that differ between draws with this correlation (Dirichlet-multinomial), up to a constant."""
+    """Of counts (D, 3) that differ between draws with this correlation (Dirichlet-multinomial), up
+    to a constant.
+    """
     if correlation == 0:
         return float((counts * np.log(shares)).sum())
     a = shares * (1 - correlation) / correlation
@@ -96,7 +108,9 @@ def _dirichlet(shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return drawn / drawn.sum(axis=-1, keepdims=True)
 
 
-def interval(said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)) -> Interval:
+def interval(
+    said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)
+) -> Interval:
     """95 % interval of the fraction of tank-treading among reliable cells.
 
     Parameters
@@ -114,7 +128,8 @@ def interval(said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own:
     kept_share = treading_share + rates[:, 1, :, None]  # (B, 3, 1)
     treading, flipping, discarded = said
 
-    # What a reliable cell of a movie with fraction p does, and an unreliable one: (B, P) and (B, 1).
+    # What a reliable cell of a movie with fraction p does, and an unreliable one: (B, P) and (B,
+    # 1).
     reliable_kept = kept_share[:, 0] * p + kept_share[:, 1] * (1 - p)
     reliable_treading = treading_share[:, 0] * p + treading_share[:, 1] * (1 - p)
     unreliable_kept, unreliable_treading = kept_share[:, 2], treading_share[:, 2]
@@ -129,7 +144,9 @@ def interval(said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own:
 
     # Likelihood of the calls among the kept: tank-treading or flipping.
     called = (1 - unreliable) * reliable_treading + unreliable * unreliable_treading
-    called = np.clip(called / ((1 - unreliable) * reliable_kept + unreliable * unreliable_kept), 1e-9, 1 - 1e-9)
+    called = np.clip(
+        called / ((1 - unreliable) * reliable_kept + unreliable * unreliable_kept), 1e-9, 1 - 1e-9
+    )
     log_likelihood = treading * np.log(called) + flipping * np.log1p(-called)
     likelihood = np.exp(log_likelihood - log_likelihood.max())  # (B, P)
     weight = np.repeat(likelihood.sum(axis=1), PER_DRAW)
@@ -137,11 +154,18 @@ def interval(said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own:
     # Fractions of the rest, by the likelihood, together with the operator's own cells.
     place = _drawn(likelihood, rng)
     rest = np.sin(_within(place, rng)) ** 2
-    reliable = (treading + flipping + discarded) * (1 - np.take_along_axis(unreliable, place, axis=1))
+    reliable = (treading + flipping + discarded) * (
+        1 - np.take_along_axis(unreliable, place, axis=1)
+    )
     mine = own[0] * np.log(p) + own[1] * np.log1p(-p)
-    looked = np.sin(_within(_drawn(np.exp(mine - mine.max())[None].repeat(len(rates), 0), rng), rng)) ** 2
+    looked = (
+        np.sin(_within(_drawn(np.exp(mine - mine.max())[None].repeat(len(rates), 0), rng), rng))
+        ** 2
+    )
     whole = reliable + sum(own)
-    both = np.where(whole > 0, (reliable * rest + sum(own) * looked) / np.maximum(whole, 1e-9), rest)
+    both = np.where(
+        whole > 0, (reliable * rest + sum(own) * looked) / np.maximum(whole, 1e-9), rest
+    )
     return shortest(both.ravel(), weight)
 
 
@@ -160,7 +184,8 @@ def _within(place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def shortest(fractions: np.ndarray, weight: np.ndarray) -> Interval:
     """The shortest interval, in arcsine, that holds `LEVEL` of weighted fractions (N,).
 
-    Where it reaches the outermost fraction drawn it ends at 0 or 1: a fraction drawn is never quite that.
+    Where it reaches the outermost fraction drawn it ends at 0 or 1: a fraction drawn is never quite
+    that.
     """
     order = np.argsort(fractions)
     angle = np.arcsin(np.sqrt(np.clip(fractions[order], 0, 1)))
@@ -170,14 +195,17 @@ def shortest(fractions: np.ndarray, weight: np.ndarray) -> Interval:
     best = int(np.argmin(angle[last] - angle[first]))
     low, high = (float(np.sin(angle[i]) ** 2) for i in (first[best], last[best]))
     middle = float(np.sin(angle[min(np.searchsorted(sums, 0.5), len(angle) - 1)]) ** 2)
-    return Interval(middle, 0.0 if first[best] == 0 else low, 1.0 if last[best] == len(angle) - 1 else high)
+    return Interval(
+        middle, 0.0 if first[best] == 0 else low, 1.0 if last[best] == len(angle) - 1 else high
+    )
 
 
 # --- when no estimate is given ---
 
 
 def correlation(known: np.ndarray) -> float:
-    """How far known blood draws (D, 3, 3: draw, answer, class) differ: the largest of the classes' correlations.
+    """How far known blood draws (D, 3, 3: draw, answer, class) differ: the largest of the classes'
+    correlations.
 
     Each is the mean of `CORRELATIONS`, weighted by their likelihoods.
     """
@@ -196,7 +224,9 @@ def _simulated() -> tuple[dict, ...]:
 
 
 def holds(row: dict) -> bool:
-    """Whether the intervals of a simulated design, where they are narrow enough to be given, hold the truth."""
+    """Whether the intervals of a simulated design, where they are narrow enough to be given, hold
+    the truth.
+    """
     return row["given"] >= 0.25 and row["covered_given"] >= LOWEST_COVERAGE
 
 
@@ -209,22 +239,27 @@ def withheld(found: Interval, known: np.ndarray, per_reliable: float) -> str | N
     known : (D, 3, 3) labelled cells: blood draw, answer, class
     per_reliable : unreliable sequences of the movie for each reliable one
 
-    The simulated designs know how far draws differ and how many cells are unreliable; here both are estimates. Known
-    draws that look more alike than they are let through a movie whose interval fails.
+    The simulated designs know how far draws differ and how many cells are unreliable; here both are
+    estimates. Known draws that look more alike than they are let through a movie whose interval
+    fails.
     """
     unreliable = int(known[:, :, 2].sum())
     why = None
     if per_reliable > most_unreliable(known):
         why = (
-            f"with {per_reliable:.1f} unreliable sequences per reliable one, and errors known from {unreliable} "
-            f"unreliable cells of {len(known)} blood draws, intervals hold the truth too seldom (simulated)"
+            f"with {per_reliable:.1f} unreliable sequences per reliable one, and errors known from"
+            f" {unreliable} "
+            f"unreliable cells of {len(known)} blood draws, intervals hold the truth too seldom"
+            " (simulated)"
         )
     elif found.high - found.low > WIDEST:
         why = f"the 95 % interval is too wide, {100 * found.low:.0f} to {100 * found.high:.0f} %"
     return why and f"{why}; {_mend(known, per_reliable)}"
 
 
-def _designs(known: np.ndarray, per_reliable: float, unreliable: float, draws: int | None = None) -> list[dict]:
+def _designs(
+    known: np.ndarray, per_reliable: float, unreliable: float, draws: int | None = None
+) -> list[dict]:
     """The simulated design nearest to this one that is not easier; empty where none is as hard."""
     rows = list(_simulated())
     asked = {"correlation": correlation(known), "per_reliable": per_reliable}
@@ -238,7 +273,8 @@ def _designs(known: np.ndarray, per_reliable: float, unreliable: float, draws: i
 
 
 def most_unreliable(known: np.ndarray) -> float:
-    """The largest simulated number of unreliable sequences for each reliable one at which intervals hold the truth.
+    """The largest simulated number of unreliable sequences for each reliable one at which intervals
+    hold the truth.
 
     Parameters
     ----------
@@ -257,7 +293,9 @@ def most_unreliable(known: np.ndarray) -> float:
 
 
 def by_hand(treading: int, flipping: int) -> Interval:
-    """Fraction and 95 % interval (Wilson) of cells that the operator labelled; nan where there is none."""
+    """Fraction and 95 % interval (Wilson) of cells that the operator labelled; nan where there is
+    none.
+    """
     n = treading + flipping
     return Interval(treading / n, *wilson(treading, n)) if n else Interval(np.nan, np.nan, np.nan)
 
@@ -270,6 +308,14 @@ def _mend(known: np.ndarray, per_reliable: float) -> str:
     """How many labelled cells would do, by the simulated designs."""
     for draws in sorted({row["draws"] for row in _simulated() if row["draws"] >= len(known)}):
         for unreliable in sorted({row["known_unreliable"] for row in _simulated()}):
-            if unreliable > known[:, :, 2].sum() and _ever(_designs(known, per_reliable, unreliable, draws)):
-                return f"{unreliable} labelled unreliable cells of {draws} blood draws would mend it, or count by hand"
-    return "no number of labelled cells that was simulated mends it: look at every kept cell and count by hand"
+            if unreliable > known[:, :, 2].sum() and _ever(
+                _designs(known, per_reliable, unreliable, draws)
+            ):
+                return (
+                    f"{unreliable} labelled unreliable cells of {draws} blood draws would mend"
+                    " it, or count by hand"
+                )
+    return (
+        "no number of labelled cells that was simulated mends it: look at every kept cell and"
+        " count by hand"
+    )

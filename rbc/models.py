@@ -1,8 +1,10 @@
-"""The paper's two networks, layer by layer as Table 1 prints them, and the shapes that others take for them.
+"""The paper's two networks, layer by layer as Table 1 prints them, and the shapes that others take
+for them.
 
-Both take a padded batch: frames (B, K, 31, 31) float32 with the sequence minus its background and zeros after its end,
-and lengths (B,) int64. Both answer with logits (B, 2): negative and positive class of the stage. The softmax that
-Table 1 prints last is part of the cross-entropy in training and is applied in `rbc.training.predict`.
+Both take a padded batch: frames (B, K, 31, 31) float32 with the sequence minus its background and
+zeros after its end, and lengths (B,) int64. Both answer with logits (B, 2): negative and positive
+class of the stage. The softmax that Table 1 prints last is part of the cross-entropy in training
+and is applied in `rbc.training.predict`.
 """
 
 from __future__ import annotations
@@ -18,14 +20,19 @@ from rbc.paper import KS
 
 
 def build(network: str, k: int) -> nn.Module:
-    """A network by name: ``cnn`` is approach A, ``crnn`` approach B. Raises `RbcError` for an unknown name."""
+    """A network by name: ``cnn`` is approach A, ``crnn`` approach B.
+
+    Raises `RbcError` for an unknown name.
+    """
     if network not in NETWORKS:
         raise RbcError(f"network is {network!r}: choose one of {', '.join(NETWORKS)}")
     return NETWORKS[network](k)
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions with a skip connection (He et al., CVPR 2016); batch norm as there, Table 1 omits it."""
+    """Two 3 x 3 convolutions with a skip connection (He et al., CVPR 2016); batch norm as there,
+    Table 1 omits it.
+    """
 
     def __init__(self, n_in: int, n_out: int, stride: int) -> None:
         super().__init__()
@@ -47,10 +54,10 @@ class BasicBlock(nn.Module):
 class ResNet18(nn.Module):
     """Approach A: ResNet-18 with the K frames as input channels (Table 1, left).
 
-    Every ConvBlock halves the picture, the first too, as printed; torchvision and He et al. keep the first at stride 1
-    (`first_stride`).
-    Open in Table 1: the pool's stride, here 2 with padding 1 as He et al.; the last layer, printed as
-    "1000 x (output feature map)", has the two classes here.
+    Every ConvBlock halves the picture, the first too, as printed; torchvision and He et al. keep
+    the first at stride 1 (`first_stride`). Open in Table 1: the pool's stride, here 2 with padding
+    1 as He et al.; the last layer, printed as "1000 x (output feature map)", has the two classes
+    here.
     """
 
     def __init__(self, k: int, first_stride: int = 2) -> None:
@@ -64,21 +71,25 @@ class ResNet18(nn.Module):
         widths = (64, 64, 128, 256, 512)
         strides = (first_stride, 2, 2, 2)
         blocks = [
-            nn.Sequential(BasicBlock(a, b, s), BasicBlock(b, b, 1)) for a, b, s in zip(widths, widths[1:], strides)
+            nn.Sequential(BasicBlock(a, b, s), BasicBlock(b, b, 1))
+            for a, b, s in zip(widths, widths[1:], strides)
         ]
         self.blocks = nn.Sequential(*blocks)  # (B, 512, 1, 1): 8 > 4 > 2 > 1 > 1, as printed
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 2))
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """(B, K, 31, 31) to logits (B, 2); `lengths` is not used: the padding is part of the picture (paper)."""
+        """(B, K, 31, 31) to logits (B, 2); `lengths` is not used: the padding is part of the
+        picture (paper).
+        """
         return self.head(self.blocks(self.stem(frames)))
 
 
 class StripResNet18(ResNet18):
-    """Stage 2 as the authors' released notebook shows it: all frames side by side, as one colour picture.
+    """Stage 2 as the authors' released notebook shows it: all frames side by side, as one colour
+    picture.
 
-    Departures from that notebook: fresh weights, where it starts from ImageNet's; 18 layers as its code names them,
-    where the network that it prints has 50.
+    Departures from that notebook: fresh weights, where it starts from ImageNet's; 18 layers as its
+    code names them, where the network that it prints has 50.
     """
 
     def __init__(self, k: int) -> None:
@@ -91,20 +102,24 @@ class StripResNet18(ResNet18):
 
 
 def real_frames(frames: Tensor, lengths: Tensor) -> PackedSequence:
-    """The frames that are no padding, first frames of all sequences first: packed (F, 1, 31, 31), channels last."""
+    """The frames that are no padding, first frames of all sequences first: packed (F, 1, 31, 31),
+    channels last.
+    """
     b, k = frames.shape[:2]
-    places = torch.arange(b * k, device=frames.device).view(b, k)  # of each frame in the flattened batch
+    # of each frame in the flattened batch
+    places = torch.arange(b * k, device=frames.device).view(b, k)
     order = pack_padded_sequence(places, lengths.cpu(), batch_first=True, enforce_sorted=False)
     pictures = frames.flatten(0, 1)[order.data][:, None]
     return order._replace(data=pictures.contiguous(memory_format=torch.channels_last))
 
 
 class CRNN(nn.Module):
-    """Approach B: the same small CNN on each frame (Table 1, right), a GRU of 64, dense layers of 64 and 2.
+    """Approach B: the same small CNN on each frame (Table 1, right), a GRU of 64, dense layers of
+    64 and 2.
 
     The padding never enters: only real frames pass the CNN, and the GRU runs over packed sequences.
-    Open in Table 1: the pool's stride, here 3 as its size; what leads from the last convolution to the vector per
-    frame, here nothing but flattening, as no further layer is printed.
+    Open in Table 1: the pool's stride, here 3 as its size; what leads from the last convolution to
+    the vector per frame, here nothing but flattening, as no further layer is printed.
     """
 
     def __init__(self) -> None:
@@ -115,7 +130,8 @@ class CRNN(nn.Module):
             nn.Conv2d(8, 32, 2, padding=1),  # (F, 32, 32, 32)
             nn.ReLU(inplace=True),
             nn.Conv2d(32, 64, 2, padding=1),  # (F, 64, 33, 33)
-            nn.MaxPool2d(3),  # (F, 64, 11, 11); before the ReLU of Table 1, not after: the same result, sooner
+            # (F, 64, 11, 11); before the ReLU of Table 1, not after: the same result, sooner
+            nn.MaxPool2d(3),
             nn.ReLU(inplace=True),
             nn.Conv2d(64, 128, 3, padding=1),  # (F, 128, 11, 11)
             nn.ReLU(inplace=True),
@@ -127,18 +143,21 @@ class CRNN(nn.Module):
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """(B, K, 31, 31) with `lengths` (B,) to logits (B, 2)."""
         real = real_frames(frames, lengths)
-        _, context = self.gru(real._replace(data=self.features(real.data)))  # (1, B, 64): after each last real frame
+        # (1, B, 64): after each last real frame
+        _, context = self.gru(real._replace(data=self.features(real.data)))
         return self.head(context[0])
 
 
 class ReleasedCRNN(nn.Module):
-    """Approach B as the authors released it, from its description: wider, batch norm, a second pool, two GRUs of 256.
+    """Approach B as the authors released it, from its description: wider, batch norm, a second
+    pool, two GRUs of 256.
 
-    Padded, as released, it runs over the zeros after a sequence's end, and each step has its own batch norm, since it
-    is called frame by frame there. Masked, the padding enters neither.
+    Padded, as released, it runs over the zeros after a sequence's end, and each step has its own
+    batch norm, since it is called frame by frame there. Masked, the padding enters neither.
 
-    Open in the description: the kernels' sides and the first pool, here as Table 1; where batch norm stands (here after
-    each convolution) and the second pool (here last); and the dense layers, here as in the text.
+    Open in the description: the kernels' sides and the first pool, here as Table 1; where batch
+    norm stands (here after each convolution) and the second pool (here last); and the dense layers,
+    here as in the text.
     """
 
     def __init__(self, masked: bool) -> None:
@@ -174,11 +193,13 @@ class ReleasedCRNN(nn.Module):
 
 
 class FrameNet(nn.Module):
-    """Ours, for the paper's outlook: one small CNN for every frame, then time, then what all frames say together.
+    """Ours, for the paper's outlook: one small CNN for every frame, then time, then what all frames
+    say together.
 
-    The first layers keep the picture's size, as 31 px leave nothing to spare. Padding never enters: only real frames
-    pass the CNN, a masked convolution sees three neighbours in time, and attention, mean and spread pool what is real.
-    With `differences` a frame enters with its change from the frame before as a second channel.
+    The first layers keep the picture's size, as 31 px leave nothing to spare. Padding never enters:
+    only real frames pass the CNN, a masked convolution sees three neighbours in time, and
+    attention, mean and spread pool what is real. With `differences` a frame enters with its change
+    from the frame before as a second channel.
     """
 
     def __init__(self, width: int = 64, differences: bool = False) -> None:
@@ -186,12 +207,17 @@ class FrameNet(nn.Module):
         self.differences = differences
         shapes = ((1 + differences, 8), (8, 32), (32, 64), (64, width))
         layers = [
-            nn.Sequential(nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True))
+            nn.Sequential(
+                nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True)
+            )
             for a, b in shapes
         ]
-        pools = [nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d(2, ceil_mode=True), nn.Identity()]  # 31 > 15 > 7 > 4
+        # 31 > 15 > 7 > 4
+        pools = [nn.MaxPool2d(2), nn.MaxPool2d(2), nn.MaxPool2d(2, ceil_mode=True), nn.Identity()]
         self.features = nn.Sequential(*(part for pair in zip(layers, pools) for part in pair))
-        self.vector = nn.Sequential(nn.Flatten(), nn.Linear(width * 16, width), nn.ReLU(inplace=True))
+        self.vector = nn.Sequential(
+            nn.Flatten(), nn.Linear(width * 16, width), nn.ReLU(inplace=True)
+        )
         self.time = self.over_time(width)
         self.attention = nn.Linear(width, 1)
         self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(3 * width, 2))
@@ -201,7 +227,9 @@ class FrameNet(nn.Module):
         return nn.Conv1d(width, width, 3, padding=1)
 
     def in_time(self, vectors: Tensor, real: Tensor) -> Tensor:
-        """Frames' vectors (B, K, width), zero where not `real` (B, K), with what their neighbours add."""
+        """Frames' vectors (B, K, width), zero where not `real` (B, K), with what their neighbours
+        add.
+        """
         return vectors + torch.relu(self.time(vectors.transpose(1, 2))).transpose(1, 2)
 
     def pictures(self, frames: Tensor, real: Tensor) -> Tensor:
@@ -226,13 +254,19 @@ class FrameNet(nn.Module):
 
 
 class FrameTransformer(FrameNet):
-    """The same with a small transformer over time (the paper's outlook: "attention"; Vaswani et al. 2017)."""
+    """The same with a small transformer over time (the paper's outlook: "attention"; Vaswani et al.
+    2017).
+    """
 
     def over_time(self, width: int) -> nn.Module:
-        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, 0.1, batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(
+            width, 4, 2 * width, 0.1, batch_first=True, norm_first=True
+        )
         place = nn.Embedding(max(KS), width)
         nn.init.normal_(place.weight, std=0.02)
-        return nn.ModuleDict({"place": place, "layers": nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)})
+        return nn.ModuleDict(
+            {"place": place, "layers": nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)}
+        )
 
     def in_time(self, vectors: Tensor, real: Tensor) -> Tensor:
         placed = vectors + self.time["place"].weight[: vectors.shape[1]]

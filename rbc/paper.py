@@ -1,6 +1,8 @@
-"""What the paper says: its classes, its split, its grid of 32 configurations and its reported numbers.
+"""What the paper says: its classes, its split, its grid of 32 configurations and its reported
+numbers.
 
-Source of every fact here: Darrin et al., Scientific Reports 13:745 (2023), doi 10.1038/s41598-023-27718-w.
+Source of every fact here: Darrin et al., Scientific Reports 13:745 (2023), doi
+10.1038/s41598-023-27718-w.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ if TYPE_CHECKING:  # names of classes alone must not cost every command the impo
     import numpy as np
     import pandas as pd
 
-LABELS = ("tank-treading", "flipping", "unreliable")  #: hand-given classes; also the codes 0, 1, 2 of dataset.csv
+#: hand-given classes; also the codes 0, 1, 2 of dataset.csv
+LABELS = ("tank-treading", "flipping", "unreliable")
 RELIABLE = LABELS[:2]
 SPLITS = ("train", "validation", "test")
 STAGES = (1, 2)
@@ -49,11 +52,16 @@ class Configuration:
         allowed = {"stage": STAGES, "model": MODELS, "sampling": SAMPLINGS, "k": KS}
         for field, values in allowed.items():
             if getattr(self, field) not in values:
-                raise RbcError(f"{field} is {getattr(self, field)!r}: choose one of {', '.join(map(str, values))}")
+                raise RbcError(
+                    f"{field} is {getattr(self, field)!r}: choose one of"
+                    f" {', '.join(map(str, values))}"
+                )
 
     @property
     def name(self) -> str:
-        """Folder name of its run, e.g. ``cnn-uniform-k10-s0``, and ``-raw-grey`` after it for that variant."""
+        """Folder name of its run, e.g. ``cnn-uniform-k10-s0``, and ``-raw-grey`` after it for that
+        variant.
+        """
         switched = "" if self.variant == "text" else f"-{self.variant}"
         return f"{self.model}-{self.sampling}-k{self.k}-s{self.seed}{switched}"
 
@@ -74,20 +82,26 @@ def in_stage(labels: pd.Series, stage: int) -> np.ndarray:
 
 
 def positive(labels: pd.Series, stage: int) -> np.ndarray:
-    """Which labels are the stage's positive class: reliable in stage 1, flipping in stage 2. (N,) bool."""
+    """Which labels are the stage's positive class: reliable in stage 1, flipping in stage 2.
+
+    (N,) bool.
+    """
     return labels.isin(RELIABLE if stage == 1 else ["flipping"]).to_numpy()
 
 
 def reported(table: str) -> pd.DataFrame:
-    """Numbers as printed: ``table2`` to ``table5``, ``test_results`` (the text and Figure 3), ``statements`` (text).
+    """Numbers as printed: ``table2`` to ``table5``, ``test_results`` (the text and Figure 3),
+    ``statements`` (text).
 
-    ``released_model`` is what the authors' notebook prints for their released weights on their released sequences.
+    ``released_model`` is what the authors' notebook prints for their released weights on their
+    released sequences.
     """
     import pandas as pd
 
     path = REPORTED / f"{table}.csv"
     if not path.exists():
         raise RbcError(
-            f"{path}: no such table; there are table2 to table5, test_results, statements and released_model"
+            f"{path}: no such table; there are table2 to table5, test_results, statements and"
+            " released_model"
         )
     return pd.read_csv(path)

@@ -1,9 +1,10 @@
 """From predictions to the fraction of tank-treading cells, the marker, with its error.
 
-In stage 2 a share ``right`` of the tank-treading and a share ``wrong`` of the flipping cells is called tank-treading
-(its specificity, and 1 - its recall). Counting calls therefore gives p right + (1 - p) wrong where p is the fraction:
-too little where nearly all cells tank-tread, too much where few do. The estimators here undo that in different ways,
-with shares known from other acquisitions. Fractions are of the blood that was sampled, in [0, 1].
+In stage 2 a share ``right`` of the tank-treading and a share ``wrong`` of the flipping cells is
+called tank-treading (its specificity, and 1 - its recall). Counting calls therefore gives p right +
+(1 - p) wrong where p is the fraction: too little where nearly all cells tank-tread, too much where
+few do. The estimators here undo that in different ways, with shares known from other acquisitions.
+Fractions are of the blood that was sampled, in [0, 1].
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from rbc import RbcError, marker
 from rbc.metrics import THRESHOLD, alike, blood_draw, log_odds, percentiles, resample, wilson
 from rbc.paper import LABELS, RELIABLE
 
-ANSWERS = (*RELIABLE, "discarded")  #: of both stages together; the rows of `rates`, as `LABELS` are its columns
+#: of both stages together; the rows of `rates`, as `LABELS` are its columns
+ANSWERS = (*RELIABLE, "discarded")
 Z = stats.norm.ppf(0.975)
 POWER = 0.8  #: how often a change should be found that is there; the usual choice (Cohen 1988)
 
@@ -32,32 +34,34 @@ POWER = 0.8  #: how often a change should be found that is there; the usual choi
 def share(values: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Mean of values (N,) taken so many times (..., N): (...,); nan where none is taken.
 
-    Of calls (1 tank-treading, 0 flipping) this is *classify and count*, the paper's estimate (Table 5; Forman, Data
-    Min. Knowl. Discov. 17:164, 2008); of probabilities of tank-treading it is the probabilistic count of Bella et al.
-    (ICDM 2010).
+    Of calls (1 tank-treading, 0 flipping) this is *classify and count*, the paper's estimate (Table
+    5; Forman, Data Min. Knowl. Discov. 17:164, 2008); of probabilities of tank-treading it is the
+    probabilistic count of Bella et al. (ICDM 2010).
     """
     with np.errstate(invalid="ignore"):
         return np.divide(times @ values, times.sum(axis=-1))
 
 
 def adjusted_count(observed: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-    """Adjusted count: p = (observed - wrong) / (right - wrong), cut to [0, 1]; nan where right equals wrong.
+    """Adjusted count: p = (observed - wrong) / (right - wrong), cut to [0, 1]; nan where right
+    equals wrong.
 
-    `observed` is the share called tank-treading, `right` and `wrong` that share among known tank-treading and known
-    flipping cells (Gart & Buck, Am. J. Epidemiol. 83:593, 1966; Rogan & Gladen, Am. J. Epidemiol. 107:71, 1978).
-    With means of probabilities instead of shares of calls it is the probabilistic adjusted count (PACC; Bella et al.,
-    ICDM 2010).
+    `observed` is the share called tank-treading, `right` and `wrong` that share among known
+    tank-treading and known flipping cells (Gart & Buck, Am. J. Epidemiol. 83:593, 1966; Rogan &
+    Gladen, Am. J. Epidemiol. 107:71, 1978). With means of probabilities instead of shares of calls
+    it is the probabilistic adjusted count (PACC; Bella et al., ICDM 2010).
     """
     slope = np.subtract(right, wrong, dtype=float)
     return np.clip((observed - wrong) / np.where(np.abs(slope) < 1e-12, np.nan, slope), 0, 1)
 
 
 def emq(probability: np.ndarray, prior: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Fraction by expectation maximisation, EMQ or SLD (Saerens, Latinne & Decaestecker, Neural Comput. 14:21, 2002).
+    """Fraction by expectation maximisation, EMQ or SLD (Saerens, Latinne & Decaestecker, Neural
+    Comput. 14:21, 2002).
 
-    The fixed point q = mean of q a / (q a + (1 - q) b), where a = p / prior and b = (1 - p) / (1 - prior): it maximises
-    the likelihood, which is concave in q, so its slope is bisected instead of iterating. Right only for calibrated
-    probabilities (see `calibration`).
+    The fixed point q = mean of q a / (q a + (1 - q) b), where a = p / prior and b = (1 - p) / (1 -
+    prior): it maximises the likelihood, which is concave in q, so its slope is bisected instead of
+    iterating. Right only for calibrated probabilities (see `calibration`).
 
     Parameters
     ----------
@@ -78,14 +82,19 @@ def emq(probability: np.ndarray, prior: np.ndarray, times: np.ndarray) -> np.nda
     return np.where((((a < b) | (a > b)) & (times > 0)).any(axis=-1), (low + high) / 2, np.nan)
 
 
-def calibration(probability: np.ndarray, treading: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Offset and slope, (B,) each, of the log odds that make probabilities of known cells calibrated (Platt 1999).
+def calibration(
+    probability: np.ndarray, treading: np.ndarray, times: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and slope, (B,) each, of the log odds that make probabilities of known cells
+    calibrated (Platt 1999).
 
-    `treading` (N,) bool; `times` (B, N). A logistic regression on Platt's targets (n + 1) / (n + 2) and 1 / (n + 2)
-    for n cells of a class, so that it ends also where the classes part cleanly. Newton steps, shortened as Sun &
-    Tran-Dinh (Math. Program. 178:145, 2019) so that each goes down. nan where a class is not taken.
+    `treading` (N,) bool; `times` (B, N). A logistic regression on Platt's targets (n + 1) / (n + 2)
+    and 1 / (n + 2) for n cells of a class, so that it ends also where the classes part cleanly.
+    Newton steps, shortened as Sun & Tran-Dinh (Math. Program. 178:145, 2019) so that each goes
+    down. nan where a class is not taken.
     """
-    n = np.stack([times[:, ~treading].sum(axis=1), times[:, treading].sum(axis=1)], axis=1)  # (B, 2)
+    # (B, 2)
+    n = np.stack([times[:, ~treading].sum(axis=1), times[:, treading].sum(axis=1)], axis=1)
     target = np.where(treading, (n[:, 1:] + 1) / (n[:, 1:] + 2), 1 / (n[:, :1] + 2))
     x = np.stack([np.ones(len(probability)), log_odds(probability)], axis=1)  # (N, 2)
     squares = np.stack([x[:, 0], x[:, 1], x[:, 1] ** 2], axis=1)
@@ -94,7 +103,9 @@ def calibration(probability: np.ndarray, treading: np.ndarray, times: np.ndarray
         mean = expit(beta @ x.T)
         gradient = (times * (target - mean)) @ x
         curvature = (times * mean * (1 - mean)) @ squares
-        step = (np.linalg.pinv(curvature[:, [[0, 1], [1, 2]]], hermitian=True) @ gradient[..., None])[..., 0]
+        step = (
+            np.linalg.pinv(curvature[:, [[0, 1], [1, 2]]], hermitian=True) @ gradient[..., None]
+        )[..., 0]
         reach = np.abs(step @ x.T).max(axis=1, keepdims=True) + 1e-12
         beta += step * np.log1p(reach) / reach
         if reach.max() < 1e-9:
@@ -104,11 +115,13 @@ def calibration(probability: np.ndarray, treading: np.ndarray, times: np.ndarray
 
 
 def on_simplex(observed: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Fractions x >= 0 with sum 1 that bring rates x closest to the observed shares (least squares).
+    """Fractions x >= 0 with sum 1 that bring rates x closest to the observed shares (least
+    squares).
 
-    The adjusted count for more than two classes (Bunse, "On Multi-Class Extensions of Adjusted Classify and Count", LQ
-    2022). As sum x = 1, rates x - observed = (rates - observed 1') x: the point of a polytope nearest to the origin,
-    which non-negative least squares finds exactly (Lawson & Hanson 1974, chapter 23).
+    The adjusted count for more than two classes (Bunse, "On Multi-Class Extensions of Adjusted
+    Classify and Count", LQ 2022). As sum x = 1, rates x - observed = (rates - observed 1') x: the
+    point of a polytope nearest to the origin, which non-negative least squares finds exactly
+    (Lawson & Hanson 1974, chapter 23).
 
     Parameters
     ----------
@@ -137,8 +150,8 @@ def _dependent(rates: np.ndarray) -> bool:
 class _Cells:
     """N rows of cells that answer alike.
 
-    acquisition (N,) str; treading (N,) bool, by hand; answer (N,) float, the call (1 tank-treading, 0 flipping) or the
-    probability of tank-treading; size (N,) int, how many cells.
+    acquisition (N,) str; treading (N,) bool, by hand; answer (N,) float, the call (1 tank-treading,
+    0 flipping) or the probability of tank-treading; size (N,) int, how many cells.
     """
 
     acquisition: np.ndarray
@@ -154,7 +167,9 @@ def _cells(predictions: pd.DataFrame, soft: bool) -> _Cells:
     p = predictions["probability"].to_numpy(float)  # of flipping
     answer = 1 - p if soft else p < THRESHOLD
     acquisition = predictions["acquisition"].to_numpy(str)
-    names, (treading, answer), size = alike(acquisition, predictions["label"] == "tank-treading", answer)
+    names, (treading, answer), size = alike(
+        acquisition, predictions["label"] == "tank-treading", answer
+    )
     return _Cells(names, treading.astype(bool), answer, size)
 
 
@@ -163,18 +178,22 @@ def _count(cells: _Cells, known: _Cells, times: np.ndarray, known_times: np.ndar
 
 
 def _adjust(cells: _Cells, known: _Cells, times: np.ndarray, known_times: np.ndarray) -> np.ndarray:
-    right, wrong = (share(known.answer, known_times * of) for of in (known.treading, ~known.treading))
+    right, wrong = (
+        share(known.answer, known_times * of) for of in (known.treading, ~known.treading)
+    )
     return adjusted_count(share(cells.answer, times), right, wrong)
 
 
 def _expect(cells: _Cells, known: _Cells, times: np.ndarray, known_times: np.ndarray) -> np.ndarray:
     offset, slope = calibration(known.answer, known.treading, known_times)
     of_known = expit(offset[:, None] + slope[:, None] * log_odds(known.answer))
-    prior = (of_known * known_times).sum(axis=1) / known_times.sum(axis=1)  # what the calibrated probabilities presume
+    # what the calibrated probabilities presume
+    prior = (of_known * known_times).sum(axis=1) / known_times.sum(axis=1)
     return emq(expit(offset[:, None] + slope[:, None] * log_odds(cells.answer)), prior, times)
 
 
-#: Name of a method: whether it takes probabilities, and its function of cells, known cells and how often each is taken.
+#: Name of a method: whether it takes probabilities, and its function of cells, known cells and how
+#: often each is taken.
 METHODS: dict[str, tuple[bool, Callable]] = {
     "classify and count": (False, _count),
     "adjusted count": (False, _adjust),
@@ -186,41 +205,59 @@ METHODS: dict[str, tuple[bool, Callable]] = {
 def estimate(
     predictions: pd.DataFrame, known: pd.DataFrame, method: str, draws: int = 1000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Fraction of tank-treading cells by one of `METHODS` and its 95 % interval: estimate, low, high.
+    """Fraction of tank-treading cells by one of `METHODS` and its 95 % interval: estimate, low,
+    high.
 
-    Both tables are stage 2 predictions: acquisition, label, probability (of flipping). `predictions` are of the
-    acquisitions to estimate, their labels are not looked at; `known` are labelled cells of other acquisitions, from
-    which errors and calibration are learned. The interval is a percentile bootstrap of both tables, clustered
-    (`metrics.resample`), so the error of the error rates is in it. It does not cover the bias of classify and count.
+    Both tables are stage 2 predictions: acquisition, label, probability (of flipping).
+    `predictions` are of the acquisitions to estimate, their labels are not looked at; `known` are
+    labelled cells of other acquisitions, from which errors and calibration are learned. The
+    interval is a percentile bootstrap of both tables, clustered (`metrics.resample`), so the error
+    of the error rates is in it. It does not cover the bias of classify and count.
 
-    nan where `known` lacks a class, or where the classifier answers both classes alike. Raises `RbcError` where there
-    is no cell to estimate or to learn from, and where an acquisition is in both tables.
+    nan where `known` lacks a class, or where the classifier answers both classes alike. Raises
+    `RbcError` where there is no cell to estimate or to learn from, and where an acquisition is in
+    both tables.
     """
     if predictions.empty or known.empty:
-        raise RbcError("no cells to estimate from, or none with known errors; check the profile's folds and splits")
+        raise RbcError(
+            "no cells to estimate from, or none with known errors; check the profile's folds and"
+            " splits"
+        )
     _apart(predictions, known)
     soft, function = METHODS[method]
     cells, learned = _cells(predictions.assign(label=""), soft), _cells(known, soft)
     value = function(cells, learned, cells.size[None], learned.size[None])[0]
     if np.isnan(value):
         return np.nan, np.nan, np.nan
-    rng, step = np.random.default_rng(seed), max(1, 4_000_000 // (len(cells.size) + len(learned.size)))
+    rng, step = (
+        np.random.default_rng(seed),
+        max(1, 4_000_000 // (len(cells.size) + len(learned.size))),
+    )
     parts = [min(step, draws - done) for done in range(0, draws, step)]
-    sample = [function(cells, learned, cells.resample(n, rng), learned.resample(n, rng)) for n in parts]
+    sample = [
+        function(cells, learned, cells.resample(n, rng), learned.resample(n, rng)) for n in parts
+    ]
     return float(value), *percentiles(np.concatenate(sample))
 
 
 def _apart(predictions: pd.DataFrame, known: pd.DataFrame) -> None:
     if both := sorted({*predictions["acquisition"]} & {*known["acquisition"]}):
-        raise RbcError(f"acquisition {both[0]} would be estimated with its own errors; learn them from other ones")
+        raise RbcError(
+            f"acquisition {both[0]} would be estimated with its own errors; learn them from other"
+            " ones"
+        )
 
 
-def lang_reiczigel(called: int, n: int, right: int, n_treading: int, wrong: int, n_flipping: int) -> tuple:
-    """95 % interval of an adjusted count in closed form (Lang & Reiczigel, Prev. Vet. Med. 113:13, 2014): low, high.
+def lang_reiczigel(
+    called: int, n: int, right: int, n_treading: int, wrong: int, n_flipping: int
+) -> tuple:
+    """95 % interval of an adjusted count in closed form (Lang & Reiczigel, Prev. Vet. Med. 113:13,
+    2014): low, high.
 
-    `called` of n cells are called tank-treading, as were `right` of n_treading and `wrong` of n_flipping known cells.
-    Their equations 6, 7, 16 and 17, as the R package asht (prevSeSp) reads them; not clustered. nan without known cells
-    of a class, or where the classifier is no better than chance (right / n_treading <= wrong / n_flipping).
+    `called` of n cells are called tank-treading, as were `right` of n_treading and `wrong` of
+    n_flipping known cells. Their equations 6, 7, 16 and 17, as the R package asht (prevSeSp) reads
+    them; not clustered. nan without known cells of a class, or where the classifier is no better
+    than chance (right / n_treading <= wrong / n_flipping).
     """
     if not (n and n_treading and n_flipping) or right * n_flipping <= wrong * n_treading:
         return np.nan, np.nan
@@ -233,25 +270,36 @@ def lang_reiczigel(called: int, n: int, right: int, n_treading: int, wrong: int,
     return tuple(float(x) for x in np.clip([centre - half, centre + half], 0, 1))
 
 
-def by_acquisition(predictions: pd.DataFrame, known: pd.DataFrame | None = None, draws: int = 1000) -> pd.DataFrame:
-    """Percentage of tank-treading cells of each acquisition by hand, as the paper counts, and corrected (Table 5).
+def by_acquisition(
+    predictions: pd.DataFrame, known: pd.DataFrame | None = None, draws: int = 1000
+) -> pd.DataFrame:
+    """Percentage of tank-treading cells of each acquisition by hand, as the paper counts, and
+    corrected (Table 5).
 
-    `predictions` and `known` are stage 2 predictions as in `estimate`; with a column fold, an acquisition learns its
-    errors from its own fold. Without `known` it learns them from the other acquisitions of `predictions`.
-    One row an acquisition and method: acquisition, method, n_reliable, percent, low, high. Methods are 'by hand' and
-    'classify and count' (Wilson intervals), the others of `METHODS` (bootstrap), and 'adjusted count, closed form' with
-    the interval of Lang & Reiczigel. nan where undefined (see `estimate`).
+    `predictions` and `known` are stage 2 predictions as in `estimate`; with a column fold, an
+    acquisition learns its errors from its own fold. Without `known` it learns them from the other
+    acquisitions of `predictions`. One row an acquisition and method: acquisition, method,
+    n_reliable, percent, low, high. Methods are 'by hand' and 'classify and count' (Wilson
+    intervals), the others of `METHODS` (bootstrap), and 'adjusted count, closed form' with the
+    interval of Lang & Reiczigel. nan where undefined (see `estimate`).
     """
     rows = []
     for acquisition, cells in predictions.groupby("acquisition"):
         others = predictions[predictions["acquisition"] != acquisition] if known is None else known
         if "fold" in predictions:
             others = others[others["fold"] == cells["fold"].iat[0]]
-        rows += [(acquisition, name, len(cells), *(100 * x for x in row)) for name, row in _rows(cells, others, draws)]
-    return pd.DataFrame(rows, columns=["acquisition", "method", "n_reliable", "percent", "low", "high"])
+        rows += [
+            (acquisition, name, len(cells), *(100 * x for x in row))
+            for name, row in _rows(cells, others, draws)
+        ]
+    return pd.DataFrame(
+        rows, columns=["acquisition", "method", "n_reliable", "percent", "low", "high"]
+    )
 
 
-def _rows(cells: pd.DataFrame, others: pd.DataFrame, draws: int) -> list[tuple[str, tuple[float, float, float]]]:
+def _rows(
+    cells: pd.DataFrame, others: pd.DataFrame, draws: int
+) -> list[tuple[str, tuple[float, float, float]]]:
     n, treading = len(cells), int((cells["label"] == "tank-treading").sum())
     called = int((cells["probability"] < THRESHOLD).sum())
     rows = [("by hand", (treading / n, *wilson(treading, n)))]
@@ -269,30 +317,40 @@ def _rows(cells: pd.DataFrame, others: pd.DataFrame, draws: int) -> list[tuple[s
 
 
 def answers(stage1: pd.DataFrame, stage2: pd.DataFrame) -> pd.DataFrame:
-    """What both stages together say of each sequence of stage 1: its rows with a column answer, one of `ANSWERS`.
+    """What both stages together say of each sequence of stage 1: its rows with a column answer, one
+    of `ANSWERS`.
 
-    Stage 2 answers for what stage 1 keeps, unreliable cells among them. Raises `RbcError` where it was not asked.
+    Stage 2 answers for what stage 1 keeps, unreliable cells among them. Raises `RbcError` where it
+    was not asked.
     """
     flipping = stage1["name"].map(stage2.set_index("name")["probability"])
     kept = stage1["probability"] >= THRESHOLD
     if (silent := kept & flipping.isna()).any():
         first = stage1["name"][silent].iat[0]
-        raise RbcError(f"stage 2 has no answer for {silent.sum()} sequences that stage 1 kept, such as {first}")
+        raise RbcError(
+            f"stage 2 has no answer for {silent.sum()} sequences that stage 1 kept, such as {first}"
+        )
     said = np.where(flipping < THRESHOLD, *RELIABLE)
     return stage1.assign(answer=np.where(kept, said, "discarded"))
 
 
 def rates(table: np.ndarray) -> np.ndarray:
-    """Counts (..., answers, classes) to shares of each class, columns that sum to 1; nan for a class without cells."""
+    """Counts (..., answers, classes) to shares of each class, columns that sum to 1; nan for a
+    class without cells.
+    """
     with np.errstate(invalid="ignore"):
         return table / table.sum(axis=-2, keepdims=True)
 
 
-def two_stage_rates(stage1: tuple[float, float], stage2: tuple[float, float], unreliable: float) -> np.ndarray:
-    """3 x 3 rates of `ANSWERS` (rows) for `LABELS` (columns) from recall and specificity of each stage.
+def two_stage_rates(
+    stage1: tuple[float, float], stage2: tuple[float, float], unreliable: float
+) -> np.ndarray:
+    """3 x 3 rates of `ANSWERS` (rows) for `LABELS` (columns) from recall and specificity of each
+    stage.
 
-    Presumes that stage 1 keeps both motions alike and errs independently of stage 2; `unreliable` is the share of the
-    unreliable cells it keeps that stage 2 calls flipping, of which the paper says nothing.
+    Presumes that stage 1 keeps both motions alike and errs independently of stage 2; `unreliable`
+    is the share of the unreliable cells it keeps that stage 2 calls flipping, of which the paper
+    says nothing.
     """
     (kept, discarded), (recall, specificity) = stage1, stage2
     reliable = np.array([[specificity, 1 - recall], [1 - specificity, recall]])
@@ -301,7 +359,9 @@ def two_stage_rates(stage1: tuple[float, float], stage2: tuple[float, float], un
 
 
 def fraction(shares: np.ndarray) -> np.ndarray:
-    """Tank-treading among tank-treading and flipping, from shares or counts (..., 3); nan where both are 0."""
+    """Tank-treading among tank-treading and flipping, from shares or counts (..., 3); nan where
+    both are 0.
+    """
     with np.errstate(invalid="ignore"):
         return np.divide(shares[..., 0], shares[..., 0] + shares[..., 1])
 
@@ -313,7 +373,8 @@ def end_to_end(
     seed: int = 0,
     own: tuple[int, int] = (0, 0),
 ) -> dict:
-    """Fraction of tank-treading among reliable cells where stage 1 lets some unreliable ones through.
+    """Fraction of tank-treading among reliable cells where stage 1 lets some unreliable ones
+    through.
 
     Parameters
     ----------
@@ -321,33 +382,50 @@ def end_to_end(
     known : columns acquisition, label and answer, of labelled cells of other acquisitions
     draws : of the error rates, for the interval
     seed : of chance
-    own : further cells, labelled by the operator: tank-treading, and flipping. They count as they are.
+    own : further cells, labelled by the operator: tank-treading, and flipping. They count as they
+        are.
 
     Returns
     -------
-    counted (the calls, without correction); adjusted (by the 3 x 3 rates of `known`, `on_simplex`); unreliable (the
-    share of unreliable cells by the same); estimate (the median), low and high (95 %, `rbc.marker.interval`);
-    withheld: why no estimate can be given, then estimate, low and high are nan; else None.
+    counted (the calls, without correction); adjusted (by the 3 x 3 rates of `known`, `on_simplex`);
+    unreliable (the share of unreliable cells by the same); estimate (the median), low and high (95
+    %, `rbc.marker.interval`); withheld: why no estimate can be given, then estimate, low and high
+    are nan; else None.
 
     nan where `known` lacks a class. Raises `RbcError` as `estimate` does.
     """
     if cells.empty or known.empty:
-        raise RbcError("no cells to estimate from, or none with known errors; check the profile's folds and splits")
+        raise RbcError(
+            "no cells to estimate from, or none with known errors; check the profile's folds and"
+            " splits"
+        )
     _apart(cells, known)
     observed, table = _counts(cells, ["answer"]), by_draw(known)
     x = on_simplex(observed / observed.sum(), rates(table.sum(axis=0)))
     mine = np.array([*own, 0])
     whole = float(fraction(observed.sum() * x + mine))
-    out = {"counted": float(fraction(observed + mine)), "adjusted": whole, "unreliable": float(x[2])}
+    out = {
+        "counted": float(fraction(observed + mine)),
+        "adjusted": whole,
+        "unreliable": float(x[2]),
+    }
     if np.isnan(x).any():
         nothing = dict.fromkeys(("estimate", "low", "high"), np.nan)
-        return out | nothing | {"withheld": "no labelled cells of one class are known, or all get the same answers"}
+        return (
+            out
+            | nothing
+            | {"withheld": "no labelled cells of one class are known, or all get the same answers"}
+        )
 
     rng = np.random.default_rng(seed)
     found = marker.interval(observed, marker.rate_draws(table, draws, rng), rng, own)
     per_reliable = x[2] / (1 - x[2]) if x[2] < 1 else np.inf
     why = marker.withheld(found, table, per_reliable)
-    return out | (found._asdict() if why is None else dict.fromkeys(found._fields, np.nan)) | {"withheld": why}
+    return (
+        out
+        | (found._asdict() if why is None else dict.fromkeys(found._fields, np.nan))
+        | {"withheld": why}
+    )
 
 
 def by_draw(known: pd.DataFrame) -> np.ndarray:
@@ -364,8 +442,12 @@ def _counts(cells: pd.DataFrame, columns: list[str]) -> np.ndarray:
     return np.bincount(place, minlength=3 ** len(columns)).reshape(shape)
 
 
-def known_rates(known: pd.DataFrame, draws: int = marker.DRAWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """`rates` of labelled cells, (3, 3), and those that a new blood draw may have, (draws, 3, 3) (`rbc.marker`)."""
+def known_rates(
+    known: pd.DataFrame, draws: int = marker.DRAWS, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """`rates` of labelled cells, (3, 3), and those that a new blood draw may have, (draws, 3, 3)
+    (`rbc.marker`).
+    """
     table = by_draw(known)
     return rates(table.sum(axis=0)), marker.rate_draws(table, draws, np.random.default_rng(seed))
 
@@ -374,23 +456,30 @@ def known_rates(known: pd.DataFrame, draws: int = marker.DRAWS, seed: int = 0) -
 
 
 def bland_altman(estimated: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """Bias and 95 % limits of agreement, each with its 95 % interval (Bland & Altman, Stat. Methods Med. Res. 8, 1999).
+    """Bias and 95 % limits of agreement, each with its 95 % interval (Bland & Altman, Stat. Methods
+    Med. Res. 8, 1999).
 
-    With d = estimated - true of n acquisitions and s its standard deviation: bias = mean d with standard error
-    s / sqrt(n); limits = bias -+ 1.96 s with standard error s sqrt(1 / n + 1.96^2 / (2 (n - 1))); t with n - 1 degrees
-    of freedom. Pairs with nan are left out; all but n and bias is nan for n < 2.
+    With d = estimated - true of n acquisitions and s its standard deviation: bias = mean d with
+    standard error s / sqrt(n); limits = bias -+ 1.96 s with standard error s sqrt(1 / n + 1.96^2 /
+    (2 (n - 1))); t with n - 1 degrees of freedom. Pairs with nan are left out; all but n and bias
+    is nan for n < 2.
     """
     d = np.asarray(estimated, float) - np.asarray(true, float)
     d = d[~np.isnan(d)]
     n = len(d)
     if n < 2:
         empty = dict.fromkeys(
-            [f"{x}{end}" for x in ("bias", "lower", "upper") for end in ("", "_low", "_high")], np.nan
+            [f"{x}{end}" for x in ("bias", "lower", "upper") for end in ("", "_low", "_high")],
+            np.nan,
         )
         return {"n": n, "sd": np.nan, **empty, "bias": float(d.mean()) if n else np.nan}
     s, t = d.std(ddof=1), stats.t.ppf(0.975, n - 1)
     limit_error = s * np.sqrt(1 / n + Z**2 / (2 * (n - 1)))
-    ends = (("bias", 0.0, s / np.sqrt(n)), ("lower", -Z * s, limit_error), ("upper", Z * s, limit_error))
+    ends = (
+        ("bias", 0.0, s / np.sqrt(n)),
+        ("lower", -Z * s, limit_error),
+        ("upper", Z * s, limit_error),
+    )
     out = {"n": n, "sd": float(s)}
     for name, off, error in ends:
         centre = d.mean() + off
@@ -403,13 +492,16 @@ def bland_altman(estimated: np.ndarray, true: np.ndarray) -> dict[str, float]:
 
 
 def dispersion(part: np.ndarray, whole: np.ndarray, group: np.ndarray) -> float:
-    """Over-dispersion of fractions between acquisitions: chi2 / df of part (A,) of whole (A,), groups (A,) apart.
+    """Over-dispersion of fractions between acquisitions: chi2 / df of part (A,) of whole (A,),
+    groups (A,) apart.
 
-    chi2 = sum (part - whole p)^2 / (whole p (1 - p)) with p the fraction of the acquisition's group (its patient),
-    df = acquisitions - groups. 1 where cells alone make the difference. nan without two acquisitions of a group, or
-    where every p is 0 or 1.
+    chi2 = sum (part - whole p)^2 / (whole p (1 - p)) with p the fraction of the acquisition's group
+    (its patient), df = acquisitions - groups. 1 where cells alone make the difference. nan without
+    two acquisitions of a group, or where every p is 0 or 1.
     """
-    table = pd.DataFrame({"part": part, "whole": whole, "group": group}).astype({"part": float, "whole": float})
+    table = pd.DataFrame({"part": part, "whole": whole, "group": group}).astype(
+        {"part": float, "whole": float}
+    )
     sums = table.groupby("group")[["part", "whole"]].transform("sum")
     p = sums["part"] / sums["whole"]
     varies = (p > 0) & (p < 1)
@@ -431,7 +523,8 @@ def dispersion_of(part: np.ndarray, whole: np.ndarray) -> dict[str, float]:
     factor : chi2 / df, as `dispersion`
     df : degrees of freedom, A - 1
     p : share of such groups that would spread as much or more if cells alone made the difference
-    low, high : 95 % interval of the factor, chi2 / the quantiles of chi-square; with few acquisitions it is wide
+    low, high : 95 % interval of the factor, chi2 / the quantiles of chi-square; with few
+        acquisitions it is wide
 
     All but df are nan where `dispersion` is.
     """
@@ -440,13 +533,20 @@ def dispersion_of(part: np.ndarray, whole: np.ndarray) -> dict[str, float]:
         return {"factor": factor, "df": df, **dict.fromkeys(("p", "low", "high"), float("nan"))}
     ends = factor * df / stats.chi2.ppf([0.975, 0.025], df)
     p = stats.chi2.sf(factor * df, df)
-    return {"factor": factor, "df": df, "p": float(p), "low": float(ends[0]), "high": float(ends[1])}
+    return {
+        "factor": factor,
+        "df": df,
+        "p": float(p),
+        "low": float(ends[0]),
+        "high": float(ends[1]),
+    }
 
 
-# What two movies can show. All three functions speak of a *fall* of the fraction from p to p - change between two
-# movies of n reliable cells each, compared by the two-sided test of two proportions at the 5 % level. The classifier
-# calls a share `right` of the tank-treading and a share `wrong` of the flipping cells tank-treading, alike in both
-# movies and known exactly: its errors only make the fall look smaller. `factor` is the over-dispersion.
+# What two movies can show. All three functions speak of a *fall* of the fraction from p to p -
+# change between two movies of n reliable cells each, compared by the two-sided test of two
+# proportions at the 5 % level. The classifier calls a share `right` of the tank-treading and a
+# share `wrong` of the flipping cells tank-treading, alike in both movies and known exactly: its
+# errors only make the fall look smaller. `factor` is the over-dispersion.
 
 
 def power_of_change(
@@ -462,12 +562,14 @@ def power_of_change(
     factor : variance of a movie's count over that of independent cells (`dispersion`)
     right, wrong : shares of tank-treading and of flipping cells that are called tank-treading
 
-    The usual normal approximation (Fleiss, Levin & Paik, Statistical Methods for Rates and Proportions, 3rd ed. 2003,
-    section 4.2, without correction for continuity). nan where right equals wrong or a movie has no scatter at all.
+    The usual normal approximation (Fleiss, Levin & Paik, Statistical Methods for Rates and
+    Proportions, 3rd ed. 2003, section 4.2, without correction for continuity). nan where right
+    equals wrong or a movie has no scatter at all.
     """
     before, after = (fraction * right + (1 - fraction) * wrong for fraction in (p, p - change))
     middle = (before + after) / 2
-    # Standard deviations of the difference of one cell each: if nothing had changed, and as things are.
+    # Standard deviations of the difference of one cell each: if nothing had changed, and as things
+    # are.
     unchanged = np.sqrt(2 * factor * middle * (1 - middle))
     changed = np.sqrt(factor * (before * (1 - before) + after * (1 - after)))
     if right == wrong or changed == 0:
@@ -476,11 +578,17 @@ def power_of_change(
 
 
 def cells_for_change(
-    p: float, change: float, power: float = POWER, factor: float = 1.0, right: float = 1.0, wrong: float = 0.0
+    p: float,
+    change: float,
+    power: float = POWER,
+    factor: float = 1.0,
+    right: float = 1.0,
+    wrong: float = 0.0,
 ) -> float:
     """Reliable cells that each of two movies needs to show a fall of the fraction with this power.
 
-    For the arguments see `power_of_change`; a whole number, as float. nan where `power_of_change` is.
+    For the arguments see `power_of_change`; a whole number, as float. nan where `power_of_change`
+    is.
     """
     if np.isnan(power_of_change(p, change, 1, factor, right, wrong)):
         return float("nan")
@@ -493,12 +601,17 @@ def cells_for_change(
 
 
 def smallest_change(
-    p: float, n: float, power: float = POWER, factor: float = 1.0, right: float = 1.0, wrong: float = 0.0
+    p: float,
+    n: float,
+    power: float = POWER,
+    factor: float = 1.0,
+    right: float = 1.0,
+    wrong: float = 0.0,
 ) -> float:
     """Smallest fall of the fraction that two movies of n reliable cells each show with this power.
 
-    For the arguments see `power_of_change`. nan where even a fall to nothing is found more seldom than asked, or where
-    right equals wrong.
+    For the arguments see `power_of_change`. nan where even a fall to nothing is found more seldom
+    than asked, or where right equals wrong.
     """
     if right == wrong or power_of_change(p, p, n, factor, right, wrong) < power:
         return float("nan")
@@ -511,9 +624,11 @@ def smallest_change(
 
 
 def dispersion_at(n: float, factor: float, measured_n: float) -> float:
-    """Over-dispersion of movies of n cells, from that of movies of `measured_n`, if it is a spread between movies.
+    """Over-dispersion of movies of n cells, from that of movies of `measured_n`, if it is a spread
+    between movies.
 
-    1 + (n - 1) rho with rho = (factor - 1) / (measured_n - 1), the correlation of cells of one movie (Williams, Appl.
-    Stat. 31:144, 1982); 1 where factor < 1. More cells of one movie then bring little: movies do.
+    1 + (n - 1) rho with rho = (factor - 1) / (measured_n - 1), the correlation of cells of one
+    movie (Williams, Appl. Stat. 31:144, 1982); 1 where factor < 1. More cells of one movie then
+    bring little: movies do.
     """
     return 1 + (n - 1) * max(factor - 1, 0) / (measured_n - 1)

@@ -27,8 +27,9 @@ STAGE1_CRNN_TARGET = 5000 / 3800  #: class size over minority size in the paper'
 class Longer:
     """N sequences of more than k frames each, and how they are to be shortened.
 
-    frames (n, 31, 31) uint8, the block that holds them; starts and lengths (N,) int64, their places in it; ranks (n,)
-    uint16 as of `ranks`, or None where they are not known; k, frames to keep; seed of the run.
+    frames (n, 31, 31) uint8, the block that holds them; starts and lengths (N,) int64, their places
+    in it; ranks (n,) uint16 as of `ranks`, or None where they are not known; k, frames to keep;
+    seed of the run.
     """
 
     frames: np.ndarray
@@ -40,27 +41,39 @@ class Longer:
 
 
 def sample(frames: np.ndarray, sampling: str, k: int, seed: int = 0) -> np.ndarray:
-    """At most k frames of one sequence, in order. (T, 31, 31) uint8 to (min(T, k), 31, 31) uint8."""
+    """At most k frames of one sequence, in order.
+
+    (T, 31, 31) uint8 to (min(T, k), 31, 31) uint8.
+    """
     return frames[indices(frames, sampling, k, seed)]
 
 
 def indices(frames: np.ndarray, sampling: str, k: int, seed: int = 0) -> np.ndarray:
-    """Which frames `sample` keeps: (min(T, k),) int64, ascending. Raises `RbcError` for an unknown sampling."""
+    """Which frames `sample` keeps: (min(T, k),) int64, ascending.
+
+    Raises `RbcError` for an unknown sampling.
+    """
     length = np.array([len(frames)])
-    return _kept(Longer(np.ascontiguousarray(frames), np.array([0]), length, None, k, seed), sampling)[0, : len(frames)]
+    return _kept(
+        Longer(np.ascontiguousarray(frames), np.array([0]), length, None, k, seed), sampling
+    )[0, : len(frames)]
 
 
-def sample_all(sequences: Sequences, sampling: str, k: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def sample_all(
+    sequences: Sequences, sampling: str, k: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """`sample` for all sequences at once.
 
-    Similarity takes the ranks that came with the sequences; without them they are computed here, on one thread.
+    Similarity takes the ranks that came with the sequences; without them they are computed here, on
+    one thread.
 
     Returns
     -------
     frames : (N, k, 31, 31) uint8, zeros after a sequence's last kept frame
     lengths : (N,) int64, frames kept of each
 
-    Raises `RbcError` for an unknown sampling, and for ranks that were not made from these sequences.
+    Raises `RbcError` for an unknown sampling, and for ranks that were not made from these
+    sequences.
     """
     starts, lengths = (sequences.index[column].to_numpy(np.int64) for column in ("start", "length"))
     kept = _kept(Longer(sequences.frames, starts, lengths, sequences.similarity, k, seed), sampling)
@@ -71,12 +84,16 @@ def sample_all(sequences: Sequences, sampling: str, k: int, seed: int = 0) -> tu
 
 
 def _kept(given: Longer, sampling: str) -> np.ndarray:
-    """Kept frames of each sequence, short or not: (N, k) int64, of which the first min(T, k) count."""
+    """Kept frames of each sequence, short or not: (N, k) int64, of which the first min(T, k)
+    count.
+    """
     if sampling not in SAMPLERS:
         raise RbcError(f"sampling is {sampling!r}: choose one of {', '.join(SAMPLERS)}")
     long = given.lengths > given.k
     kept = np.tile(np.arange(given.k), (len(long), 1))
-    kept[long] = SAMPLERS[sampling](replace(given, starts=given.starts[long], lengths=given.lengths[long]))
+    kept[long] = SAMPLERS[sampling](
+        replace(given, starts=given.starts[long], lengths=given.lengths[long])
+    )
     return kept
 
 
@@ -88,17 +105,22 @@ def _copy(block: np.ndarray, rows: np.ndarray, lengths: np.ndarray, out: np.ndar
 
 
 def uniform(long: Longer) -> np.ndarray:
-    """Evenly spaced frames, first and last among them (paper: "uniformly removing images"). (N, k) int64.
+    """Evenly spaced frames, first and last among them (paper: "uniformly removing images").
 
-    Open in the text: which frames go. Here the kept ones are spaced by (T - 1) / (k - 1), rounded half to even.
+    (N, k) int64.
+
+    Open in the text: which frames go. Here the kept ones are spaced by (T - 1) / (k - 1), rounded
+    half to even.
     """
     return np.round(np.linspace(0, long.lengths - 1, long.k, axis=1)).astype(np.int64)
 
 
 def uniform_random(long: Longer) -> np.ndarray:
-    """A random subset without replacement, in order: what "uniform" is in the authors' released code. (N, k) int64.
+    """A random subset without replacement, in order: what "uniform" is in the authors' released
+    code. (N, k) int64.
 
-    The draw depends on the run's seed and the sequence's own frames, not on its place among the others.
+    The draw depends on the run's seed and the sequence's own frames, not on its place among the
+    others.
     """
     kept = np.empty((len(long.lengths), long.k), np.int64)
     for i, (start, length) in enumerate(zip(long.starts, long.lengths, strict=True)):
@@ -110,11 +132,13 @@ def uniform_random(long: Longer) -> np.ndarray:
 def similarity(long: Longer) -> np.ndarray:
     """The most dissimilar frames (paper: "Similarity downsampling"). (N, k) int64.
 
-    While more than k are left, the pair of neighbours with the highest SSIM loses its later frame, and the SSIM of the
-    two frames that become neighbours is computed. Open in the text: which of the two goes (here the later, so the
-    first frame always stays) and ties (here the earliest pair). So the order in which frames go does not depend on k.
-    Repeated frames tie exactly. Pairs less than 1e-12 apart are told apart by rounding, so another implementation may
-    order them otherwise; among 13,609 choices in the released sample the best two were never closer than 6.8e-8.
+    While more than k are left, the pair of neighbours with the highest SSIM loses its later frame,
+    and the SSIM of the two frames that become neighbours is computed. Open in the text: which of
+    the two goes (here the later, so the first frame always stays) and ties (here the earliest
+    pair). So the order in which frames go does not depend on k. Repeated frames tie exactly. Pairs
+    less than 1e-12 apart are told apart by rounding, so another implementation may order them
+    otherwise; among 13,609 choices in the released sample the best two were never closer than
+    6.8e-8.
     """
     ranks = long.ranks
     if ranks is None:
@@ -124,20 +148,24 @@ def similarity(long: Longer) -> np.ndarray:
     frame = np.arange(long.lengths.sum()) - np.repeat(firsts, long.lengths)
     kept = ranks[np.repeat(long.starts, long.lengths) + frame] < long.k
     if (np.add.reduceat(kept, firsts, dtype=np.int64) != long.k).any():
-        raise RbcError("the similarity ranks are not of these sequences; make the data again with rbc data prepare")
+        raise RbcError(
+            "the similarity ranks are not of these sequences; make the data again with rbc data"
+            " prepare"
+        )
     return frame[kept].reshape(-1, long.k)
 
 
 def similarity_released(long: Longer) -> np.ndarray:
-    """The first k - 1 frames and the last: what "similarity" keeps in effect in the authors' released code. (N, k)
-    int64.
+    """The first k - 1 frames and the last: what "similarity" keeps in effect in the authors'
+    released code. (N, k) int64.
     """
     kept = np.tile(np.arange(long.k), (len(long.lengths), 1))
     kept[:, -1] = long.lengths - 1
     return kept
 
 
-#: The paper's two (`rbc.paper.SAMPLINGS`), each followed by what goes by its name in the authors' released code.
+#: The paper's two (`rbc.paper.SAMPLINGS`), each followed by what goes by its name in the authors'
+#: released code.
 SAMPLERS = {
     "uniform": uniform,
     "uniform-random": uniform_random,
@@ -149,14 +177,17 @@ SAMPLERS = {
 def ranks(sequences: Sequences, threads: int = 1, progress: bool = False) -> np.ndarray:
     """When similarity sampling drops each frame: (n_frames_total,) uint16; `Sequences.similarity`.
 
-    The rank of a frame is the number of frames that are left of its sequence when it has gone, and 0 for the first
-    frame, which never goes. So `similarity` keeps a frame for K exactly if its rank is below K. Does not depend on
-    the number of threads. Raises `RbcError` for a sequence of more than 65,536 frames.
+    The rank of a frame is the number of frames that are left of its sequence when it has gone, and
+    0 for the first frame, which never goes. So `similarity` keeps a frame for K exactly if its rank
+    is below K. Does not depend on the number of threads. Raises `RbcError` for a sequence of more
+    than 65,536 frames.
     """
     starts, lengths = (sequences.index[column].to_numpy(np.int64) for column in ("start", "length"))
     out = np.zeros(len(sequences.frames), np.uint16)
     if (too_long := lengths > np.iinfo(out.dtype).max + 1).any():
-        raise RbcError(f"sequence {sequences.index['name'][too_long].iat[0]!r} has over 65,536 frames; cut it")
+        raise RbcError(
+            f"sequence {sequences.index['name'][too_long].iat[0]!r} has over 65,536 frames; cut it"
+        )
 
     def rank(first: int) -> int:
         part = slice(first, first + CHUNK)
@@ -173,7 +204,9 @@ def ranks(sequences: Sequences, threads: int = 1, progress: bool = False) -> np.
 
 
 @numba.njit(cache=True, nogil=True)
-def _rank_each(frames: np.ndarray, starts: np.ndarray, lengths: np.ndarray, k: int, ranks: np.ndarray) -> None:
+def _rank_each(
+    frames: np.ndarray, starts: np.ndarray, lengths: np.ndarray, k: int, ranks: np.ndarray
+) -> None:
     for i in range(len(starts)):
         own = slice(starts[i], starts[i] + lengths[i])
         _rank(frames[own], k, ranks[own])
@@ -188,7 +221,8 @@ def _rank(frames: np.ndarray, k: int, ranks: np.ndarray) -> None:
     for i in range(n - 1):
         pairs[i] = _ssim(frames, sums, spreads, i, i + 1)
     while n > k:
-        drop = np.argmax(pairs[: n - 1]) + 1  # the later frame of the most similar pair, the first of equals
+        # the later frame of the most similar pair, the first of equals
+        drop = np.argmax(pairs[: n - 1]) + 1
         n -= 1
         ranks[kept[drop]] = n
         kept[drop:n] = kept[drop + 1 : n + 1].copy()
@@ -200,9 +234,10 @@ def _rank(frames: np.ndarray, k: int, ranks: np.ndarray) -> None:
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
     """Structural similarity of two (H, W) uint8 images, H and W at least 7.
 
-    Equal to `skimage.metrics.structural_similarity(a, b, data_range=255)` at its defaults: 7 x 7 windows inside the
-    image, sample covariance (Wang et al., IEEE Trans. Image Process. 13:600, 2004). The sums over a window are exact
-    integers here, rounded numbers there: both agree to 1e-12. Equal pairs, also in the other order, have equal bits.
+    Equal to `skimage.metrics.structural_similarity(a, b, data_range=255)` at its defaults: 7 x 7
+    windows inside the image, sample covariance (Wang et al., IEEE Trans. Image Process. 13:600,
+    2004). The sums over a window are exact integers here, rounded numbers there: both agree to
+    1e-12. Equal pairs, also in the other order, have equal bits.
     """
     frames = np.stack([a, b])
     return float(_ssim(frames, *_windows(frames), 0, 1))
@@ -210,7 +245,9 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 @numba.njit(cache=True, nogil=True)
 def _windows(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum s of every window of every frame, and 49 times its sum of squares less s * s: (T, H - 6, W - 6) int32."""
+    """Sum s of every window of every frame, and 49 times its sum of squares less s * s: (T, H - 6,
+    W - 6) int32.
+    """
     n, h, w = frames.shape
     sums = np.empty((n, h - WINDOW + 1, w - WINDOW + 1), np.int32)
     spreads = np.empty_like(sums)
@@ -245,20 +282,26 @@ def _window_sums(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return out
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # no test for division by zero, so that it is done in SIMD
+# no test for division by zero, so that it is done in SIMD
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _ssim(frames: np.ndarray, sums: np.ndarray, spreads: np.ndarray, i: int, j: int) -> float:
-    """SSIM of frames i and j; numerator and denominator of each window times (49 * 49) * (49 * 48)."""
+    """SSIM of frames i and j; numerator and denominator of each window times (49 * 49) * (49 *
+    48).
+    """
     cross = _window_sums(frames[i], frames[j])
     h, w = cross.shape
     c1, c2 = N_PIXELS * N_PIXELS * C1, N_PIXELS * (N_PIXELS - 1) * C2
-    columns = np.zeros(w)  # one sum a column of windows: the same bits on every processor, as wide as its SIMD may be
+    # one sum a column of windows: the same bits on every processor, as wide as its SIMD may be
+    columns = np.zeros(w)
     for y in range(h):
         for x in range(w):
             a, b = sums[i, y, x], sums[j, y, x]
             product, squares = np.int32(a * b), np.int32(a * a + b * b)
             covariance = np.int32(N_PIXELS * cross[y, x] - product)
             variances = np.int32(spreads[i, y, x] + spreads[j, y, x])
-            columns[x] += ((2 * product + c1) * (2 * covariance + c2)) / ((squares + c1) * (variances + c2))
+            columns[x] += ((2 * product + c1) * (2 * covariance + c2)) / (
+                (squares + c1) * (variances + c2)
+            )
     return columns.sum() / (h * w)
 
 
@@ -267,7 +310,8 @@ def medians(frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    frames : (N, K, 31, 31) uint8, of which the first `lengths` ((N,) int64, at least 1) of each count
+    frames : (N, K, 31, 31) uint8, of which the first `lengths` ((N,) int64, at least 1) of each
+        count
     """
     out = np.empty(len(frames), np.float32)
     _medians(frames, lengths, out)
@@ -288,12 +332,13 @@ def _medians(frames: np.ndarray, lengths: np.ndarray, out: np.ndarray) -> None:
 
 
 def balance(positive: np.ndarray, model: str, stage: int, seed: int) -> np.ndarray:
-    """Training rows with both classes equally often (paper: "Artificial class balance"); training split only.
+    """Training rows with both classes equally often (paper: "Artificial class balance"); training
+    split only.
 
-    Model A (cnn): the majority is drawn down to the minority. Model B (crnn): the minority is copied up to the
-    majority; in stage 1 both meet at 5,000 / 3,800 of the minority, as the paper's 5,000 from 3,800 and 70,000.
-    Departures (D17): of Table 2's 3,779 that makes 4,972, not 5,000; and where the majority is smaller than that
-    target, it is the target (small data sets).
+    Model A (cnn): the majority is drawn down to the minority. Model B (crnn): the minority is
+    copied up to the majority; in stage 1 both meet at 5,000 / 3,800 of the minority, as the paper's
+    5,000 from 3,800 and 70,000. Departures (D17): of Table 2's 3,779 that makes 4,972, not 5,000;
+    and where the majority is smaller than that target, it is the target (small data sets).
 
     Parameters
     ----------
@@ -306,7 +351,9 @@ def balance(positive: np.ndarray, model: str, stage: int, seed: int) -> np.ndarr
     groups = [np.flatnonzero(positive), np.flatnonzero(~positive)]
     small, large = sorted(len(g) for g in groups)
     if small == 0:
-        raise RbcError("the training split holds only one class: nothing to learn; check the profile's folds")
+        raise RbcError(
+            "the training split holds only one class: nothing to learn; check the profile's folds"
+        )
     up = min(round(small * STAGE1_CRNN_TARGET), large) if stage == 1 else large
     target = small if model == "cnn" else up
     rng = np.random.default_rng([seed, stage, target])
@@ -314,6 +361,8 @@ def balance(positive: np.ndarray, model: str, stage: int, seed: int) -> np.ndarr
 
 
 def _draw(group: np.ndarray, target: int, rng: np.random.Generator) -> np.ndarray:
-    """`target` of a group: without copies where it is large enough, else every row, copied as evenly as possible."""
+    """`target` of a group: without copies where it is large enough, else every row, copied as
+    evenly as possible.
+    """
     copies, rest = divmod(target, len(group))
     return np.concatenate([np.repeat(group, copies), rng.choice(group, rest, replace=False)])

@@ -31,8 +31,8 @@ class Sequences:
     index : one row a sequence: name (unique), label, acquisition, patient, split,
         start (first row in `frames`) and length (number of frames)
     meta : source, version, ``simulated`` (bool) and, once saved, ``sha256`` of frames and index
-    similarity : (n_frames_total,) uint16, `rbc.sampling.ranks` of the frames, or None where nobody computed them;
-        follows from the frames, so it is no part of the checksum
+    similarity : (n_frames_total,) uint16, `rbc.sampling.ranks` of the frames, or None where nobody
+        computed them; follows from the frames, so it is no part of the checksum
     """
 
     frames: np.ndarray
@@ -42,14 +42,17 @@ class Sequences:
 
     def __post_init__(self) -> None:
         if self.frames.dtype != np.uint8 or self.frames.shape[1:] != (FRAME_PX, FRAME_PX):
-            raise RbcError(f"frames are {self.frames.dtype} {self.frames.shape}: expected uint8 (n, 31, 31)")
+            raise RbcError(
+                f"frames are {self.frames.dtype} {self.frames.shape}: expected uint8 (n, 31, 31)"
+            )
         if missing := [c for c in COLUMNS if c not in self.index]:
             raise RbcError(f"the index of the sequences lacks the columns {', '.join(missing)}")
         _check_values(self.index, len(self.frames))
         ranks = self.similarity
         if ranks is not None and (ranks.dtype != np.uint16 or ranks.shape != (len(self.frames),)):
             raise RbcError(
-                f"similarity is {ranks.dtype} {ranks.shape}: expected uint16 ({len(self.frames)},), one number a frame;"
+                f"similarity is {ranks.dtype} {ranks.shape}: expected uint16"
+                f" ({len(self.frames)},), one number a frame;"
                 " make the data again with rbc data prepare"
             )
 
@@ -66,7 +69,9 @@ class Sequences:
 
     @property
     def simulated(self) -> bool:
-        """Whether these cells were simulated; every page, figure and table that shows them must say so."""
+        """Whether these cells were simulated; every page, figure and table that shows them must say
+        so.
+        """
         return bool(self.meta["simulated"])
 
     def select(self, mask: np.ndarray) -> Sequences:
@@ -75,8 +80,9 @@ class Sequences:
         return Sequences(self.frames, index, self.meta, self.similarity)
 
     def save(self, folder: Path) -> None:
-        """Write frames.npy, index.parquet, meta.json and, where it is known, similarity.npy, whole or not at all; only
-        the frames in use are kept."""
+        """Write frames.npy, index.parquet, meta.json and, where it is known, similarity.npy, whole
+        or not at all; only the frames in use are kept.
+        """
         lengths = self.index["length"].to_numpy()
         with whole_folder(Path(folder), SEQUENCE_FILES) as part:
             start = create_frames(part / "frames.npy", int(lengths.sum()))
@@ -86,13 +92,17 @@ class Sequences:
                     file.write(np.ascontiguousarray(frames).data)
             first = np.cumsum(lengths) - lengths
             if self.similarity is not None:
-                rows = np.repeat(self.index["start"].to_numpy() - first, lengths) + np.arange(lengths.sum())
+                rows = np.repeat(self.index["start"].to_numpy() - first, lengths) + np.arange(
+                    lengths.sum()
+                )
                 np.save(part / "similarity.npy", self.similarity[rows])
             finish(part, self.index.assign(start=first), self.meta)
 
 
 def from_list(strips: list[np.ndarray], rows: pd.DataFrame, meta: dict) -> Sequences:
-    """`Sequences` from N arrays (length, 31, 31) uint8 and N rows (start and length are filled in)."""
+    """`Sequences` from N arrays (length, 31, 31) uint8 and N rows (start and length are filled
+    in).
+    """
     lengths = np.array([len(s) for s in strips], dtype=np.int64)
     frames = np.concatenate(strips) if strips else np.zeros((0, FRAME_PX, FRAME_PX), np.uint8)
     index = rows.reset_index(drop=True).assign(start=np.cumsum(lengths) - lengths, length=lengths)
@@ -109,7 +119,9 @@ def load(folder: Path) -> Sequences:
     """
     folder = Path(folder)
     if not (folder / "meta.json").exists():
-        raise RbcError(f"{folder}: no sequences there (meta.json is missing); make them with rbc data prepare")
+        raise RbcError(
+            f"{folder}: no sequences there (meta.json is missing); make them with rbc data prepare"
+        )
     try:
         frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
         index = pd.read_parquet(folder / "index.parquet")
@@ -117,7 +129,9 @@ def load(folder: Path) -> Sequences:
         ranks = folder / "similarity.npy"
         similarity = np.load(ranks, mmap_mode="r", allow_pickle=False) if ranks.exists() else None
     except (OSError, ValueError) as error:
-        raise RbcError(f"{folder}: damaged sequences ({error}); remove the folder and make them again") from error
+        raise RbcError(
+            f"{folder}: damaged sequences ({error}); remove the folder and make them again"
+        ) from error
     opened = Sequences(frames, index, meta, similarity)
     if meta.get("sha256", "") != _digest(folder / "frames.npy", frames.offset, index):
         raise RbcError(
@@ -128,7 +142,9 @@ def load(folder: Path) -> Sequences:
 
 
 def add_similarity(folder: Path, ranks: np.ndarray) -> None:
-    """Lay `rbc.sampling.ranks` of a saved folder beside its frames, as similarity.npy, whole or not at all."""
+    """Lay `rbc.sampling.ranks` of a saved folder beside its frames, as similarity.npy, whole or not
+    at all.
+    """
     part = Path(folder) / "similarity.part"
     with told_by_disk(Path(folder)):
         with part.open("wb") as file:
@@ -146,7 +162,9 @@ def checksum(sequences: Sequences) -> str:
 
 
 def create_frames(file: Path, n_frames: int) -> int:
-    """A .npy file for (n_frames, 31, 31) uint8, its frames still to be written; returns where they begin, in bytes."""
+    """A .npy file for (n_frames, 31, 31) uint8, its frames still to be written; returns where they
+    begin, in bytes.
+    """
     with file.open("wb") as out:
         header = {"descr": "|u1", "fortran_order": False, "shape": (n_frames, FRAME_PX, FRAME_PX)}
         np.lib.format.write_array_header_1_0(out, header)
@@ -156,7 +174,9 @@ def create_frames(file: Path, n_frames: int) -> int:
 
 
 def finish(folder: Path, index: pd.DataFrame, meta: dict) -> None:
-    """Write the index and meta.json beside a complete frames.npy; the checksum is taken from the file's bytes."""
+    """Write the index and meta.json beside a complete frames.npy; the checksum is taken from the
+    file's bytes.
+    """
     index = index[list(COLUMNS)].reset_index(drop=True)
     frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
     Sequences(frames, index, meta)  # raises where the index makes no sense
@@ -167,7 +187,9 @@ def finish(folder: Path, index: pd.DataFrame, meta: dict) -> None:
 
 
 def _digest(frames: Path, offset: int, index: pd.DataFrame) -> str:
-    """As `checksum`, from the bytes of frames.npy after its header: memory does not grow with them."""
+    """As `checksum`, from the bytes of frames.npy after its header: memory does not grow with
+    them.
+    """
     with frames.open("rb") as file:
         file.seek(offset)
         digest = hashlib.file_digest(file, "sha256")
@@ -177,13 +199,20 @@ def _digest(frames: Path, offset: int, index: pd.DataFrame) -> str:
 
 def _check_values(index: pd.DataFrame, n_frames: int) -> None:
     if index["name"].duplicated().any():
-        raise RbcError(f"sequence {index['name'][index['name'].duplicated()].iat[0]!r} is there twice")
+        raise RbcError(
+            f"sequence {index['name'][index['name'].duplicated()].iat[0]!r} is there twice"
+        )
     for column, allowed in (("label", (*LABELS, UNLABELLED)), ("split", SPLITS)):
         unknown = ~index[column].isin(allowed)
         if unknown.any():
             row = index[unknown].iloc[0]
-            raise RbcError(f"sequence {row['name']!r}: {column} {row[column]!r} is none of {', '.join(allowed)}")
-    if len(index) and ((index["length"] < 1).any() or (index["start"] + index["length"]).max() > n_frames):
+            raise RbcError(
+                f"sequence {row['name']!r}: {column} {row[column]!r} is none of"
+                f" {', '.join(allowed)}"
+            )
+    if len(index) and (
+        (index["length"] < 1).any() or (index["start"] + index["length"]).max() > n_frames
+    ):
         raise RbcError("the index of the sequences points outside their frames")
 
 

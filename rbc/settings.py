@@ -1,8 +1,10 @@
-"""How one configuration is trained: the settings, the folds, and the open details that can be switched, by name.
+"""How one configuration is trained: the settings, the folds, and the open details that can be
+switched, by name.
 
-Where the text leaves room, or the authors' released code went elsewhere, a variant changes one detail of the book's
-register and nothing else; ``text`` changes none. Those called ``frames`` are our own network and what it becomes
-without one of its parts, trained by the same path. Nothing heavy is imported here: every command reads settings.
+Where the text leaves room, or the authors' released code went elsewhere, a variant changes one
+detail of the book's register and nothing else; ``text`` changes none. Those called ``frames`` are
+our own network and what it becomes without one of its parts, trained by the same path. Nothing
+heavy is imported here: every command reads settings.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from rbc import RbcError
 from rbc.paper import Configuration
 
-AUGMENTATIONS = ("intruders", "gaps", "symmetries", "shifts", "light")  #: ways to vary training sequences
+#: ways to vary training sequences
+AUGMENTATIONS = ("intruders", "gaps", "symmetries", "shifts", "light")
 
 
 class Strict(BaseModel):
@@ -44,10 +47,12 @@ class Training(Strict):
 
     grey : each sequence minus its background, or the raw grey levels / 255
     augment : in which ways training sequences are varied (`AUGMENTATIONS`)
-    start : weights (safetensors) that training starts from, from the working folder; none: fresh ones
+    start : weights (safetensors) that training starts from, from the working folder; none: fresh
+        ones
     keep : the epoch of lowest validation loss, or the last
     padding : what stands after a short sequence's end: empty background, or black
-    lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0: none
+    lr_finder_batches : length of the learning-rate finder's mock training before the first fold; 0:
+        none
     checkpoint_seconds : how often a run's state is put on disk, at the end of an epoch
     """
 
@@ -74,7 +79,8 @@ class Variant:
 
     detail : its row in the register, e.g. ``D9``; empty for what is no open detail
     what : what is done instead, in one line
-    networks, samplings : the network (`rbc.models.NETWORKS`) or sampler (`rbc.sampling.SAMPLERS`) taken for a table's
+    networks, samplings : the network (`rbc.models.NETWORKS`) or sampler (`rbc.sampling.SAMPLERS`)
+        taken for a table's
     training : keys of the profile's training that are set otherwise
     """
 
@@ -92,34 +98,56 @@ def without(part: str) -> list[str]:
 
 #: how our own networks are trained, beside the profile
 OURS = {"augment": list(AUGMENTATIONS), "keep": "last", "lr_low": 3e-3, "lr_high": 3e-3}
-SIMULATED = "data/reference/transfer/simulated.safetensors"  #: a network that knows simulated sequences alone
+#: a network that knows simulated sequences alone
+SIMULATED = "data/reference/transfer/simulated.safetensors"
 TEXT = "text"
 VARIANTS = {
     TEXT: Variant("", "as the text says, and as this book reads it where it is open"),
     "raw-grey": Variant("D1", "grey levels / 255, background left in", training={"grey": "raw"}),
-    "black-padding": Variant("D2", "padding is black beside the subtracted background", training={"padding": "black"}),
-    "uniform-random": Variant("D4", "a random subset of the frames, in order", samplings={"uniform": "uniform-random"}),
-    "similarity-released": Variant(
-        "D5", "frames 0 to K - 2 and the last, as the released code", samplings={"similarity": "similarity-released"}
+    "black-padding": Variant(
+        "D2", "padding is black beside the subtracted background", training={"padding": "black"}
     ),
-    "cnn-torchvision": Variant("D9", "first stage at stride 1, as He et al.", networks={"cnn": "cnn-torchvision"}),
-    "cnn-strip": Variant("D33", "the frames side by side as one picture", networks={"cnn": "cnn-strip"}),
+    "uniform-random": Variant(
+        "D4", "a random subset of the frames, in order", samplings={"uniform": "uniform-random"}
+    ),
+    "similarity-released": Variant(
+        "D5",
+        "frames 0 to K - 2 and the last, as the released code",
+        samplings={"similarity": "similarity-released"},
+    ),
+    "cnn-torchvision": Variant(
+        "D9", "first stage at stride 1, as He et al.", networks={"cnn": "cnn-torchvision"}
+    ),
+    "cnn-strip": Variant(
+        "D33", "the frames side by side as one picture", networks={"cnn": "cnn-strip"}
+    ),
     "crnn-released-padded": Variant(
-        "D34", "wider, batch norm, two GRUs, running over the padding", networks={"crnn": "crnn-released-padded"}
+        "D34",
+        "wider, batch norm, two GRUs, running over the padding",
+        networks={"crnn": "crnn-released-padded"},
     ),
     "crnn-released-masked": Variant(
         "D34", "the same network, the padding masked", networks={"crnn": "crnn-released-masked"}
     ),
-    "one-rate": Variant("D21", "1e-3 as peak for all layers", training={"lr_low": 1e-3, "lr_high": 1e-3}),
+    "one-rate": Variant(
+        "D21", "1e-3 as peak for all layers", training={"lr_low": 1e-3, "lr_high": 1e-3}
+    ),
     "no-noise": Variant("D22", "no noise in training", training={"noise_sd": 0.0}),
     "bfloat16": Variant("D32", "forward pass in bfloat16", training={"precision": "bfloat16"}),
-    "last-epoch": Variant("", "the last epoch kept instead of the best of validation", training={"keep": "last"}),
+    "last-epoch": Variant(
+        "", "the last epoch kept instead of the best of validation", training={"keep": "last"}
+    ),
 } | {
     name: Variant("", f"ours: {what}", networks={"cnn": network}, training=OURS | training)
     for name, what, network, training in (
         ("frames", "one small CNN for every frame, augmented, the last epoch kept", "frames", {}),
         ("frames-transformer", "a transformer over time", "frames-transformer", {}),
-        ("frames-differences", "with each frame's change from the one before", "frames-differences", {}),
+        (
+            "frames-differences",
+            "with each frame's change from the one before",
+            "frames-differences",
+            {},
+        ),
         (
             "frames-pretrained",
             "trained before on simulated sequences, of an older simulator",

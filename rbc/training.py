@@ -36,25 +36,30 @@ NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
 
 
 def loader(data: Rows, chosen: np.ndarray, training: Training, shuffle: bool) -> DataLoader:
-    """fastai's DataLoader over row numbers: batches are cut by index from what lies on the device."""
+    """fastai's DataLoader over row numbers: batches are cut by index from what lies on the
+    device.
+    """
 
     def create_batch(numbers: list) -> tuple[Tensor, Tensor, Tensor]:
         return data.batch(torch.tensor(numbers, device=data.frames.device), training, shuffle)
 
     alone = len(chosen) % training.batch_size == 1  # batch norm cannot train on a batch of one
     return DataLoader(
-        chosen.tolist(), bs=training.batch_size, shuffle=shuffle, num_workers=0, create_batch=create_batch,
-        drop_last=shuffle and alone, n_inp=2, device=data.frames.device,
+        chosen.tolist(), bs=training.batch_size, shuffle=shuffle, num_workers=0,
+        create_batch=create_batch, drop_last=shuffle and alone, n_inp=2, device=data.frames.device,
     )  # fmt: skip
 
 
 def groups(model: nn.Module) -> list[list[nn.Parameter]]:
-    """Parameter groups for discriminative learning rates: one a top-level layer, input to output."""
+    """Parameter groups for discriminative learning rates: one a top-level layer, input to
+    output.
+    """
     return [params(layer) for layer in model.children()]
 
 
 def network(c: Configuration, training: Training, device: torch.device) -> nn.Module:
-    """A configuration's network, its weights fresh from its seed unless it has a `start`, on the device.
+    """A configuration's network, its weights fresh from its seed unless it has a `start`, on the
+    device.
 
     In the arithmetic of the profile.
     """
@@ -64,13 +69,15 @@ def network(c: Configuration, training: Training, device: torch.device) -> nn.Mo
     if training.start:
         if not Path(training.start).exists():
             raise RbcError(
-                f"training.start: {training.start} is not there; name weights that are, from the working folder"
+                f"training.start: {training.start} is not there; name weights that are, from the"
+                " working folder"
             )
         model.load_state_dict(load_file(training.start))
     model = model.to(device)
     if c.model == "crnn":
         model = model.to(memory_format=torch.channels_last)
-    if training.precision == "bfloat16":  # departure: half the memory traffic; weights and loss stay float32
+    # departure: half the memory traffic; weights and loss stay float32
+    if training.precision == "bfloat16":
         full = model.forward
 
         def forward(*x: Tensor) -> Tensor:
@@ -81,17 +88,24 @@ def network(c: Configuration, training: Training, device: torch.device) -> nn.Mo
     return model
 
 
-def learner(data: Rows, train: np.ndarray, validation: np.ndarray, c: Configuration, training: Training) -> Learner:
-    """fastai's Learner of one configuration over row numbers: cross-entropy, Adam, groups of layers."""
+def learner(
+    data: Rows, train: np.ndarray, validation: np.ndarray, c: Configuration, training: Training
+) -> Learner:
+    """fastai's Learner of one configuration over row numbers: cross-entropy, Adam, groups of
+    layers.
+    """
     model = network(c, training, data.frames.device)
-    loaders = DataLoaders(loader(data, train, training, True), loader(data, validation, training, False))
+    loaders = DataLoaders(
+        loader(data, train, training, True), loader(data, validation, training, False)
+    )
     made = Learner(loaders, model, loss_func=CrossEntropyLossFlat(), splitter=groups)
     made.remove_cb(ProgressCallback)
     return made
 
 
 def fit(made: Learner, best: BestEpoch, training: Training) -> None:
-    """Train, keeping the epoch of lowest validation loss (paper: "Training loss"); goes on from a checkpoint.
+    """Train, keeping the epoch of lowest validation loss (paper: "Training loss"); goes on from a
+    checkpoint.
 
     One cycle (Smith and Topin 2018) whose peak rates go from
     `lr_low` at the input to `lr_high` at the output (paper: 1e-4 to 1e-3).
@@ -102,16 +116,20 @@ def fit(made: Learner, best: BestEpoch, training: Training) -> None:
 
 
 def find_rates(made: Learner, batches: int) -> pd.DataFrame:
-    """fastai's learning-rate finder: smoothed training loss while the rate grows from 1e-7 to 10 (rate, loss).
+    """fastai's learning-rate finder: smoothed training loss while the rate grows from 1e-7 to 10
+    (rate, loss).
 
-    The network and the optimizer are as before afterwards. Nothing is chosen from the curve; the run page shows it.
+    The network and the optimizer are as before afterwards. Nothing is chosen from the curve; the
+    run page shows it.
     """
     if not batches:
         return pd.DataFrame({"rate": [], "loss": []})
     with TemporaryDirectory() as folder:
         made.path = Path(folder)
         made.lr_find(num_it=batches, show_plot=False, suggest_funcs=None)
-    return pd.DataFrame({"rate": made.recorder.lrs, "loss": [float(x) for x in made.recorder.losses]})
+    return pd.DataFrame(
+        {"rate": made.recorder.lrs, "loss": [float(x) for x in made.recorder.losses]}
+    )
 
 
 @dataclass(frozen=True)
@@ -120,10 +138,10 @@ class Outcome:
 
     history : one row a fold and epoch: fold, epoch, train_loss, valid_loss
     rates : the learning-rate finder's curve on the first fold: rate, loss
-    predictions : one row a fold and sequence of validation and test: name, acquisition, label, fold, split,
-        probability (of the positive class)
-    unreliable : the same of the test split's unreliable sequences in stage 2, which no score of it counts but which it
-        is asked about in use; no row in stage 1
+    predictions : one row a fold and sequence of validation and test: name, acquisition, label,
+        fold, split, probability (of the positive class)
+    unreliable : the same of the test split's unreliable sequences in stage 2, which no score of it
+        counts but which it is asked about in use; no row in stage 1
     weights : array by name, ``fold0.`` and so on before the network's own names
     device : where it ran
     seconds : how long it took, sampling included
@@ -169,7 +187,8 @@ def train(
     """
     started = time.perf_counter()
     training = settings(training, c)
-    torch.set_num_threads(training.threads)  # more threads give other last bits: part of the profile
+    # more threads give other last bits: part of the profile
+    torch.set_num_threads(training.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     splits = folds(sequences.index, named)
     with memory(c, training):
@@ -196,8 +215,8 @@ def train(
 class Asked:
     """Sequences that a network is trained on or asked about.
 
-    index (N rows): the sequences' index; rows: their frames; splits: of each fold, (N,) of 'train', 'validation',
-    'test' or ''.
+    index (N rows): the sequences' index; rows: their frames; splits: of each fold, (N,) of 'train',
+    'validation', 'test' or ''.
     """
 
     index: pd.DataFrame
@@ -209,20 +228,30 @@ class Asked:
         return np.flatnonzero(self.splits[fold] == part)
 
     def answers(self, model: nn.Module, fold: int, part: str, training: Training) -> pd.DataFrame:
-        """What a network answers on a split of a fold: name, acquisition, label, fold, split, probability."""
+        """What a network answers on a split of a fold: name, acquisition, label, fold, split,
+        probability.
+        """
         chosen = self.where(fold, part)
         table = self.index.iloc[chosen][["name", "acquisition", "label"]]
-        return table.assign(fold=fold, split=part, probability=predict(model, self.rows, chosen, training))
+        return table.assign(
+            fold=fold, split=part, probability=predict(model, self.rows, chosen, training)
+        )
 
 
 def asked(
-    sequences: Sequences, splits: list[np.ndarray], c: Configuration, training: Training, of_stage: bool
+    sequences: Sequences,
+    splits: list[np.ndarray],
+    c: Configuration,
+    training: Training,
+    of_stage: bool,
 ) -> Asked:
     """The stage's sequences, or those of no class of it that are in a test split."""
     inside = in_stage(sequences.index["label"], c.stage)
     wanted = inside if of_stage else ~inside & np.any([split == "test" for split in splits], axis=0)
     own = sequences.select(wanted)
-    return Asked(own.index, rows(own, c, device(training.device)), [split[wanted] for split in splits])
+    return Asked(
+        own.index, rows(own, c, device(training.device)), [split[wanted] for split in splits]
+    )
 
 
 def train_fold(
@@ -275,14 +304,20 @@ def history(learner: Learner, fold: int) -> pd.DataFrame:
     """Losses by epoch of one fold."""
     losses = np.array(learner.recorder.values)
     return pd.DataFrame(
-        {"fold": fold, "epoch": range(len(losses)), "train_loss": losses[:, 0], "valid_loss": losses[:, 1]}
+        {
+            "fold": fold,
+            "epoch": range(len(losses)),
+            "train_loss": losses[:, 0],
+            "valid_loss": losses[:, 1],
+        }
     )
 
 
 def folds(index: pd.DataFrame, named: Sequence[Fold]) -> list[np.ndarray]:
     """Each fold's split of every sequence: (N,) of 'train', 'validation', 'test' or ''.
 
-    Without named folds the data's own split is the only one. Raises `RbcError` for an acquisition that the data lacks.
+    Without named folds the data's own split is the only one. Raises `RbcError` for an acquisition
+    that the data lacks.
     """
     if not named:
         return [index["split"].to_numpy(object)]
@@ -291,6 +326,8 @@ def folds(index: pd.DataFrame, named: Sequence[Fold]) -> list[np.ndarray]:
     for fold in named:
         part_of = {a: part for part in SPLITS for a in getattr(fold, part)}
         if missing := sorted(set(part_of) - known):
-            raise RbcError(f"the profile's folds name acquisitions that the data lacks: {', '.join(missing)}")
+            raise RbcError(
+                f"the profile's folds name acquisitions that the data lacks: {', '.join(missing)}"
+            )
         splits.append(index["acquisition"].map(part_of).fillna("").to_numpy(object))
     return splits

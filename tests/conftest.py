@@ -1,4 +1,6 @@
-"""Shared pieces: simulated sequences, the released sample where it is, a copy of the checkout, one with its book."""
+"""Shared pieces: simulated sequences, the released sample where it is, a copy of the checkout, one
+with its book.
+"""
 
 import io
 import json
@@ -22,7 +24,8 @@ from rbc.sequences import Sequences
 TINY = "tests/tiny.yaml"
 RUNS = [f"stage{s}/{m}-similarity-k10-s0" for s in (1, 2) for m in ("cnn", "crnn")]
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, what tests start would be deaf to it
+# in the background, what tests start would be deaf to it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -43,13 +46,24 @@ def released_sample() -> Path:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
-    """A copy of the checkout without what was built in it: tests may run, break and kill things there."""
+    """A copy of the checkout without what was built in it: tests may run, break and kill things
+    there.
+    """
     return copy_checkout(tmp_path_factory.mktemp("checkout") / "rbc-dynamics")
 
 
 def copy_checkout(copy: Path) -> Path:
     built = shutil.ignore_patterns(
-        ".git", ".venv", "results", "pages", "files", "_build", "derived", "raw", ".snakemake", "__pycache__"
+        ".git",
+        ".venv",
+        "results",
+        "pages",
+        "files",
+        "_build",
+        "derived",
+        "raw",
+        ".snakemake",
+        "__pycache__",
     )
     return shutil.copytree(ROOT, copy, ignore=built)
 
@@ -66,7 +80,9 @@ def built(tmp_path_factory) -> Path:
     with FileLock(folder / "built.lock"):
         if not copy.exists():
             stubborn_book(copy_checkout(copy))
-    assert (copy / "_build" / "html" / "index.html").exists(), "not built: see the first test that needs the book"
+    assert (copy / "_build" / "html" / "index.html").exists(), (
+        "not built: see the first test that needs the book"
+    )
     return copy
 
 
@@ -76,16 +92,28 @@ def html(built) -> Path:
     return built / "_build" / "html"
 
 
-CALM = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--force-color-profile=srgb"]
+CALM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--force-color-profile=srgb",
+]
 
 
-@pytest.fixture(scope="module")  # not longer: while it is open, no test of the same worker can run a notebook
+# not longer: while it is open, no test of the same worker can run a notebook
+@pytest.fixture(scope="module")
 def chromium():
     """A headless Chromium that playwright drives; skips where there is none."""
     playwright = pytest.importorskip("playwright.sync_api")
-    program = os.environ.get("RBC_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    program = (
+        os.environ.get("RBC_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+    )
     if program is None:
-        pytest.skip("no chromium on the path and RBC_CHROMIUM is not set: pages cannot be looked at")
+        pytest.skip(
+            "no chromium on the path and RBC_CHROMIUM is not set: pages cannot be looked at"
+        )
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=CALM)
         yield browser
@@ -95,8 +123,12 @@ def chromium():
 def with_scripts(body: str) -> str:
     """A page with the book's own scripts and styles around some HTML, to be opened from a file."""
     static = ROOT / "book" / "_static"
-    head = "".join(f'<link rel="stylesheet" href="{path.as_uri()}">' for path in sorted(static.glob("*.css")))
-    head += "".join(f'<script defer src="{path.as_uri()}"></script>' for path in sorted(static.glob("*.js")))
+    head = "".join(
+        f'<link rel="stylesheet" href="{path.as_uri()}">' for path in sorted(static.glob("*.css"))
+    )
+    head += "".join(
+        f'<script defer src="{path.as_uri()}"></script>' for path in sorted(static.glob("*.js"))
+    )
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Test</title>{head}'
     return f"{head}<main><h1>Test</h1>{body}</main></html>"
 
@@ -108,19 +140,23 @@ HEAVY = {"run", "grid", "book"}
 def rbc(*arguments: object, cwd: Path = ROOT, **keywords) -> subprocess.CompletedProcess:
     """Run the real command line in a checkout.
 
-    In this process where it makes no difference, as most of a short command is its start; in one of its own in another
-    checkout, with other variables, and where runs are made.
+    In this process where it makes no difference, as most of a short command is its start; in one of
+    its own in another checkout, with other variables, and where runs are made.
     """
     words = [str(a) for a in arguments]
     if cwd == ROOT and not keywords and words[0] not in HEAVY:
         return _here(words)
     environment = {**os.environ, "PYTHONPATH": str(cwd)} | keywords.pop("env", {})
     command = [sys.executable, "-m", "compendium", *words]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, **keywords)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, **keywords
+    )
 
 
 def _here(words: list[str]) -> subprocess.CompletedProcess:
-    """The command line's own entry point, what it says caught; an error that it does not foresee is one here too."""
+    """The command line's own entry point, what it says caught; an error that it does not foresee is
+    one here too.
+    """
     said, complained, before = io.StringIO(), io.StringIO(), (sys.argv, Path.cwd())
     sys.argv = ["rbc", *words]
     os.chdir(ROOT)
@@ -149,7 +185,9 @@ def complete(checkout: Path) -> list[str]:
 
 
 def stubborn_book(checkout: Path) -> None:
-    """The tiny profile's book: interrupted, ended and killed at random moments, then finished by the same command."""
+    """The tiny profile's book: interrupted, ended and killed at random moments, then finished by
+    the same command.
+    """
     dice = Random(7)
     command = [sys.executable, "-m", "compendium", "book", "--profile", TINY]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
@@ -163,31 +201,40 @@ def stubborn_book(checkout: Path) -> None:
         _, said = process.communicate(timeout=60)
         assert process.returncode != 0, said
         if stop != signal.SIGKILL:
-            assert said.strip().splitlines()[-1] == "rbc: interrupted; the same command goes on where it stopped"
+            assert (
+                said.strip().splitlines()[-1]
+                == "rbc: interrupted; the same command goes on where it stopped"
+            )
         # A run's folder is there whole or not at all.
         folders = [f for f in checkout.glob("results/tiny/stage?/[!.]*")]
-        assert sorted(str(f.relative_to(checkout / "results/tiny")) for f in folders) == sorted(complete(checkout))
+        assert sorted(str(f.relative_to(checkout / "results/tiny")) for f in folders) == sorted(
+            complete(checkout)
+        )
     result = rbc("book", "--profile", TINY, cwd=checkout)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
 
 
 #: Files whose few tests take longest, in the order in which the workers should begin them.
 LONGEST = (
-    "test_workflow", "test_cluster", "test_checkpoints", "test_stale", "test_browser", "test_tracking",
-    "test_benchmarks", "test_training", "test_cli", "test_analyze",
+    "test_workflow", "test_cluster", "test_checkpoints", "test_stale", "test_browser",
+    "test_tracking", "test_benchmarks", "test_training", "test_cli", "test_analyze",
 )  # fmt: skip
-#: Files that train networks, track or simulate much, download or start many processes: not for the inner loop either.
+#: Files that train networks, track or simulate much, download or start many processes: not for the
+#: inner loop either.
 SLOW_FILES = {
-    "test_analyze", "test_attempts", "test_benchmarks", "test_checkpoints", "test_cli", "test_cluster", "test_compare",
-    "test_demo", "test_download", "test_exercises", "test_packet", "test_release", "test_simulate", "test_tracking",
-    "test_training", "test_transfer", "test_workflow",
+    "test_analyze", "test_attempts", "test_benchmarks", "test_checkpoints", "test_cli",
+    "test_cluster", "test_compare", "test_demo", "test_download", "test_exercises", "test_packet",
+    "test_golden", "test_release", "test_simulate", "test_tracking", "test_training",
+    "test_transfer", "test_wheel", "test_workflow",
 }  # fmt: skip
 #: Fixtures that take long to make; a test that uses one is not for the inner loop.
 SLOW_FIXTURES = {"built", "html", "chromium", "checkout", "released_sample"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that no worker is left with one at the end; what is slow is marked."""
+    """The longest files first, so that no worker is left with one at the end; what is slow is
+    marked.
+    """
     order = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
     for item in items:

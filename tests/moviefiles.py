@@ -1,7 +1,8 @@
 """Movies in sixty and more formats, tiny and simulated, each with what reading it must give.
 
-`READ` names movies that must be read to the grey levels given, `REFUSED` those that must end in one line with a reason.
-A writer takes a folder and the frames ((8, 40, 64) uint8) and returns the path to open.
+`READ` names movies that must be read to the grey levels given, `REFUSED` those that must end in one
+line with a reason. A writer takes a folder and the frames ((8, 40, 64) uint8) and returns the path
+to open.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def refused(name: str, reason: str) -> Callable[[Writer], Writer]:
     return register
 
 
-# ------------------------------------------------------------------------------------------ AVI by hand
+# --- AVI by hand ---
 
 
 def chunk(name: bytes, data: bytes) -> bytes:
@@ -68,15 +69,22 @@ def avi(
     index: bool = True,
     code: int = 0,
 ) -> Path:
-    """An uncompressed AVI of 8 bits; None among the frames is an empty chunk, as cameras write for a lost frame."""
+    """An uncompressed AVI of 8 bits; None among the frames is an empty chunk, as cameras write for
+    a lost frame.
+    """
     height, width = shown[0].shape
     stride = (width + 3) // 4 * 4
     table = b"" if palette is None else np.pad(palette[:, ::-1], ((0, 0), (0, 1))).tobytes()
     n = len(shown) if announced is None else announced
     used = len(table) // 4 if colours is None else colours
     rows = height if bottom_up else -height
-    picture = struct.pack("<IiiHHIIiiII", 40, width, rows, 1, 8, code, stride * height, 0, 0, used, 0) + table
-    stream = b"vidsDIB " + struct.pack("<IHHIIIIIIII4h", 0, 0, 0, 0, 1, 60, 0, n, 0, 2**32 - 1, 0, 0, 0, width, height)
+    picture = (
+        struct.pack("<IiiHHIIiiII", 40, width, rows, 1, 8, code, stride * height, 0, 0, used, 0)
+        + table
+    )
+    stream = b"vidsDIB " + struct.pack(
+        "<IHHIIIIIIII4h", 0, 0, 0, 0, 1, 60, 0, n, 0, 2**32 - 1, 0, 0, 0, width, height
+    )
     whole = struct.pack("<14I", 16_667, 0, 0, 16, n, 0, 1, 0, width, height, 0, 0, 0, 0)
     streams = chunk(b"LIST", b"strl" + chunk(b"strh", stream) + chunk(b"strf", picture))
     movi, entries = b"movi", b""
@@ -87,7 +95,9 @@ def avi(
             data = (padded[::-1] if bottom_up else padded).tobytes()
         entries += b"00db" + struct.pack("<III", 16, len(movi), len(data))
         movi += chunk(b"00db", data)
-    body = b"AVI " + chunk(b"LIST", b"hdrl" + chunk(b"avih", whole) + streams) + chunk(b"LIST", movi)
+    body = (
+        b"AVI " + chunk(b"LIST", b"hdrl" + chunk(b"avih", whole) + streams) + chunk(b"LIST", movi)
+    )
     path.write_bytes(chunk(b"RIFF", body + (chunk(b"idx1", entries) if index else b"")))
     return path
 
@@ -145,10 +155,18 @@ def _(folder, shown):
     return avi(folder / "m.avi", list(shown), announced=3000, index=False)
 
 
-# --------------------------------------------------------------------------------------------- by PyAV
+# --- by PyAV ---
 
 
-def encoded(path: Path, shown: np.ndarray, codec: str, pixels: str, kind: str | None = None, rate: int = 60, **o: str):
+def encoded(
+    path: Path,
+    shown: np.ndarray,
+    codec: str,
+    pixels: str,
+    kind: str | None = None,
+    rate: int = 60,
+    **o: str,
+):
     """A movie by an encoder; `pts` among the options are the ticks (1/600 s) of its frames."""
     ticks = o.pop("pts", None)
     with av.open(str(path), "w", format=kind) as box:
@@ -156,8 +174,12 @@ def encoded(path: Path, shown: np.ndarray, codec: str, pixels: str, kind: str | 
         stream.height, stream.width, stream.pix_fmt = *shown.shape[1:3], pixels
         stream.options = o
         for i, picture in enumerate(shown):
-            made = {"gray": "gray", "gray16le": "gray16le"}.get(pixels, "gray" if picture.ndim == 2 else "rgb24")
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=made).reformat(format=pixels)
+            made = {"gray": "gray", "gray16le": "gray16le"}.get(
+                pixels, "gray" if picture.ndim == 2 else "rgb24"
+            )
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=made).reformat(
+                format=pixels
+            )
             if ticks:
                 from fractions import Fraction
 
@@ -209,7 +231,9 @@ for _name, _file, _codec, _pixels, _kind in (
 @read("GIF", CLOSE)
 def _(folder, shown):
     pictures = [Image.fromarray(frame) for frame in shown]
-    pictures[0].save(folder / "m.gif", save_all=True, append_images=pictures[1:], duration=50, loop=0)
+    pictures[0].save(
+        folder / "m.gif", save_all=True, append_images=pictures[1:], duration=50, loop=0
+    )
     return folder / "m.gif"
 
 
@@ -225,10 +249,15 @@ def _(folder, shown):
     return Path(os.fsdecode(path))
 
 
-# ------------------------------------------------------------------------------------------------ TIFF
+# --- TIFF ---
 
 
-def tiff(name: str, change: Callable[[np.ndarray], np.ndarray] = lambda x: x, into: dict = READ, **options) -> None:
+def tiff(
+    name: str,
+    change: Callable[[np.ndarray], np.ndarray] = lambda x: x,
+    into: dict = READ,
+    **options,
+) -> None:
     """Register a TIFF stack written by tifffile with some options."""
 
     @read(name, into)
@@ -251,10 +280,17 @@ tiff("TIFF, big-endian, 16 bit", deep, byteorder=">")
 tiff("TIFF, ImageJ 16 bit", deep, imagej=True)
 tiff("TIFF, MINISWHITE", lambda x: 255 - x, photometric="miniswhite")
 tiff("TIFF, MINISWHITE, 16 bit", lambda x: 65535 - deep(x, 256), photometric="miniswhite")
-tiff("TIFF, MINISWHITE, compressed", lambda x: 255 - x, photometric="miniswhite", compression="zlib")
+tiff(
+    "TIFF, MINISWHITE, compressed", lambda x: 255 - x, photometric="miniswhite", compression="zlib"
+)
 _TABLE = np.ascontiguousarray(RAMP.T.astype(np.uint16) * 257)
 tiff("TIFF, palette a ramp", photometric="palette", colormap=_TABLE)
-tiff("TIFF, palette inverted", lambda x: 255 - x, photometric="palette", colormap=_TABLE[:, ::-1].copy())
+tiff(
+    "TIFF, palette inverted",
+    lambda x: 255 - x,
+    photometric="palette",
+    colormap=_TABLE[:, ::-1].copy(),
+)
 tiff("TIFF, LZW", compression="lzw")
 tiff("TIFF, LZW with predictor, 16 bit", deep, compression="lzw", predictor=True)
 tiff("TIFF, PackBits", compression="packbits")
@@ -266,7 +302,12 @@ tiff("TIFF, tiled", tile=(16, 16))
 tiff("TIFF, strips of three rows", rowsperstrip=3)
 tiff("TIFF, BigTIFF", bigtiff=True)
 tiff("TIFF, RGB", doubled, photometric="rgb")
-tiff("TIFF, planar RGB", lambda x: np.repeat(x[:, None], 3, axis=1), photometric="rgb", planarconfig="separate")
+tiff(
+    "TIFF, planar RGB",
+    lambda x: np.repeat(x[:, None], 3, axis=1),
+    photometric="rgb",
+    planarconfig="separate",
+)
 tiff("TIFF, RGB of 16 bit", lambda x: deep(doubled(x), 256), photometric="rgb")
 tiff(
     "TIFF, RGB and alpha",
@@ -358,7 +399,9 @@ def _(folder, shown):
 def _(folder, shown):
     (folder / "stacks").mkdir()
     for i, part in enumerate(np.split(shown, 2)):
-        tifffile.imwrite(folder / "stacks" / f"part{i}.tif", part, imagej=True, metadata={"axes": "TYX"})
+        tifffile.imwrite(
+            folder / "stacks" / f"part{i}.tif", part, imagej=True, metadata={"axes": "TYX"}
+        )
     return folder / "stacks"
 
 
@@ -370,22 +413,31 @@ def _(folder, shown):
 def ome_set(folder: Path, shown: np.ndarray) -> Path:
     """OME-TIFF of two files that name each other."""
     (folder / "set").mkdir()
-    names, ids = ("a.ome.tif", "b.ome.tif"), ("urn:uuid:" + "a" * 8 + "-0-0-0-0", "urn:uuid:" + "b" * 8 + "-0-0-0-0")
+    names, ids = (
+        ("a.ome.tif", "b.ome.tif"),
+        ("urn:uuid:" + "a" * 8 + "-0-0-0-0", "urn:uuid:" + "b" * 8 + "-0-0-0-0"),
+    )
     half = len(shown) // 2
     data = "".join(
-        f'<TiffData FirstT="{i}" IFD="{i % half}" PlaneCount="1"><UUID FileName="{names[i // half]}">{ids[i // half]}'
+        f'<TiffData FirstT="{i}" IFD="{i % half}" PlaneCount="1"><UUID'
+        f' FileName="{names[i // half]}">{ids[i // half]}'
         "</UUID></TiffData>"
         for i in range(len(shown))
     )
     for k, name in enumerate(names):
         xml = (
-            f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{ids[k]}">'
-            f'<Image ID="Image:0"><Pixels ID="P:0" DimensionOrder="XYZCT" Type="uint8" SizeX="{shown.shape[2]}" '
-            f'SizeY="{shown.shape[1]}" SizeZ="1" SizeC="1" SizeT="{len(shown)}"><Channel ID="C:0"/>{data}'
+            '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
+            f' UUID="{ids[k]}">'
+            '<Image ID="Image:0"><Pixels ID="P:0" DimensionOrder="XYZCT" Type="uint8"'
+            f' SizeX="{shown.shape[2]}" '
+            f'SizeY="{shown.shape[1]}" SizeZ="1" SizeC="1" SizeT="{len(shown)}"><Channel'
+            f' ID="C:0"/>{data}'
             "</Pixels></Image></OME>"
         )
         part = shown[k * half : (k + 1) * half]
-        tifffile.imwrite(folder / "set" / name, part, description=xml, metadata=None, photometric="minisblack")
+        tifffile.imwrite(
+            folder / "set" / name, part, description=xml, metadata=None, photometric="minisblack"
+        )
     return folder / "set"
 
 
@@ -409,7 +461,7 @@ for _kind in ("png", "bmp", "pgm"):
         return folder / "frames"
 
 
-# --------------------------------------------------------------------------------------------- refused
+# --- refused ---
 
 
 def bytes_file(name: str, file: str, data: bytes, reason: str) -> None:
@@ -428,7 +480,9 @@ bytes_file("an array of numpy", "m.npy", b"\x93NUMPY" * 9, "write it as TIFF")
 bytes_file("empty AVI", "m.avi", b"", "empty")
 bytes_file("empty TIFF", "m.tif", b"", "empty")
 bytes_file("a web page", "m.avi", b"<!DOCTYPE html><html></html>", "web page")
-bytes_file("a pointer of Git LFS", "m.avi", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull")
+bytes_file(
+    "a pointer of Git LFS", "m.avi", b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"
+)
 bytes_file("a zip archive", "m.avi", b"PK\x03\x04" * 20, "unpack")
 bytes_file("noise named AVI", "m.avi", bytes(range(256)) * 9, "not a readable movie")
 bytes_file("text named TIFF", "m.tif", b"hello, this is no TIFF", "named as TIFF")

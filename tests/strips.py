@@ -25,7 +25,9 @@ def frames(name: str, size: int) -> np.ndarray:
 
 
 def made(n: int = 12) -> Sequences:
-    """A made record: n sequences (a multiple of 12) of six acquisitions, two a split, every class in each split."""
+    """A made record: n sequences (a multiple of 12) of six acquisitions, two a split, every class
+    in each split.
+    """
     tracks = [
         (f"{p}10{d:02}_10s01", d // 2, t)
         for d, p in enumerate(("BG", "BK", "BM", "BG", "LJ", "LJ"))
@@ -34,7 +36,9 @@ def made(n: int = 12) -> Sequences:
     rows = pd.DataFrame(
         {
             "name": [f"{a}_{t}" for a, _, t in tracks],
-            "label": [LABELS[t % 3 if n > 12 else (t + d) % 3] for d, (_, _, t) in enumerate(tracks)],
+            "label": [
+                LABELS[t % 3 if n > 12 else (t + d) % 3] for d, (_, _, t) in enumerate(tracks)
+            ],
             "acquisition": [a for a, _, _ in tracks],
             "patient": [a[:2] for a, _, _ in tracks],
             "split": [SPLITS[s] for _, s, _ in tracks],
@@ -42,7 +46,9 @@ def made(n: int = 12) -> Sequences:
     )
     order = rows["split"].map(SPLITS.index)
     rows = rows.assign(order=order).sort_values(["order", "name"], ignore_index=True)
-    return from_list([frames(name, 1 + i % 9) for i, name in enumerate(rows["name"])], rows, {"simulated": True})
+    return from_list(
+        [frames(name, 1 + i % 9) for i, name in enumerate(rows["name"])], rows, {"simulated": True}
+    )
 
 
 def write_strip(file: Path, cells: np.ndarray) -> None:
@@ -54,13 +60,23 @@ def write_csv(folder: Path, names: list[str], strips: list[np.ndarray], labels: 
     """dataset.csv with img/, as the authors' train.py reads it."""
     for name, cells in zip(names, strips, strict=True):
         write_strip(folder / "img" / f"{name}.png", cells)
-    lines = [f"{i},{n},{c},{len(s)}" for i, (n, c, s) in enumerate(zip(names, labels, strips, strict=True))]
-    (folder / "dataset.csv").write_text("\n".join([",sequence_name,label,size", *lines]) + "\n", encoding="utf-8")
+    lines = [
+        f"{i},{n},{c},{len(s)}"
+        for i, (n, c, s) in enumerate(zip(names, labels, strips, strict=True))
+    ]
+    (folder / "dataset.csv").write_text(
+        "\n".join([",sequence_name,label,size", *lines]) + "\n", encoding="utf-8"
+    )
 
 
 def _csv(folder: Path, sequences: Sequences) -> None:
     index = sequences.index
-    write_csv(folder, list(index["name"]), list(sequences), [LABELS.index(label) for label in index["label"]])
+    write_csv(
+        folder,
+        list(index["name"]),
+        list(sequences),
+        [LABELS.index(label) for label in index["label"]],
+    )
 
 
 def split_csv(folder: Path, sequences: Sequences) -> None:
@@ -90,11 +106,16 @@ def mat_v5(folder: Path, sequences: Sequences) -> None:
 
 
 def mat_v73(folder: Path, sequences: Sequences) -> None:
-    """One v7.3 .mat file a split, written as MATLAB does: axes reversed, cells as references, text as uint16."""
+    """One v7.3 .mat file a split, written as MATLAB does: axes reversed, cells as references, text
+    as uint16.
+    """
     for split, (films, codes, names) in _mat(sequences).items():
         with h5py.File(folder / f"{split}.mat", "w", userblock_size=512) as file:
             hidden = file.create_group("#refs#")
-            cells = {"seq": [f.T for f in films], "id": [np.array([[ord(c)] for c in n], np.uint16) for n in names]}
+            cells = {
+                "seq": [f.T for f in films],
+                "id": [np.array([[ord(c)] for c in n], np.uint16) for n in names],
+            }
             for key, values in cells.items():
                 made = [hidden.create_dataset(f"{key}{i}", data=v) for i, v in enumerate(values)]
                 for dataset in made:

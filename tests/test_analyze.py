@@ -1,4 +1,6 @@
-"""From a movie to the marker: a small simulated movie, the shipped models, the report in a browser."""
+"""From a movie to the marker: a small simulated movie, the shipped models, the report in a
+browser.
+"""
 
 import csv
 import io
@@ -23,7 +25,9 @@ def movie(tmp_path_factory):
     """Simulated cells composited into a small movie."""
     path = tmp_path_factory.mktemp("movie") / 'a "small", <b>.avi'
     scene = movies.Scene(shape=(240, 320), cells=8, seed=3)
-    cells = simulate.sequences({"test": {"tank-treading": 30, "flipping": 20, "unreliable": 4}}, seed=1)
+    cells = simulate.sequences(
+        {"test": {"tank-treading": 30, "flipping": 20, "unreliable": 4}}, seed=1
+    )
     frames, _ = movies.sprites(cells, scene)
     movies.write(path, frames, 60.0, "raw")
     return path
@@ -40,7 +44,9 @@ def answer(movie, tmp_path_factory):
 
 def test_the_marker_is_the_adjusted_count_of_the_calls(answer):
     said, out = answer
-    assert said == json.loads((out / "marker.json").read_text(encoding="utf-8")) and said["simulated"]
+    assert (
+        said == json.loads((out / "marker.json").read_text(encoding="utf-8")) and said["simulated"]
+    )
     table = pd.read_csv(out / "cells.csv")
     found = sequences.load(out / "tracked")
     assert len(table) == said["cells"] + said["left_out"] == len(found) > 30
@@ -48,9 +54,13 @@ def test_the_marker_is_the_adjusted_count_of_the_calls(answer):
     again = classify.classify(found).set_index("name")["decision"]
     assert (again[table["name"]].to_numpy() == table["decision"]).all()
     rates = pd.DataFrame(KNOWN["answers"]).pivot_table("n", "answer", "label", "sum", fill_value=0)
-    rates = rates.reindex(prevalence.ANSWERS)[["tank-treading", "flipping", "unreliable"]].to_numpy()
+    rates = rates.reindex(prevalence.ANSWERS)[
+        ["tank-treading", "flipping", "unreliable"]
+    ].to_numpy()
     counting = table[table["continues"].isna()]
-    shares = counting["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy() / len(counting)
+    shares = counting["answer"].value_counts().reindex(
+        prevalence.ANSWERS, fill_value=0
+    ).to_numpy() / len(counting)
     x = prevalence.on_simplex(shares, rates / rates.sum(0))
     assert said["adjusted"] == pytest.approx(x[0] / (x[0] + x[1]))
     if said["withheld"]:
@@ -78,7 +88,9 @@ def test_a_magnified_a_faint_and_a_smooth_movie_are_unknown(answer):
     flat = found.frames.mean(axis=(1, 2), keepdims=True)
     changed = {
         "cells of": np.repeat(np.repeat(found.frames, 2, 1), 2, 2)[:, 15:46, 15:46],
-        "contrast of": np.clip(np.round(flat + 0.2 * (found.frames - flat)), 0, 255).astype(np.uint8),
+        "contrast of": np.clip(np.round(flat + 0.2 * (found.frames - flat)), 0, 255).astype(
+            np.uint8
+        ),
         "noise of": _smoothed(found.frames),
     }
     for why, frames in changed.items():
@@ -97,9 +109,9 @@ def _smoothed(frames: np.ndarray) -> np.ndarray:
 def test_force_judges_and_the_report_says_against_what(movie, tmp_path):
     said = analyze.analyze(movie, tmp_path / "yes", um_per_px=0.7, threads=1, force=True)
     assert any("wrong scale, 0.7 um/px" in line for line in said["objections"])
-    assert "Judged by force, against this objection: wrong scale" in (tmp_path / "yes" / "report.html").read_text(
-        encoding="utf-8"
-    )
+    assert "Judged by force, against this objection: wrong scale" in (
+        tmp_path / "yes" / "report.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_an_acquisition_is_not_judged_with_its_own_errors():
@@ -113,10 +125,14 @@ def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
     analyze.describe(cells, models)
     known = json.loads((models / "known.json").read_text(encoding="utf-8"))
     counts = pd.DataFrame(known["answers"]).groupby(["acquisition", "label"])["n"].sum()
-    assert counts.to_dict() == cells.index.groupby(["acquisition", "label"]).size().to_dict() and known["simulated"]
+    assert (
+        counts.to_dict() == cells.index.groupby(["acquisition", "label"]).size().to_dict()
+        and known["simulated"]
+    )
     said = pd.DataFrame({"answer": ["flipping"] * 30})
     found = sequences.Sequences(cells.frames, cells.index, {**cells.meta, "um_per_px": 0.6})
-    assert analyze.objections(found, said, known["looks"]) == []  # the middle of what it was learned from
+    # the middle of what it was learned from
+    assert analyze.objections(found, said, known["looks"]) == []
 
 
 def test_what_is_known_is_of_the_weights_that_are_shipped(released_sample, tmp_path):
@@ -125,11 +141,14 @@ def test_what_is_known_is_of_the_weights_that_are_shipped(released_sample, tmp_p
     again = pd.DataFrame(json.loads((models / "known.json").read_text(encoding="utf-8"))["answers"])
     keys = ["acquisition", "label", "answer"]
     both = again.merge(pd.DataFrame(KNOWN["answers"]), on=keys, how="outer").fillna(0)
-    assert (both["n_x"] - both["n_y"]).abs().sum() <= 2  # a cell at a threshold may fall elsewhere on another machine
+    # a cell at a threshold may fall elsewhere on another machine
+    assert (both["n_x"] - both["n_y"]).abs().sum() <= 2
 
 
 def test_on_real_cells_the_interval_holds_the_fraction_by_hand(released_sample, tmp_path):
-    """Real cells of one acquisition composited into a movie of its name: its members and errors are the others'."""
+    """Real cells of one acquisition composited into a movie of its name: its members and errors are
+    the others'.
+    """
     cells = ingest.strips(released_sample / "Stage_1" / "test")
     own = cells.select((cells.index["acquisition"] == "LJ0926_10s03").to_numpy())
     frames, _ = movies.sprites(own, movies.Scene(shape=(480, 640), cells=8, seed=3))
@@ -137,9 +156,14 @@ def test_on_real_cells_the_interval_holds_the_fraction_by_hand(released_sample, 
     said = analyze.analyze(tmp_path / "LJ0926_10s03.avi", tmp_path / "out", threads=1, force=True)
     n = own.index["label"].value_counts()
     assert said["known_acquisitions"] == 5
-    assert said["estimate"] is not None or said["withheld"]  # no number without an interval that holds
+    # no number without an interval that holds
+    assert said["estimate"] is not None or said["withheld"]
     table = pd.read_csv(tmp_path / "out" / "cells.csv")
-    answers = table["answer"][table["continues"].isna()].value_counts().reindex(prevalence.ANSWERS, fill_value=0)
+    answers = (
+        table["answer"][table["continues"].isna()]
+        .value_counts()
+        .reindex(prevalence.ANSWERS, fill_value=0)
+    )
     rates = prevalence.known_rates(analyze._errors(KNOWN, "LJ0926_10s03"))[1]
     ours = marker.interval(answers.to_numpy(), rates, np.random.default_rng(0))
     assert ours.low <= n["tank-treading"] / (n["tank-treading"] + n["flipping"]) <= ours.high
@@ -168,7 +192,10 @@ def page(browser, answer):
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
-    page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: page.errors.append(message.text) if message.type == "error" else None,
+    )
     page.goto((answer[1] / "report.html").as_uri())
     yield page
     assert page.errors == []
@@ -184,7 +211,9 @@ def test_the_report_asks_nothing_and_shows_the_marker(page, answer):
         assert said["withheld"] in shown and "nan" not in shown.lower()
     else:
         assert f"{100 * said['estimate']:.1f} %" in shown
-    assert page.inner_text("h1").endswith('a "small", <b>.avi') and "Simulated movie" in page.inner_text("main")
+    assert page.inner_text("h1").endswith(
+        'a "small", <b>.avi'
+    ) and "Simulated movie" in page.inner_text("main")
     assert page.locator(".cell").count() == said["cells"]  # a small movie: every one is shown
 
 
@@ -193,7 +222,12 @@ def test_the_page_computes_what_the_library_computes(page, answer):
     said, _ = answer
     rng = np.random.default_rng(0)
     rates = np.array(page.evaluate("data.draws"))
-    for counts, own in (((40, 12, 30), (0, 0)), ((25, 0, 10), (0, 0)), ((40, 12, 30), (30, 5)), ((60, 3, 200), (1, 0))):
+    for counts, own in (
+        ((40, 12, 30), (0, 0)),
+        ((25, 0, 10), (0, 0)),
+        ((40, 12, 30), (30, 5)),
+        ((60, 3, 200), (1, 0)),
+    ):
         ours = marker.interval(np.array(counts), rates, rng, own)
         theirs = page.evaluate("([said, own]) => interval(said, own)", [counts, own])
         for name, value in ours._asdict().items():
@@ -215,7 +249,9 @@ def test_the_operator_overrules_by_keyboard_sees_the_marker_change_and_exports(p
     assert f"({counted} of {counted + n})" in page.inner_text("#counted")
     after = page.inner_text("#marker")
     assert "undefined" not in after and "NaN" not in after
-    assert page.inner_text("#state").startswith("Looked at: 3 of") and "3 labels changed" in page.inner_text("#state")
+    assert page.inner_text("#state").startswith(
+        "Looked at: 3 of"
+    ) and "3 labels changed" in page.inner_text("#state")
     with page.expect_download() as download:
         page.click("#export")
     rows = list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))
@@ -226,7 +262,9 @@ def test_the_operator_overrules_by_keyboard_sees_the_marker_change_and_exports(p
 
 
 def test_right_counts_as_looked_at_is_saved_and_read_back(page, answer, movie, tmp_path):
-    """Real buttons and keys: a confirmed label survives a reload and reaches `rbc analyze --corrections`."""
+    """Real buttons and keys: a confirmed label survives a reload and reaches `rbc analyze
+    --corrections`.
+    """
     said, _ = answer
     page.keyboard.press("n")
     first = page.evaluate("document.activeElement.dataset.name")
@@ -234,12 +272,16 @@ def test_right_counts_as_looked_at_is_saved_and_read_back(page, answer, movie, t
     page.click("#next")
     second = page.evaluate("document.activeElement.dataset.name")
     page.locator(".cell").nth(1).locator(".right").click()
-    assert first != second and page.inner_text("#state").startswith(f"Looked at: 2 of {said['cells']} cells; 0")
+    assert first != second and page.inner_text("#state").startswith(
+        f"Looked at: 2 of {said['cells']} cells; 0"
+    )
     page.keyboard.press("n")
     page.keyboard.press("2")
     assert page.locator(".cell[data-looked]").count() == 3
     page.reload()
-    assert page.locator(".cell[data-looked]").count() == 3 and "Looked at: 3" in page.inner_text("#state")
+    assert page.locator(".cell[data-looked]").count() == 3 and "Looked at: 3" in page.inner_text(
+        "#state"
+    )
     with page.expect_download() as download:
         page.click("#export")
     labels = download.value.path().read_text(encoding="utf-8")
@@ -247,10 +289,16 @@ def test_right_counts_as_looked_at_is_saved_and_read_back(page, answer, movie, t
     with page.expect_download() as download:
         page.click("#marker-json")
     ways = json.loads(download.value.path().read_text(encoding="utf-8"))["ways"]
-    assert ways["models"] == said["ways"]["models"] and set(ways) == {"models", "corrected", "by hand"}
+    assert ways["models"] == said["ways"]["models"] and set(ways) == {
+        "models",
+        "corrected",
+        "by hand",
+    }
     with page.expect_download() as download:
         page.click("#marker-csv")
-    assert len(list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))) == 4
+    assert (
+        len(list(csv.reader(io.StringIO(download.value.path().read_text(encoding="utf-8"))))) == 4
+    )
     page.click("#undo")
     assert page.locator(".cell[data-looked]").count() == 0
 

@@ -1,4 +1,6 @@
-"""Every wrong argument, path or disk ends in one line of the command line, and nothing of the user's is lost."""
+"""Every wrong argument, path or disk ends in one line of the command line, and nothing of the
+user's is lost.
+"""
 
 from __future__ import annotations
 
@@ -95,13 +97,26 @@ COMMANDS = {
     "track": ("track", "MOVIE"),
     "analyze": ("analyze", "MOVIE", "--force"),
     "simulate video": ("simulate", "video", "--frames", "3", "--cells", "0"),
-    "simulate sequences": ("simulate", "sequences", "--unreliable", "1", "--flipping", "1", "--tank-treading", "1"),
+    "simulate sequences": (
+        "simulate",
+        "sequences",
+        "--unreliable",
+        "1",
+        "--flipping",
+        "1",
+        "--tank-treading",
+        "1",
+    ),
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_command_deletes_what_it_did_not_make(rbc, movie, tmp_path, monkeypatch, command) -> None:
-    """The movie's own folder, a folder of notes, a file, the current folder: all stay as they were."""
+def test_no_command_deletes_what_it_did_not_make(
+    rbc, movie, tmp_path, monkeypatch, command
+) -> None:
+    """The movie's own folder, a folder of notes, a file, the current folder: all stay as they
+    were.
+    """
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "meta.json").write_text("mine", encoding="utf-8")
     (tmp_path / "here").mkdir()
@@ -123,14 +138,22 @@ def test_a_folder_that_cannot_be_made_is_told(rbc, movie) -> None:
 def test_track_twice_says_where_the_units_are_from(rbc, movie, tmp_path) -> None:
     """A second run replaces the first; what was read, given or assumed is printed and kept."""
     rbc("track", movie, "--out", tmp_path / "out", "--threads", 1)
-    code, said, _ = rbc("track", movie, "--out", tmp_path / "out", "--threads", 1, "--um-per-px", 0.6)
+    code, said, _ = rbc(
+        "track", movie, "--out", tmp_path / "out", "--threads", 1, "--um-per-px", 0.6
+    )
     assert code == 0
-    for line in ("pixel size: 0.6 um (given)", "frame rate: 60/s (file: container)", "shear rate: 10/s (assumed)"):
+    for line in (
+        "pixel size: 0.6 um (given)",
+        "frame rate: 60/s (file: container)",
+        "shear rate: 10/s (assumed)",
+    ):
         assert line in said.splitlines()
     units = sequences.load(tmp_path / "out").meta["units"]
     assert units["um_per_px"] == {"value": 0.6, "source": "given"}
     assert units["shear_rate"] == {"value": 10.0, "source": "assumed"}
-    answer = json.loads(rbc("track", movie, "--out", tmp_path / "json", "--threads", 1, "--json")[1])
+    answer = json.loads(
+        rbc("track", movie, "--out", tmp_path / "json", "--threads", 1, "--json")[1]
+    )
     assert answer["units"]["um_per_px"]["source"] == "assumed"
 
 
@@ -151,7 +174,9 @@ def test_palette_and_short_movies_are_tracked_like_plain_ones(rbc, movie, tmp_pa
     """The same cells must come out of a palette AVI that announces too many frames."""
     rbc("track", movie, "--out", tmp_path / "plain", "--threads", 1)
     avi(tmp_path / "palette.avi", shown, announced=3000)
-    code, said, error = rbc("track", tmp_path / "palette.avi", "--out", tmp_path / "out", "--threads", 1)
+    code, said, error = rbc(
+        "track", tmp_path / "palette.avi", "--out", tmp_path / "out", "--threads", 1
+    )
     assert code == 0, error
     assert "the movie ends after 24 of 3000 announced frames" in said
     plain, palette = (sequences.load(tmp_path / name) for name in ("plain", "out"))
@@ -169,5 +194,11 @@ def test_a_read_only_disk_is_told(movie, tmp_path) -> None:
         subprocess.run([*isolated, mount + "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no mount namespaces here")
-    done = subprocess.run([*isolated, mount + command], capture_output=True, text=True, env=environment)
-    assert done.returncode == 1 and "read-only" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    done = subprocess.run(
+        [*isolated, mount + command], capture_output=True, text=True, env=environment
+    )
+    assert (
+        done.returncode == 1
+        and "read-only" in done.stderr
+        and len(done.stderr.strip().splitlines()) == 1
+    )

@@ -21,7 +21,10 @@ HOLD = "with attempts.attempt(Path(sys.argv[1])): print('held', flush=True); sys
 
 
 def process(code: str, folder: Path) -> subprocess.Popen:
-    code = "import json, subprocess, sys, time; from pathlib import Path; from compendium import attempts\n" + code
+    code = (
+        "import json, subprocess, sys, time; from pathlib import Path; from compendium import"
+        " attempts\n" + code
+    )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", code, str(folder)], cwd=ROOT, **pipes)
 
@@ -45,8 +48,15 @@ def test_a_run_is_to_do_running_interrupted_and_done(folder):
     holder = process(HOLD, folder)
     assert holder.stdout.readline() == "held\n"
     now = attempts.standing(folder)
-    assert (now.state, now.run) == ("running", "stage1/cnn-uniform-k10-s0") and now.started and now.host
-    with pytest.raises(RbcError, match="another process is making this run"), attempts.attempt(folder):
+    assert (
+        (now.state, now.run) == ("running", "stage1/cnn-uniform-k10-s0")
+        and now.started
+        and now.host
+    )
+    with (
+        pytest.raises(RbcError, match="another process is making this run"),
+        attempts.attempt(folder),
+    ):
         pass
     holder.kill()
     holder.wait()
@@ -54,11 +64,18 @@ def test_a_run_is_to_do_running_interrupted_and_done(folder):
     with attempts.attempt(folder):
         write_all(folder)
     done = attempts.standing(folder)
-    assert (done.state, done.finished, done.seconds, done.device) == ("done", "2026-01-02T03:04:05Z", 12.5, "cpu")
+    assert (done.state, done.finished, done.seconds, done.device) == (
+        "done",
+        "2026-01-02T03:04:05Z",
+        12.5,
+        "cpu",
+    )
     assert done.started is None
 
 
-@pytest.mark.parametrize("said, told", [("the loss\nis not a number", "the loss is not a number"), ("", "ValueError")])
+@pytest.mark.parametrize(
+    "said, told", [("the loss\nis not a number", "the loss is not a number"), ("", "ValueError")]
+)
 def test_an_error_makes_a_run_failed_until_an_attempt_ends_well(said, told, folder):
     with pytest.raises(ValueError), attempts.attempt(folder):
         folder.parent.mkdir(parents=True)
@@ -79,7 +96,9 @@ def test_what_an_attempt_left_half_written_is_interrupted_work(folder):
 
 
 def test_no_two_runs_have_one_gpu_at_a_time(monkeypatch):
-    """Two runs on one GPU would run out of its memory, or one GPU would idle: as many run as there are, each alone."""
+    """Two runs on one GPU would run out of its memory, or one GPU would idle: as many run as there
+    are, each alone.
+    """
     told = building.Bar()
     holding, seen, lock = set(), [], threading.Lock()
 
@@ -95,7 +114,9 @@ def test_no_two_runs_have_one_gpu_at_a_time(monkeypatch):
 
     monkeypatch.setattr(attempts, "gpus", lambda: ["0", "GPU-b"])
     needs = profiles.load("demo")
-    needs = needs.model_copy(update={"training": needs.training.model_copy(update={"device": "auto"})})
+    needs = needs.model_copy(
+        update={"training": needs.training.model_copy(update={"device": "auto"})}
+    )
     jobs = [building.Job(f"run {i}", work, needs_gpu=True) for i in range(6)]
     with ThreadPoolExecutor(4) as pool:
         assert building._finish(pool, jobs, building._gpus(needs), told) == []
@@ -116,7 +137,9 @@ def test_the_gpus_are_those_that_pytorch_sees():
 def flawed(checkout) -> Path:
     """A profile of two runs: that of stage 1 fails the first time, that of stage 2 every time."""
     content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text(encoding="utf-8"))
-    content["stages"] = {s: {"models": ["cnn"], "samplings": ["similarity"], "ks": [10]} for s in (1, 2)}
+    content["stages"] = {
+        s: {"models": ["cnn"], "samplings": ["similarity"], "ks": [10]} for s in (1, 2)
+    }
     path = checkout / "tests" / "flawed.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     notebook = checkout / "notebooks" / "train.ipynb"
@@ -134,10 +157,18 @@ def flawed(checkout) -> Path:
 def test_a_failed_run_is_retried_once_and_reported_and_the_others_finish(flawed, checkout):
     result = rbc("grid", "--profile", flawed, cwd=checkout)
     assert result.returncode == 1
-    assert [len((checkout / f"results/tried-stage{s}").read_text(encoding="utf-8")) for s in (1, 2)] == [2, 2]
+    assert [
+        len((checkout / f"results/tried-stage{s}").read_text(encoding="utf-8")) for s in (1, 2)
+    ] == [2, 2]
     *_, last = result.stderr.strip().splitlines()
-    assert re.search(r"^stage2/cnn-similarity-k10-s0 failed: .*AssertionError: a flaw", result.stderr, re.MULTILINE)
-    assert last.startswith("rbc: profile flawed: 1 of 2 not made (stage2/cnn-similarity-k10-s0; see above)")
+    assert re.search(
+        r"^stage2/cnn-similarity-k10-s0 failed: .*AssertionError: a flaw",
+        result.stderr,
+        re.MULTILINE,
+    )
+    assert last.startswith(
+        "rbc: profile flawed: 1 of 2 not made (stage2/cnn-similarity-k10-s0; see above)"
+    )
     shown = rbc("grid", "--profile", flawed, "--status", cwd=checkout).stdout.splitlines()
     assert re.match(r"done +stage1/cnn-similarity-k10-s0 +20\S+, \S+ s on cpu$", shown[0])
     assert re.match(r"failed +stage2/cnn-similarity-k10-s0 .*AssertionError: a flaw", shown[1])
@@ -145,7 +176,9 @@ def test_a_failed_run_is_retried_once_and_reported_and_the_others_finish(flawed,
 
 
 @pytest.mark.parametrize(("device", "expected"), [("auto", 2), ("cpu", 0)])
-def test_a_run_takes_one_of_the_gpus_found_only_where_the_profile_may_use_it(device, expected, monkeypatch):
+def test_a_run_takes_one_of_the_gpus_found_only_where_the_profile_may_use_it(
+    device, expected, monkeypatch
+):
     """device: cpu promises bits; a run of such a profile must not even look for a GPU."""
     monkeypatch.setattr(attempts, "gpus", lambda: ["0", "1"])
     demo = profiles.load("demo")
@@ -159,5 +192,11 @@ def test_a_profile_that_needs_a_gpu_says_so_where_there_is_none(flawed, checkout
     content = yaml.safe_load(flawed.read_text(encoding="utf-8"))
     content["training"]["device"] = "cuda"
     (checkout / "tests" / "on-cuda.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    result = rbc("grid", "--profile", "tests/on-cuda.yaml", cwd=checkout, env={"CUDA_VISIBLE_DEVICES": ""})
-    assert result.stderr == "rbc: profile on-cuda has device: cuda, but there is no GPU here; set device: auto or cpu\n"
+    result = rbc(
+        "grid", "--profile", "tests/on-cuda.yaml", cwd=checkout, env={"CUDA_VISIBLE_DEVICES": ""}
+    )
+    assert (
+        result.stderr
+        == "rbc: profile on-cuda has device: cuda, but there is no GPU here; set device: auto or"
+        " cpu\n"
+    )

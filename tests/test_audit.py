@@ -1,4 +1,6 @@
-"""What rounding leaves possible: never too little (hypothesis), the same by brute force, the same by mlscorecheck."""
+"""What rounding leaves possible: never too little (hypothesis), the same by brute force, the same
+by mlscorecheck.
+"""
 
 import logging
 from dataclasses import replace
@@ -28,15 +30,26 @@ def matrices(draw) -> tuple[int, int, int, int]:
 
 
 def exact(tp: int, fp: int, p: int, n: int) -> dict[str, Fraction]:
-    """Scores by their textbook definitions; precision 0 where nothing was called positive, as scikit-learn."""
+    """Scores by their textbook definitions; precision 0 where nothing was called positive, as
+    scikit-learn.
+    """
     precision, recall = Fraction(tp, max(tp + fp, 1)), Fraction(tp, p)
     f1 = 2 * precision * recall / (precision + recall) if tp else Fraction(0)
-    return {"f1": f1, "accuracy": Fraction(tp + n - fp, p + n), "precision": precision, "recall": recall}
+    return {
+        "f1": f1,
+        "accuracy": Fraction(tp + n - fp, p + n),
+        "precision": precision,
+        "recall": recall,
+    }
 
 
 #: All the ways in which a program may print a score under each rule.
 PRINTERS = {
-    "nearest": [lambda x: float(round(x, 2)), lambda x: float(f"{float(x):.2f}"), lambda x: round(float(x), 2)],
+    "nearest": [
+        lambda x: float(round(x, 2)),
+        lambda x: float(f"{float(x):.2f}"),
+        lambda x: round(float(x), 2),
+    ],
     "half up": [lambda x: floor(100 * x + Fraction(1, 2)) / 100],
     "truncated": [lambda x: floor(100 * x) / 100],
     "within 0.01": [lambda x: (floor(100 * x) + 1) / 100, lambda x: floor(100 * x) / 100],
@@ -56,10 +69,14 @@ def test_scores_of_a_real_matrix_are_never_called_impossible(rule, matrix, data)
 
 @pytest.mark.parametrize("tp", [1, 7])
 def test_exact_halves_may_be_printed_either_way_but_not_under_half_up(tp):
-    """1/8 and 7/8 are 0.125 and 0.875: banker's rounding gives 0.12 and 0.88, half up 0.13 and 0.88."""
+    """1/8 and 7/8 are 0.125 and 0.875: banker's rounding gives 0.12 and 0.88, half up 0.13 and
+    0.88.
+    """
     down, up = floor(100 * tp / 8) / 100, floor(100 * tp / 8 + 1) / 100
     for rule, allowed in (("nearest", {down, up}), ("half up", {up}), ("truncated", {down})):
-        fits = [x for x in (down, up) if tp in audit.meet(audit.spans({"recall": x}, 8, 1, rule))[0]]
+        fits = [
+            x for x in (down, up) if tp in audit.meet(audit.spans({"recall": x}, 8, 1, rule))[0]
+        ]
         assert set(fits) == allowed
 
 
@@ -68,8 +85,13 @@ def by_hand(printed: dict[str, float], scores, p: int, n: int, rule: str) -> int
     r, hits = audit.RULES[rule], 0
     for tp, fp in product(range(p + 1), range(n + 1)):
         real = exact(tp, fp, p, n)
-        ends = {s: [Fraction(2 * round(printed[s] * 100) + end, 200) for end in (r.low, r.high)] for s in scores}
-        hits += all(lo <= real[s] < hi or (r.closed and real[s] == hi) for s, (lo, hi) in ends.items())
+        ends = {
+            s: [Fraction(2 * round(printed[s] * 100) + end, 200) for end in (r.low, r.high)]
+            for s in scores
+        }
+        hits += all(
+            lo <= real[s] < hi or (r.closed and real[s] == hi) for s, (lo, hi) in ends.items()
+        )
     return hits
 
 
@@ -105,9 +127,14 @@ def test_every_printed_row_is_judged_as_by_mlscorecheck():
 @settings(max_examples=60, deadline=None)
 @given(matrix=matrices(), off=st.lists(st.integers(-2, 2), min_size=4, max_size=4))
 @example(matrix=(38, 0, 133, 1), off=[2, 1, 0, 1])
-def test_scores_near_possible_ones_are_judged_as_by_mlscorecheck_or_by_trying_every_matrix(matrix, off):
+def test_scores_near_possible_ones_are_judged_as_by_mlscorecheck_or_by_trying_every_matrix(
+    matrix, off
+):
     tp, fp, p, n = matrix
-    printed = {s: round(float(x) + d / 100, 2) for (s, x), d in zip(exact(tp, fp, p, n).items(), off, strict=True)}
+    printed = {
+        s: round(float(x) + d / 100, 2)
+        for (s, x), d in zip(exact(tp, fp, p, n).items(), off, strict=True)
+    }
     if not all(0 < x <= 1 for x in printed.values()):
         return  # a precision of nothing called: mlscorecheck leaves it undefined
     scores = {NAMES[s]: x for s, x in printed.items()}
@@ -115,14 +142,16 @@ def test_scores_near_possible_ones_are_judged_as_by_mlscorecheck_or_by_trying_ev
     ours = audit.count(audit.spans(printed, p, n))
     if theirs["inconsistency"]:
         assert ours == 0
-    else:  # mlscorecheck looks at pairs of scores and may pass what no matrix gives: every matrix is tried
+    # mlscorecheck looks at pairs of scores and may pass what no matrix gives: every matrix is tried
+    else:
         assert ours == sum(prints(printed, a, b, p, n) for a in range(p + 1) for b in range(n + 1))
 
 
 def prints(printed: dict[str, float], tp: int, fp: int, p: int, n: int) -> bool:
     """Whether a matrix's scores lie within half a hundredth of those printed."""
     hundredths = {s: Fraction(round(100 * x), 100) for s, x in printed.items()}
-    if abs(Fraction(tp, p) - hundredths["recall"]) > Fraction(1, 200):  # soon, as most matrices fail here
+    # soon, as most matrices fail here
+    if abs(Fraction(tp, p) - hundredths["recall"]) > Fraction(1, 200):
         return False
     return all(abs(x - hundredths[s]) <= Fraction(1, 200) for s, x in exact(tp, fp, p, n).items())
 
@@ -130,10 +159,18 @@ def prints(printed: dict[str, float], tp: int, fp: int, p: int, n: int) -> bool:
 def test_rows_of_the_tables_that_some_matrix_can_give():
     """Frozen. With truncation 76 of 95, exactly 0.80, does not print as 0.79."""
     under = {
-        rule: [sum(row.under[rule] > 0 for row in audit.rows() if row.table == t) for t in ("table3", "table4")]
+        rule: [
+            sum(row.under[rule] > 0 for row in audit.rows() if row.table == t)
+            for t in ("table3", "table4")
+        ]
         for rule in audit.RULES
     }
-    assert under == {"nearest": [3, 6], "half up": [3, 6], "truncated": [1, 5], "within 0.01": [9, 8]}
+    assert under == {
+        "nearest": [3, 6],
+        "half up": [3, 6],
+        "truncated": [1, 5],
+        "within 0.01": [9, 8],
+    }
 
 
 def test_class_counts_are_those_of_table_2():
@@ -159,15 +196,22 @@ def labels(tp: int, fp: int, p: int, n: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("recall", [0.55, 0.9])
 @pytest.mark.parametrize("fallout", [0.02, 0.3])
 def test_each_explanation_recognises_scores_that_were_made_so(stage, recall, fallout):
-    """Scores by scikit-learn, made as each explanation says; the explanation finds them possible."""
+    """Scores by scikit-learn, made as each explanation says; the explanation finds them
+    possible.
+    """
     p, n = audit.sizes(stage, "validation")
     tp, fp = round(recall * p), round(fallout * n)
     truth, called = labels(tp, fp, p, n)
     accuracy, plain = oracle.accuracy_score(truth, called), exact(tp, fp, p, n)
 
     def averaged(average: str, weight=None) -> dict:
-        numbers = oracle.precision_recall_fscore_support(truth, called, average=average, sample_weight=weight)
-        return {**dict(zip(("precision", "recall", "f1"), numbers, strict=False)), "accuracy": accuracy}
+        numbers = oracle.precision_recall_fscore_support(
+            truth, called, average=average, sample_weight=weight
+        )
+        return {
+            **dict(zip(("precision", "recall", "f1"), numbers, strict=False)),
+            "accuracy": accuracy,
+        }
 
     other = oracle.precision_recall_fscore_support(truth, called, pos_label=0, average="binary")
     made = {
@@ -175,7 +219,8 @@ def test_each_explanation_recognises_scores_that_were_made_so(stage, recall, fal
         "macro average": averaged("macro"),
         "weighted average": averaged("weighted"),
         "released code": averaged("weighted", np.where(truth == 1, n, p) / (p + n)),
-        "other class": dict(zip(("precision", "recall", "f1"), other, strict=False)) | {"accuracy": accuracy},
+        "other class": dict(zip(("precision", "recall", "f1"), other, strict=False))
+        | {"accuracy": accuracy},
         "training split": exact(*(round(x) for x in _like(recall, fallout, stage, "train"))),
         "swapped split": exact(*(round(x) for x in _like(recall, fallout, stage, "test"))),
         "balanced set": exact(round(recall * 500), round(fallout * 500), 500, 500),
@@ -203,7 +248,10 @@ def _like(recall: float, fallout: float, stage: int, split: str) -> tuple[float,
 def test_means_of_real_runs_are_never_excluded_nor_said_to_spread_more_than_they_do(stage, seed):
     rng = np.random.default_rng(seed)
     p, n = audit.sizes(stage, "validation")
-    runs = [exact(int(rng.integers(p // 3, p + 1)), int(rng.integers(0, n // 2)), p, n) for _ in range(3)]
+    runs = [
+        exact(int(rng.integers(p // 3, p + 1)), int(rng.integers(0, n // 2)), p, n)
+        for _ in range(3)
+    ]
     means = {s: float(np.mean([float(run[s]) for run in runs])) for s in audit.SCORES}
     apart = 100 * np.mean([abs(float(run["accuracy"]) - means["accuracy"]) for run in runs])
     found = audit.spread(row_of(means, stage))

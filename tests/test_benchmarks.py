@@ -1,4 +1,6 @@
-"""Every benchmark runs, in a few seconds, without the released sample; what it measures then means nothing."""
+"""Every benchmark runs, in a few seconds, without the released sample; what it measures then means
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ SMALL = {
 
 def test_every_benchmark_is_tried() -> None:
     """A new benchmark must get small arguments here, or it is never run by a test."""
-    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == {name.split()[0] for name in SMALL}
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == {
+        name.split()[0] for name in SMALL
+    }
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -45,8 +49,12 @@ def test_a_benchmark_runs_and_ends_in_its_figures(name: str, tmp_path: Path) -> 
 
 
 def test_help_imports_nothing_heavy() -> None:
-    """Every command pays for what its start imports; a bar of seconds would depend on the machine, this does not."""
-    specification = importlib.util.spec_from_file_location("startup", ROOT / "benchmarks" / "startup.py")
+    """Every command pays for what its start imports; a bar of seconds would depend on the machine,
+    this does not.
+    """
+    specification = importlib.util.spec_from_file_location(
+        "startup", ROOT / "benchmarks" / "startup.py"
+    )
     startup = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(startup)
     for name in ("help", "dry run", "wrong argument"):

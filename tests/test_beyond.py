@@ -28,24 +28,35 @@ def predictions(seed: int = 0, apart: float = 3.0) -> pd.DataFrame:
         for i in range(40)
     ]
     table = pd.DataFrame(rows, columns=[*beyond.KEY, "fold"])
-    return table.assign(score=apart * (table["label"] != "unreliable") + rng.normal(size=len(table)))
+    return table.assign(
+        score=apart * (table["label"] != "unreliable") + rng.normal(size=len(table))
+    )
 
 
 def test_an_answer_is_by_folds_that_saw_nothing_of_what_is_left_out():
     table = predictions()
     table["score"] = table["fold"].astype(float)
     found = beyond.answers(table, FOLDS, ["A1_1"]).groupby("acquisition")["score"].first()
-    pairs = {a: [i for i, f in enumerate(FOLDS[:6]) if {"A1_1", a} <= set(f.validation)] for a in ACQUISITIONS[1:]}
-    assert {a: found[a] for a in pairs} == {a: float(i) for a, (i,) in pairs.items()}  # never the small last fold
+    pairs = {
+        a: [i for i, f in enumerate(FOLDS[:6]) if {"A1_1", a} <= set(f.validation)]
+        for a in ACQUISITIONS[1:]
+    }
+    # never the small last fold
+    assert {a: found[a] for a in pairs} == {a: float(i) for a, (i,) in pairs.items()}
     assert found["A1_1"] == np.mean([i for i, f in enumerate(FOLDS) if "A1_1" in f.validation])
 
 
 def test_what_is_judged_sets_neither_its_threshold_nor_its_calibration():
     table = predictions()
-    changed = table.assign(score=table["score"].where(table["acquisition"] != "B1_1", -table["score"]))
+    changed = table.assign(
+        score=table["score"].where(table["acquisition"] != "B1_1", -table["score"])
+    )
     both = (beyond.judged([(t, FOLDS)], 1, ["B1_1"]) for t in (table, changed))
     first, second = (t[~t["setting"]] for t in both)
-    assert set(first["acquisition"]) == {"B1_1"} and first["threshold"].tolist() == second["threshold"].tolist()
+    assert (
+        set(first["acquisition"]) == {"B1_1"}
+        and first["threshold"].tolist() == second["threshold"].tolist()
+    )
     assert not np.allclose(first["score"], second["score"])
 
 
@@ -61,7 +72,11 @@ def test_strips_get_back_their_noise_and_others_are_left_alone(cells):
     noisy = beyond.with_noise(cells)
     for i, split in enumerate(cells.index["split"]):
         change = noisy[i].astype(float) - cells[i]
-        assert change.std() == pytest.approx(beyond.JPEG_NOISE, rel=0.1) if split == "train" else not change.any()
+        assert (
+            change.std() == pytest.approx(beyond.JPEG_NOISE, rel=0.1)
+            if split == "train"
+            else not change.any()
+        )
 
 
 def test_kept_figures_are_those_of_the_kept_answers(monkeypatch):
@@ -73,27 +88,42 @@ def test_kept_figures_are_those_of_the_kept_answers(monkeypatch):
     for row in kept:
         own = answers[(answers["model"] == row["model"]) & (answers["left_out"] == row["left_out"])]
         again = script["figures"](own[own["stage"] == row["stage"]], row["stage"])
-        assert [s["mean"] for s in again["together"]] == pytest.approx([s["mean"] for s in row["together"]])
+        assert [s["mean"] for s in again["together"]] == pytest.approx(
+            [s["mean"] for s in row["together"]]
+        )
         assert again["called_positive"] == pytest.approx(row["called_positive"])
 
 
 def _motions(treading: tuple[int, int], flipping: tuple[int, int], margin: float = 0.05) -> dict:
-    """`motions_apart` of so many kept of so many cells of each motion, unreliable ones beside them."""
+    """`motions_apart` of so many kept of so many cells of each motion, unreliable ones beside
+    them.
+    """
     label = ["tank-treading"] * treading[1] + ["flipping"] * flipping[1] + ["unreliable"] * 9
-    kept = [i < treading[0] for i in range(treading[1])] + [i < flipping[0] for i in range(flipping[1])] + [True] * 9
+    kept = (
+        [i < treading[0] for i in range(treading[1])]
+        + [i < flipping[0] for i in range(flipping[1])]
+        + [True] * 9
+    )
     return beyond.motions_apart(pd.Series(label), np.array(kept), margin)
 
 
 def test_newcombes_interval_of_a_difference_is_that_of_his_paper():
-    """Stat. Med. 17:873 (1998), Table II, method 10: 56 of 70 against 48 of 80, from 0.0524 to 0.3339."""
+    """Stat.
+
+    Med. 17:873 (1998), Table II, method 10: 56 of 70 against 48 of 80, from 0.0524 to 0.3339.
+    """
     found = _motions((56, 70), (48, 80))
     assert (round(found["low"], 4), round(found["high"], 4)) == (0.0524, 0.3339)
 
 
 def test_the_kept_answers_cannot_tell_whether_both_motions_are_kept_alike():
-    """A difference of some hundredths has a standard error of six: no goal may be called met by it."""
+    """A difference of some hundredths has a standard error of six: no goal may be called met by
+    it.
+    """
     answers = pd.read_parquet(runs.REFERENCE / "ours" / "answers.parquet")
-    own = answers[(answers["stage"] == 1) & (answers["seed"] == -1) & (answers["model"] == "frames + focus")]
+    own = answers[
+        (answers["stage"] == 1) & (answers["seed"] == -1) & (answers["model"] == "frames + focus")
+    ]
     own = own[own["left_out"] == "blood draw"]
     found = beyond.motions_apart(own["label"], own["probability"] >= metrics.THRESHOLD, 0.05)
     assert abs(found["apart"]) < 0.05 and found["error"] == pytest.approx(0.065, abs=0.001)

@@ -1,4 +1,6 @@
-"""The book's builder and its extensions: parts, what stops a build, formulas, names, the document that is printed."""
+"""The book's builder and its extensions: parts, what stops a build, formulas, names, the document
+that is printed.
+"""
 
 import importlib.util
 import json
@@ -24,18 +26,27 @@ def build(tmp_path):
     """book/build.py, working on a folder of its own with the real table of contents."""
     module = load("build.py")
     module.ROOT, module.PAGES = tmp_path, tmp_path / "book" / "pages"
-    (tmp_path / "_toc.yml").write_text((ROOT / "_toc.yml").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "_toc.yml").write_text(
+        (ROOT / "_toc.yml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     return module
 
 
 @pytest.mark.parametrize(
-    ("simulated", "caption"), [(True, "Results on simulated cells"), (False, "Results on real cells")]
+    ("simulated", "caption"),
+    [(True, "Results on simulated cells"), (False, "Results on real cells")],
 )
-def test_real_cells_never_stand_under_a_heading_of_simulated_ones(build, tmp_path, simulated, caption):
+def test_real_cells_never_stand_under_a_heading_of_simulated_ones(
+    build, tmp_path, simulated, caption
+):
     (tmp_path / "results" / "paper").mkdir(parents=True)
-    (tmp_path / "results" / "paper" / "dataset.json").write_text(json.dumps({"simulated": simulated}), encoding="utf-8")
+    (tmp_path / "results" / "paper" / "dataset.json").write_text(
+        json.dumps({"simulated": simulated}), encoding="utf-8"
+    )
     parts = build.contents("paper")["parts"]
-    assert [part["caption"] for part in parts if "pages/paper/" in yaml.safe_dump(part)] == [caption]
+    assert [part["caption"] for part in parts if "pages/paper/" in yaml.safe_dump(part)] == [
+        caption
+    ]
     assert "pages/demo/" not in yaml.safe_dump(parts)
 
 
@@ -44,10 +55,14 @@ def test_a_page_that_ended_with_an_error_stops_the_build(build, tmp_path):
     page.parent.mkdir(parents=True)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "paper.ipynb").write_text(json.dumps({"cells": []}), encoding="utf-8")
-    page.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "stream"}]}]}), encoding="utf-8")
+    page.write_text(
+        json.dumps({"cells": [{"outputs": [{"output_type": "stream"}]}]}), encoding="utf-8"
+    )
     toc = {"parts": [{"chapters": [{"glob": "book/pages/released/runs/*"}]}]}
     build.check_notebooks(toc)
-    page.write_text(json.dumps({"cells": [{"outputs": [{"output_type": "error"}]}]}), encoding="utf-8")
+    page.write_text(
+        json.dumps({"cells": [{"outputs": [{"output_type": "error"}]}]}), encoding="utf-8"
+    )
     with pytest.raises(SystemExit, match="ended with an error"):
         build.check_notebooks(toc)
     build.check_notebooks({})  # another profile's book, which does not hold the page
@@ -64,10 +79,14 @@ def test_the_status_page_says_when_each_page_was_made_from_what(build, tmp_path)
     (pages / "other" / "b.ipynb").write_text(json.dumps(page), encoding="utf-8")
     toc = {"parts": [{"chapters": [{"file": "book/pages/tiny/a"}]}]}
     table = [line for line in build.status(toc).splitlines() if line.startswith("| [")]
-    assert table == ["| [A page](tiny/a.ipynb) | 2026-01-02T03:04:05Z | 12 | aaaaaaaaaa with changes |"]
+    assert table == [
+        "| [A page](tiny/a.ipynb) | 2026-01-02T03:04:05Z | 12 | aaaaaaaaaa with changes |"
+    ]
 
 
-@pytest.mark.parametrize("tex", [r"\frac{2\pi}{\dot\gamma}", r"\begin{aligned} a &= b \\ c &= d \end{aligned}"])
+@pytest.mark.parametrize(
+    "tex", [r"\frac{2\pi}{\dot\gamma}", r"\begin{aligned} a &= b \\ c &= d \end{aligned}"]
+)
 def test_a_formula_becomes_mathml(tex):
     made = load("_ext/formulas.py").mathml(nodes.math_block(tex, tex), "block")
     assert made.startswith("<math") and ("&" not in tex or made.count("<mtr>") == 2)
@@ -81,12 +100,17 @@ def test_a_formula_that_does_not_become_mathml_is_a_warning(tex, caplog):
 
 def test_every_page_names_the_file_that_it_is_made_from():
     source = load("_ext/pages.py").source
-    assert source("book/methods") == "book/methods.md" and source("notebooks/paper") == "notebooks/paper.ipynb"
+    assert (
+        source("book/methods") == "book/methods.md"
+        and source("notebooks/paper") == "notebooks/paper.ipynb"
+    )
     assert source("book/pages/demo/runs/stage1-cnn-uniform-k10-s0") == "notebooks/train.ipynb"
     assert source("book/pages/tracking") == "notebooks/tracking.ipynb"
 
 
-@pytest.mark.parametrize("origin", ["https://github.com/lab/rbc.git", "git@github.com:lab/rbc", "unknown", "/srv/rbc"])
+@pytest.mark.parametrize(
+    "origin", ["https://github.com/lab/rbc.git", "git@github.com:lab/rbc", "unknown", "/srv/rbc"]
+)
 def test_pages_of_the_course_lead_to_binder_where_the_origin_is_on_github(origin):
     launch = load("_ext/pages.py").launch
     there = "https://mybinder.org/v2/gh/lab/rbc/HEAD?labpath=notebooks/learn-motion.ipynb"
@@ -97,9 +121,17 @@ def test_pages_of_the_course_lead_to_binder_where_the_origin_is_on_github(origin
 def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path, monkeypatch):
     pdf, page = load("pdf.py"), tmp_path / "book" / "one.html"
     page.parent.mkdir()
-    inner = '<h1 id="top">One</h1><a href="../two.html#end">on</a><a href="#top">up</a><img src="../_images/a.png">'
+    inner = (
+        '<h1 id="top">One</h1><a href="../two.html#end">on</a><a href="#top">up</a><img'
+        ' src="../_images/a.png">'
+    )
     page.write_text(f'<body><article class="bd-article">{inner}</article></body>', encoding="utf-8")
     monkeypatch.setattr(pdf, "HTML", tmp_path)
     made = pdf.article(page)
-    for there in ('id="book/one.html:top"', 'href="#two.html:end"', 'href="#book/one.html:top"', 'src="_images/a.png"'):
+    for there in (
+        'id="book/one.html:top"',
+        'href="#two.html:end"',
+        'href="#book/one.html:top"',
+        'src="_images/a.png"',
+    ):
         assert there in made

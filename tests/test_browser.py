@@ -1,4 +1,5 @@
-"""Every page of the book in a browser, opened from the disk as from a USB stick: whole, light, private, for everybody.
+"""Every page of the book in a browser, opened from the disk as from a USB stick: whole, light,
+private, for everybody.
 
 Chromium is found on the path or by RBC_CHROMIUM; without one these tests are skipped.
 """
@@ -11,9 +12,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Error
 
-VIEWS = [("light", 1440), ("dark", 375)]  #: colour schemes and widths (px) in which each page is looked at
+#: colour schemes and widths (px) in which each page is looked at
+VIEWS = [("light", 1440), ("dark", 375)]
 # Without preload: axe would fetch style sheets, which a browser refuses from a disk.
-WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"], "preload": False}
+WCAG = {
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"],
+    "resultTypes": ["violations"],
+    "preload": False,
+}
 
 
 def visit(page, address: str) -> tuple[list[str], set[str]]:
@@ -45,16 +51,24 @@ def too_wide(page) -> list[str]:
 def barriers(page) -> list[str]:
     """What axe finds against WCAG 2.1 A and AA."""
     found = Axe().run(page, options=WCAG).response["violations"]
-    return [f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
+    return [
+        f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for rule in found
+        for node in rule["nodes"]
+    ]
 
 
 def template(path: Path) -> str:
-    """What a page is made from: runs share one notebook, and so do pages of one name in each part of the book."""
+    """What a page is made from: runs share one notebook, and so do pages of one name in each part
+    of the book.
+    """
     return "runs" if path.parent.name == "runs" else path.stem
 
 
 def size(address: str) -> int:
-    """Bytes of a file that a page asked for; none where it is missing, which is an error of its own."""
+    """Bytes of a file that a page asked for; none where it is missing, which is an error of its
+    own.
+    """
     path = Path(unquote(urlsplit(address).path))
     return path.stat().st_size if path.exists() else 0
 
@@ -62,7 +76,11 @@ def size(address: str) -> int:
 @pytest.fixture(scope="module")
 def pages(html) -> list:
     """All pages but the one that only leads to the first."""
-    found = [p for p in sorted(html.rglob("*.html")) if "_static" not in p.parts and p != html / "index.html"]
+    found = [
+        p
+        for p in sorted(html.rglob("*.html"))
+        if "_static" not in p.parts and p != html / "index.html"
+    ]
     assert len(found) > 20
     return found
 
@@ -71,9 +89,13 @@ def pages(html) -> list:
 def test_every_page_loads_alone_and_meets_wcag(chromium, pages, scheme, width):
     """No page asks the internet, has an error, is heavy or too wide, or keeps anybody out.
 
-    axe takes seconds a page, so it looks at one page of each template; all else is asked of every page.
+    axe takes seconds a page, so it looks at one page of each template; all else is asked of every
+    page.
     """
-    page, wrong = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), {}
+    page, wrong = (
+        chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme),
+        {},
+    )
     seen = set()
     for path in pages:
         errors, asked = visit(page, path.as_uri())
@@ -91,7 +113,8 @@ def test_every_page_loads_alone_and_meets_wcag(chromium, pages, scheme, width):
 def test_axe_and_the_listeners_find_what_is_wrong(chromium, tmp_path):
     bad = tmp_path / "bad.html"
     bad.write_text(
-        '<html lang="en"><title>Bad</title><body><p style="width: 3000px; color: #ccc; background: #fff">pale</p>'
+        '<html lang="en"><title>Bad</title><body><p style="width: 3000px; color: #ccc; background:'
+        ' #fff">pale</p>'
         '<img src="none.png"><script>nothing()</script></body></html>',
         encoding="utf-8",
     )
@@ -100,7 +123,10 @@ def test_axe_and_the_listeners_find_what_is_wrong(chromium, tmp_path):
     text = " ".join([*errors, *too_wide(page), *barriers(page)])
     page.close()
     assert bad.with_name("none.png").as_uri() in asked
-    assert all(word in text for word in ("failed: ", "nothing is not defined", "px too wide", "image-alt", "contrast"))
+    assert all(
+        word in text
+        for word in ("failed: ", "nothing is not defined", "px too wide", "image-alt", "contrast")
+    )
 
 
 def test_search_from_the_landing_page_finds_a_term_of_the_glossary_on_a_disk(chromium, html):
@@ -122,7 +148,9 @@ def test_the_book_is_below_sixty_megabytes(html):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three_clicks(chromium, html, seed):
+def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three_clicks(
+    chromium, html, seed
+):
     page = chromium.new_page()
     visit(page, (html / "book" / "pages" / "index.html").as_uri())
     page.locator("ul.verdicts a").first.click()

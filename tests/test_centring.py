@@ -13,17 +13,24 @@ OPTICS = simulate.Optics()
 
 
 def _pulled(motion: str, passing: int, reach: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A simulated sequence (40, 31, 31) in which a blurred cell passes, and the true place of the cell (40, 2)."""
+    """A simulated sequence (40, 31, 31) in which a blurred cell passes, and the true place of the
+    cell (40, 2).
+    """
     rng = np.random.default_rng(seed)
     axis = simulate.jeffery(FRAMES, 0.45, 2.0, rng.random(), 160.0)
-    flips, treads = simulate.spheroid(axis, 6.0, 2.7), simulate.tank_treading(FRAMES, (6.0, 5.5, 2.4))
+    flips, treads = (
+        simulate.spheroid(axis, 6.0, 2.7),
+        simulate.tank_treading(FRAMES, (6.0, 5.5, 2.4)),
+    )
     away = np.stack([4.0 * (np.arange(FRAMES) - passing), np.full(FRAMES, 9.0)], axis=1)
     pull = 0.5 * away * (np.hypot(*away.T) < reach)[:, None]  # the crop is cut at the joint centre
     own = rng.normal(0, 0.3, (FRAMES, 2)) - pull
     cell = flips if motion == "flipping" else treads
     light = simulate.render(cell, own, np.full(FRAMES, 4.5), OPTICS, (31, 31))
     light += simulate.render(treads, own + away, np.full(FRAMES, 25.0), OPTICS, (31, 31))
-    return np.clip(np.rint(115 + light + 2.2 * rng.standard_normal(light.shape)), 0, 255).astype(np.uint8), own
+    return np.clip(np.rint(115 + light + 2.2 * rng.standard_normal(light.shape)), 0, 255).astype(
+        np.uint8
+    ), own
 
 
 @pytest.mark.parametrize("motion", ["tank-treading", "flipping"])

@@ -30,7 +30,13 @@ def few(cells) -> Sequences:
 
 def plan(**changed: object) -> Training:
     """Settings whose state is put on disk after every epoch."""
-    own = {"epochs": 5, "batch_size": 4, "noise_sd": 2.0, "checkpoint_seconds": 0.0, "device": "cpu"}
+    own = {
+        "epochs": 5,
+        "batch_size": 4,
+        "noise_sd": 2.0,
+        "checkpoint_seconds": 0.0,
+        "device": "cpu",
+    }
     return Training(**own | changed)
 
 
@@ -83,7 +89,9 @@ def test_it_goes_on_from_the_checkpoint_and_does_not_begin_anew(few, tmp_path):
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_not_taken(few, tmp_path):
     """A state of other settings, data or code would be gone on from in silence."""
     file = tmp_path / "fold0.safetensors"
-    training.train(few, Configuration(2, "cnn", "uniform", 10), plan(epochs=2), checkpoints=tmp_path, key=KEY)
+    training.train(
+        few, Configuration(2, "cnn", "uniform", 10), plan(epochs=2), checkpoints=tmp_path, key=KEY
+    )
     assert checkpoints.read_header(file, KEY)["epochs"] == 2
     assert checkpoints.read_header(file, "another key") == {}
     file.write_bytes(file.read_bytes()[:1000])
@@ -93,6 +101,8 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_not_taken(few, tmp_path
 def test_the_finder_leaves_the_training_as_it_was(few):
     c = Configuration(2, "crnn", "uniform", 10)
     without, found = (training.train(few, c, plan(lr_finder_batches=n)) for n in (0, 12))
-    assert all(np.array_equal(without.weights[name], found.weights[name]) for name in without.weights)
+    assert all(
+        np.array_equal(without.weights[name], found.weights[name]) for name in without.weights
+    )
     assert without.rates.empty and len(found.rates) >= 6
     assert found.rates["rate"].is_monotonic_increasing

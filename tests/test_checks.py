@@ -35,12 +35,18 @@ def of_table2() -> Sequences:
 
 
 def varied(n: int = 24) -> Sequences:
-    """Films of noise on a ring, none like another, classes and splits mixed, every patient in one split."""
+    """Films of noise on a ring, none like another, classes and splits mixed, every patient in one
+    split.
+    """
     cells = made(n)
     rng = np.random.default_rng(1)
     ring = 12 * (np.abs(np.hypot(*np.mgrid[-15:16, -15:16]) - 5.5) < 1)
-    strips = [(110 - ring + rng.normal(0, 2.2, (8, 31, 31))).astype(np.uint8) for _ in range(len(cells))]
-    index = cells.index.assign(patient=cells.index["split"].map(dict(zip(SPLITS, ("BG", "BK", "LJ"), strict=True))))
+    strips = [
+        (110 - ring + rng.normal(0, 2.2, (8, 31, 31))).astype(np.uint8) for _ in range(len(cells))
+    ]
+    index = cells.index.assign(
+        patient=cells.index["split"].map(dict(zip(SPLITS, ("BG", "BK", "LJ"), strict=True)))
+    )
     return from_list(strips, index, {"simulated": True})
 
 
@@ -57,18 +63,29 @@ def in_split(cells: Sequences, split: str) -> int:
 def test_the_papers_record_is_known_by_its_counts() -> None:
     cells = of_table2()
     counts, acquisitions = checks.counts(cells), checks.test_acquisitions(cells)
-    assert not counts.grave and "9 of 9" in counts.data and (counts.table["found"] == counts.table["reported"]).all()
+    assert (
+        not counts.grave
+        and "9 of 9" in counts.data
+        and (counts.table["found"] == counts.table["reported"]).all()
+    )
     assert not acquisitions.grave and acquisitions.table["table5"].nunique() == 9
 
 
 def test_an_acquisition_of_table_5_is_found_by_its_number_so_its_percentage_can_differ() -> None:
-    """Two labels turned leave the acquisition known, and its percentage another than the printed one."""
+    """Two labels turned leave the acquisition known, and its percentage another than the printed
+    one.
+    """
     cells = of_table2()
-    own = cells.index.index[(cells.index["acquisition"] == "LJ0926_10s02") & (cells.index["label"] == "flipping")]
+    own = cells.index.index[
+        (cells.index["acquisition"] == "LJ0926_10s02") & (cells.index["label"] == "flipping")
+    ]
     cells.index.loc[own[:2], "label"] = "tank-treading"
     table = checks.test_acquisitions(cells).table.set_index("acquisition")
     row = table.loc["LJ0926_10s02"]
-    assert row["table5"] == "patient 1, acquisition 2" and row["tank_treading_percent"] > row["table5_percent"] + 0.5
+    assert (
+        row["table5"] == "patient 1, acquisition 2"
+        and row["tank_treading_percent"] > row["table5_percent"] + 0.5
+    )
 
 
 def test_an_offset_is_no_proof_that_the_background_was_left_in() -> None:
@@ -82,7 +99,9 @@ def test_an_offset_is_no_proof_that_the_background_was_left_in() -> None:
 
 
 def test_acquisitions_with_offsets_of_their_own_are_named_by_their_grey_levels() -> None:
-    """Where each acquisition has its own background, a model could learn days instead of motions."""
+    """Where each acquisition has its own background, a model could learn days instead of
+    motions.
+    """
     cells = varied()
     codes = cells.index["acquisition"].astype("category").cat.codes
     strips = [(film + 20 * code).astype(np.uint8) for film, code in zip(cells, codes, strict=True)]
@@ -98,7 +117,9 @@ def test_one_sequence_less_is_noticed() -> None:
 
 def test_an_empty_class_is_named() -> None:
     cells = made()
-    finding = checks.counts(cells.select(~((cells.index["label"] == "flipping") & (cells.index["split"] == "test"))))
+    finding = checks.counts(
+        cells.select(~((cells.index["label"] == "flipping") & (cells.index["split"] == "test")))
+    )
     assert finding.grave and "None: flipping in test" in finding.data
 
 
@@ -137,7 +158,9 @@ def test_brighter_and_noisier_copy_across_splits() -> None:
     assert checks.near_duplicates(cells).table.empty
     copied = cells[in_split(cells, "train")].astype(int) + 7
     copied += np.random.default_rng(2).integers(-1, 2, copied.shape)
-    finding = checks.near_duplicates(with_film(cells, in_split(cells, "test"), copied.astype(np.uint8)))
+    finding = checks.near_duplicates(
+        with_film(cells, in_split(cells, "test"), copied.astype(np.uint8))
+    )
     assert finding.grave and len(finding.table) == 1
     assert set(finding.table.iloc[0][["split", "other_split"]]) == {"train", "test"}
 
@@ -157,8 +180,13 @@ def test_track_numbers_that_tell_the_label() -> None:
     rank = cells.index["label"].map(LABELS.index)
     order = cells.index.assign(rank=rank).sort_values("rank").groupby("acquisition").cumcount()
     names = cells.index["acquisition"] + "_" + order.sort_index().astype(str)
-    finding = checks.track_numbers(Sequences(cells.frames, cells.index.assign(name=names), cells.meta))
-    assert finding.grave and "reliable with AUC 1.00, flipping from tank-treading with 1.00" in finding.data
+    finding = checks.track_numbers(
+        Sequences(cells.frames, cells.index.assign(name=names), cells.meta)
+    )
+    assert (
+        finding.grave
+        and "reliable with AUC 1.00, flipping from tank-treading with 1.00" in finding.data
+    )
 
 
 def test_drift_of_noise() -> None:
@@ -166,7 +194,10 @@ def test_drift_of_noise() -> None:
     assert not checks.drift(checks.appearance(cells)).grave
     rng = np.random.default_rng(3)
     test = cells.index["split"] == "test"
-    strips = [(f + rng.normal(0, 8, f.shape)).astype(np.uint8) if t else f for f, t in zip(cells, test, strict=True)]
+    strips = [
+        (f + rng.normal(0, 8, f.shape)).astype(np.uint8) if t else f
+        for f, t in zip(cells, test, strict=True)
+    ]
     finding = checks.drift(checks.appearance(from_list(strips, cells.index, cells.meta)))
     assert finding.grave and "noise" in finding.data
 
@@ -178,7 +209,9 @@ def test_appearance_measures_what_was_drawn() -> None:
 
 
 def test_auc_by_hand() -> None:
-    assert checks.auc(pd.Series([1, 2, 3, 3]), pd.Series([False, True, False, True])) == pytest.approx(0.625)
+    assert checks.auc(
+        pd.Series([1, 2, 3, 3]), pd.Series([False, True, False, True])
+    ) == pytest.approx(0.625)
     assert np.isnan(checks.auc(pd.Series([1, 2]), pd.Series([True, True])))
 
 
@@ -200,10 +233,12 @@ def test_findings_on_the_released_sample() -> None:
     assert "unseen: LJ; also trained or validated on: BG" in found["patients"].data
     assert "Acquisitions in both: none" in found["patients"].data
     assert (
-        "unreliable from reliable with AUC 1.00, flipping from tank-treading with 1.00" in found["track numbers"].data
+        "unreliable from reliable with AUC 1.00, flipping from tank-treading with 1.00"
+        in found["track numbers"].data
     )
     noise = found["drift"].table.set_index("feature").loc["noise"]
     assert noise["train"] < 1 < 2 < noise["test"]
     assert set(found["short sequences"].table["label"]) == {"unreliable"}
-    assert list(found["shared frames"].table["name"]) == ["BM1024_10s02_153"]  # one cell, tracked twice
+    # one cell, tracked twice
+    assert list(found["shared frames"].table["name"]) == ["BM1024_10s02_153"]
     assert found["same pixels"].table.empty and found["near-duplicates"].table.empty

@@ -40,19 +40,30 @@ def copied(tmp_path) -> Path:
 def judged(folder: Path, only: tuple[str, ...] = ()) -> dict[str, decisions.Verdict]:
     tolerance, listed = claims.load()
     own = Study(profiles.load("released"), folder, NOWHERE)
-    return {c.id: judging.judge(c, own, tolerance) for c in listed if not only or c.rule.kind in only}
+    return {
+        c.id: judging.judge(c, own, tolerance) for c in listed if not only or c.rule.kind in only
+    }
 
 
 def rewrite(run: Path, change) -> None:
     table = pd.read_parquet(run / "predictions.parquet")
-    table.assign(probability=change(table["probability"])).to_parquet(run / "predictions.parquet", index=False)
+    table.assign(probability=change(table["probability"])).to_parquet(
+        run / "predictions.parquet", index=False
+    )
 
 
 def test_the_list_holds_every_number_of_the_tables_and_forty_sentences(listed):
     tables = Counter(c.id.partition("-")[0] for c in listed)
-    assert (tables["table2"], tables["table3"], tables["table4"], tables["table5"]) == (9, 64, 64, 9)
+    assert (tables["table2"], tables["table3"], tables["table4"], tables["table5"]) == (
+        9,
+        64,
+        64,
+        9,
+    )
     assert (tables["rows"], tables["by"]) == (32, 9)
-    sentences = [c for c in listed if not c.id.startswith(("table", "rows", "by-hand", "test_results"))]
+    sentences = [
+        c for c in listed if not c.id.startswith(("table", "rows", "by-hand", "test_results"))
+    ]
     assert len(sentences) >= 40 and all(c.place and c.says for c in listed)
     assert {c.rule.kind for c in listed} == set(judging.JUDGES) == set(claims.GROUPS)
 
@@ -68,24 +79,42 @@ def test_every_claim_has_a_verdict_with_its_reason_and_what_it_rests_on(listed, 
 
 
 def test_no_printed_score_is_accused_and_a_row_is_one_claim(listed, verdicts):
-    """Four scores that exclude each other are one finding: nothing tells which of them is meant otherwise."""
+    """Four scores that exclude each other are one finding: nothing tells which of them is meant
+    otherwise.
+    """
     group = {c.id: c.group for c in listed}
     accused = {name for name, v in verdicts.items() if v.verdict == decisions.CONTRADICTED}
     assert {group[name] for name in accused} == {"arithmetic"}
     rows = {c.id: verdicts[c.id].verdict for c in listed if c.rule.kind == "row"}
-    # possible as one model; as a mean of runs only (all ten impossible ones of Table 4 among them); as neither
-    assert Counter(rows.values()) == {decisions.HOLDS: 9, decisions.READING: 17, decisions.CONTRADICTED: 6}
-    assert all(verdicts[name].verdict != decisions.CONTRADICTED for name in rows if "table4" in name)
+    # possible as one model; as a mean of runs only (all ten impossible ones of Table 4 among them);
+    # as neither
+    assert Counter(rows.values()) == {
+        decisions.HOLDS: 9,
+        decisions.READING: 17,
+        decisions.CONTRADICTED: 6,
+    }
+    assert all(
+        verdicts[name].verdict != decisions.CONTRADICTED for name in rows if "table4" in name
+    )
 
 
 def test_what_the_referee_called_agreeing_in_part_depends_on_the_reading(verdicts):
     """A statement that is true in one reading is not called contradicted (five were)."""
-    names = ("majority", "d-sampling-by-tables", "ratios-true", "cells-per-video", "field-crossed", "d-fraction-close")
+    names = (
+        "majority",
+        "d-sampling-by-tables",
+        "ratios-true",
+        "cells-per-video",
+        "field-crossed",
+        "d-fraction-close",
+    )
     assert {verdicts[name].verdict for name in names} == {decisions.READING}
 
 
 def test_the_background_is_shown_and_not_judged(verdicts):
-    """A grey level above 0 does not say that the background was left in: an offset is needed to show it at all."""
+    """A grey level above 0 does not say that the background was left in: an offset is needed to
+    show it at all.
+    """
     v = verdicts["background-removed"]
     assert v.verdict == decisions.UNTESTABLE and v.evidence == ("check: grey levels",)
     low, high, spread = v.numbers.values()
@@ -93,14 +122,20 @@ def test_the_background_is_shown_and_not_judged(verdicts):
 
 
 def test_a_score_of_the_test_split_that_no_matrix_has_is_contradicted_alone(listed):
-    """The text speaks of one model there; of the validation split a mean of runs could have any score."""
+    """The text speaks of one model there; of the validation split a mean of runs could have any
+    score.
+    """
     tolerance, _ = claims.load()
     own = Study(profiles.load("released"), RELEASED, NOWHERE)
     claim = next(c for c in listed if c.id == "test_results-stage2-recall")
-    # of 125 flipping sequences 0.94 is 117 or 118, and every hundredth has some; of 744 reliable ones too
+    # of 125 flipping sequences 0.94 is 117 or 118, and every hundredth has some; of 744 reliable
+    # ones too
     assert judging.judge(claim, own, tolerance).verdict != decisions.CONTRADICTED
     never = claim.rule.model_copy(update={"score": "recall", "printed": 1.2})
-    assert judging.judge(claim.model_copy(update={"rule": never}), own, tolerance).verdict == decisions.CONTRADICTED
+    assert (
+        judging.judge(claim.model_copy(update={"rule": never}), own, tolerance).verdict
+        == decisions.CONTRADICTED
+    )
 
 
 def difference(
@@ -114,10 +149,12 @@ def difference(
     [
         ("printed", 0.034, 0.0004, decisions.REPRODUCED),  # margin and half a digit
         ("printed", 0.036, 0.0004, decisions.DIFFERS),
-        ("printed", 0.034, 0.004, decisions.UNRESOLVED),  # surely not equal, perhaps inside the margin
+        # surely not equal, perhaps inside the margin
+        ("printed", 0.034, 0.004, decisions.UNRESOLVED),
         ("printed", 0.0, 0.02, decisions.UNRESOLVED),  # equal, but the interval leaves the margin
         ("printed", -0.2, 0.11, decisions.UNRESOLVED),
-        ("alike", -0.02, 0.004, decisions.REPRODUCED),  # surely different, surely by less than the margin
+        # surely different, surely by less than the margin
+        ("alike", -0.02, 0.004, decisions.REPRODUCED),
         ("alike", 0.05, 0.005, decisions.DIFFERS),
         ("alike", 0.05, 0.05, decisions.UNRESOLVED),
         ("greater", 0.05, 0.02, decisions.REPRODUCED),
@@ -132,7 +169,9 @@ def difference(
 def test_a_difference_is_decided_by_its_interval(relation, value, error, verdict):
     """Each relation, inside, outside and across its edge."""
     assert (
-        decisions.decide(relation, difference(value, error), 0.03, 1.96, HALF_DIGIT * (relation == "printed"))
+        decisions.decide(
+            relation, difference(value, error), 0.03, 1.96, HALF_DIGIT * (relation == "printed")
+        )
         == verdict
     )
 
@@ -140,7 +179,10 @@ def test_a_difference_is_decided_by_its_interval(relation, value, error, verdict
 def test_a_spread_over_seeds_that_is_not_known_is_not_zero():
     """Whatever the difference, a spread of nan concludes nothing, and one of 0 does."""
     for relation, value in product(("printed", "alike", "greater", "no worse"), (-0.5, 0.0, 0.5)):
-        assert decisions.decide(relation, difference(value, seeds=np.nan), 0.03, 1.96) == decisions.UNRESOLVED
+        assert (
+            decisions.decide(relation, difference(value, seeds=np.nan), 0.03, 1.96)
+            == decisions.UNRESOLVED
+        )
     assert decisions.decide("greater", difference(0.5), 0.03, 1.96) == decisions.REPRODUCED
 
 
@@ -159,14 +201,18 @@ def test_a_printed_score_differs_only_from_what_one_more_run_would_print():
 
 
 def test_the_best_of_many_is_not_favoured_over_the_best_of_few():
-    """Sixteen cells that are all alike but for noise: hardly ever is a best one said to be reproduced or to differ."""
+    """Sixteen cells that are all alike but for noise: hardly ever is a best one said to be
+    reproduced or to differ.
+    """
     rng, said = np.random.default_rng(0), []
     for _ in range(300):
         scores = rng.normal(0, 0.02, 16)
         error = 0.02 * 2**0.5
         pairs = tuple(tuple(difference(a - b, error) for b in scores[2:]) for a in scores[:2])
         said.append(decisions.Comparison("greater", pairs).verdict(0.03, 1.96))
-    assert said.count(decisions.REPRODUCED) < 0.05 * len(said) and said.count(decisions.DIFFERS) < 0.05 * len(said)
+    assert said.count(decisions.REPRODUCED) < 0.05 * len(said) and said.count(
+        decisions.DIFFERS
+    ) < 0.05 * len(said)
     # comparing the two best instead would favour the side of fourteen
     scores = rng.normal(0, 0.02, (2000, 16))
     assert (scores[:, :2].max(axis=1) < scores[:, 2:].max(axis=1)).mean() > 0.8
@@ -181,11 +227,15 @@ def test_a_best_cell_that_beats_every_other_is_found():
 
 
 def test_models_that_learned_little_decide_no_comparison(verdicts):
-    """F1 of 0.49 against 0.24 is above 0 by more than its interval would be; neither model is near the paper's."""
+    """F1 of 0.49 against 0.24 is above 0 by more than its interval would be; neither model is near
+    the paper's.
+    """
     own = Study(profiles.load("released"), RELEASED)
     tolerance, listed = claims.load()
     v = judging.judge(next(c for c in listed if c.id == "s2-k20-over-k10-cnn"), own, tolerance)
-    assert v.verdict == decisions.UNRESOLVED and v.compared is None and "nearer to chance" in v.found
+    assert (
+        v.verdict == decisions.UNRESOLVED and v.compared is None and "nearer to chance" in v.found
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,11 +252,15 @@ def test_models_that_learned_little_decide_no_comparison(verdicts):
         ("<", 40, 90, "either", None),
     ],
 )
-def test_a_part_of_the_record_decides_only_what_more_cannot_change(compare, value, found, moves, verdict):
+def test_a_part_of_the_record_decides_only_what_more_cannot_change(
+    compare, value, found, moves, verdict
+):
     """A maximum of a part is at most that of the whole; the whole record decides everything."""
     rule = claims.Data(kind="data", measure="longest", compare=compare, value=value)
     assert facts._of_whole(rule, found, moves, whole=False) is verdict
-    assert facts._of_whole(rule, found, moves, whole=True) is bool(facts.COMPARE[compare](found, value))
+    assert facts._of_whole(rule, found, moves, whole=True) is bool(
+        facts.COMPARE[compare](found, value)
+    )
 
 
 def test_verdicts_follow_the_predictions_of_their_runs_and_of_no_others(copied, listed, verdicts):
@@ -214,7 +268,9 @@ def test_verdicts_follow_the_predictions_of_their_runs_and_of_no_others(copied, 
     after = judged(copied)
     resting = {name for name, v in verdicts.items() if f"run: {CHANGED}" in v.evidence}
     told = ("verdict", "found", "numbers")
-    changed = {n for n in verdicts if any(getattr(after[n], x) != getattr(verdicts[n], x) for x in told)}
+    changed = {
+        n for n in verdicts if any(getattr(after[n], x) != getattr(verdicts[n], x) for x in told)
+    }
     assert changed <= resting
     assert resting == changed and "test_results-stage1-recall" in changed
 
@@ -225,12 +281,16 @@ def test_a_score_is_that_of_the_predictions_at_the_papers_share(verdicts):
     assert verdicts["test_results-stage1-recall"].numbers["ours"] == pytest.approx(c.recall)
     again = metrics.reweighted(c, 1839 / 54654)
     for score in ("precision", "f1", "accuracy"):
-        assert verdicts[f"test_results-stage1-{score}"].numbers["ours"] == pytest.approx(again[score])
+        assert verdicts[f"test_results-stage1-{score}"].numbers["ours"] == pytest.approx(
+            again[score]
+        )
     assert verdicts["cleaning-by-hand"].numbers["right"] == pytest.approx(again["precision"])
 
 
 def test_a_score_of_an_impossible_row_is_compared_and_its_row_named(verdicts):
-    """Accuracy 0.99, where precision and recall allow 0.93: the score stands beside ours, the row is another claim."""
+    """Accuracy 0.99, where precision and recall allow 0.93: the score stands beside ours, the row
+    is another claim.
+    """
     v = verdicts["table3-cnn-similarity-k20-accuracy"]
     assert v.compared and v.numbers["printed"] == 0.99 and "row cannot be one model" in v.found
     assert "audit: table3 cnn similarity K = 20" in v.evidence
@@ -253,7 +313,10 @@ def test_what_is_planned_is_not_yet_run_and_what_the_data_lacks_is_not_testable(
     assert "not possible with this data" in after["table4-crnn-uniform-k10-f1"].found
     for folder in copied.glob("stage?"):
         shutil.rmtree(folder)
-    assert {v.verdict for v in judged(copied, only=("order",)).values()} <= {decisions.NOT_RUN, decisions.UNTESTABLE}
+    assert {v.verdict for v in judged(copied, only=("order",)).values()} <= {
+        decisions.NOT_RUN,
+        decisions.UNTESTABLE,
+    }
 
 
 def test_moving_the_tolerance_moves_verdicts_and_the_written_one_gives_those_of_the_page(listed):
@@ -292,7 +355,9 @@ def test_a_number_that_is_printed_twice_is_counted_once(listed, verdicts):
     """The abstract's 97 % and Figure 3's are one number; both are shown."""
     twice = [c for c in listed if c.repeats]
     counts = judging.counts(listed, verdicts)
-    assert len(twice) == 5 and sum(sum(found.values()) for found in counts.values()) == len(listed) - len(twice)
+    assert len(twice) == 5 and sum(sum(found.values()) for found in counts.values()) == len(
+        listed
+    ) - len(twice)
     assert all(verdicts[c.id].numbers == verdicts[c.repeats].numbers for c in twice)
 
 
@@ -300,10 +365,14 @@ def test_every_rule_is_said_in_words(listed):
     """A reader of a verdict sees by what rule it was reached."""
     tolerance, _ = claims.load()
     assert all(len(judging.in_words(c.rule, tolerance)) > 3 for c in listed)
-    assert {"greater", "no worse", "alike"} == {c.rule.relation for c in listed if c.rule.kind == "order"}
+    assert {"greater", "no worse", "alike"} == {
+        c.rule.relation for c in listed if c.rule.kind == "order"
+    }
 
 
-def test_the_command_leads_with_printed_scores_and_names_a_folder_without_results(tmp_path, verdicts):
+def test_the_command_leads_with_printed_scores_and_names_a_folder_without_results(
+    tmp_path, verdicts
+):
     """Printed scores first, groups never counted together, in words and in JSON."""
     answer = json.loads(rbc("claims", "--profile", "released", "--json").stdout)
     assert {c["id"] for c in answer["claims"]} == set(verdicts)
@@ -311,7 +380,9 @@ def test_the_command_leads_with_printed_scores_and_names_a_folder_without_result
     order = [group for group, _ in groupby(groups)]
     assert order == list(dict.fromkeys(claims.GROUPS.values())) and order[0] == "printed scores"
     said = Counter((c["group"], c["verdict"]) for c in answer["claims"] if not c["repeats"])
-    assert answer["counts"] == {g: {name: said[g, name] for name in decisions.VERDICTS} for g in order}
+    assert answer["counts"] == {
+        g: {name: said[g, name] for name in decisions.VERDICTS} for g in order
+    }
     lines = rbc("claims", "--profile", "released").stdout.splitlines()
     assert lines[0].startswith("printed scores: ") and lines[1].startswith("comparisons: ")
     assert "need not be wrong in the paper" in lines[len(order)]

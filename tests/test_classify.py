@@ -20,18 +20,24 @@ def answers(cells) -> pd.DataFrame:
 def test_every_sequence_has_one_record_whose_decision_follows_from_its_numbers(cells, answers):
     stages = json.loads((classify.MODELS / "models.json").read_text(encoding="utf-8"))["stages"]
     assert answers["name"].tolist() == cells.index["name"].tolist()
-    assert answers[["reliable", "flipping"]].to_numpy().min() >= 0 and answers["flipping"].max() <= 1
+    assert (
+        answers[["reliable", "flipping"]].to_numpy().min() >= 0 and answers["flipping"].max() <= 1
+    )
     first, second = (answers[f"{name}_margin"] for name in ("reliable", "flipping"))
     open_1, open_2 = (abs(m) < stages[s]["unsure_within"] for m, s in ((first, "1"), (second, "2")))
     assert ((answers["decision"] == "unsure") == (open_1 | (~open_1 & (first >= 0) & open_2))).all()
     assert ((answers["decision"] == "unreliable") == (~open_1 & (first < 0))).all()
-    assert (second[answers["decision"] == "flipping"] > 0).all() and len(answers["decision"].unique()) > 1
+    assert (second[answers["decision"] == "flipping"] > 0).all() and len(
+        answers["decision"].unique()
+    ) > 1
 
 
 def test_neither_names_nor_labels_nor_the_others_change_an_answer(cells, answers):
     chosen = np.arange(len(cells)) % 3 == 1
     part = cells.select(chosen)
-    part = classify.Sequences(part.frames, part.index.assign(name=[f"x{i}" for i in range(len(part))]), part.meta)
+    part = classify.Sequences(
+        part.frames, part.index.assign(name=[f"x{i}" for i in range(len(part))]), part.meta
+    )
     part.index["label"] = "unlabelled"
     found = classify.classify(part)
     numbers = ["reliable", "flipping", "reliable_margin", "flipping_margin"]
@@ -53,6 +59,10 @@ def test_the_kept_figures_are_those_of_the_shipped_weights(released_sample):
         own = own.assign(probability=expit(own[f"{name}_margin"]))
         scores = {s["score"]: s["mean"] for s in kept[stage - 1]["scores"]}
         called = metrics.confusion(own, stage)
-        assert called.recall == pytest.approx(scores["recall"], abs=0.02)  # one cell, for another processor's rounding
+        # one cell, for another processor's rounding
+        assert called.recall == pytest.approx(scores["recall"], abs=0.02)
         assert called.specificity == pytest.approx(scores["specificity"], abs=0.02)
-        assert metrics.auc(own, stage) == pytest.approx(scores["auc"], abs=0.005) and scores["auc"] > 0.95
+        assert (
+            metrics.auc(own, stage) == pytest.approx(scores["auc"], abs=0.005)
+            and scores["auc"] > 0.95
+        )

@@ -17,8 +17,26 @@ from zenodo import Zenodo
 from compendium import ROOT
 from rbc import sampling, sequences
 
-COMMANDS = ["data fetch", "data prepare", "data check", "data summary", "simulate sequences", "simulate video"]
-COMMANDS += ["track", "run", "grid", "book", "results", "audit", "claims", "packet", "classify", "analyze"]
+COMMANDS = [
+    "data fetch",
+    "data prepare",
+    "data check",
+    "data summary",
+    "simulate sequences",
+    "simulate video",
+]
+COMMANDS += [
+    "track",
+    "run",
+    "grid",
+    "book",
+    "results",
+    "audit",
+    "claims",
+    "packet",
+    "classify",
+    "analyze",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -48,7 +66,9 @@ def test_classify_warns_of_cells_unlike_the_known_ones(cells, tmp_path):
     few.save(tmp_path / "known")
     faint = (128 + 0.2 * (few.frames - 128.0)).astype(few.frames.dtype)
     sequences.Sequences(faint, few.index, few.meta).save(tmp_path / "faint")
-    sequences.Sequences(few.frames, few.index, {**few.meta, "um_per_px": 0.3}).save(tmp_path / "magnified")
+    sequences.Sequences(few.frames, few.index, {**few.meta, "um_per_px": 0.3}).save(
+        tmp_path / "magnified"
+    )
     asked = {name: rbc("classify", tmp_path / name) for name in ("known", "faint", "magnified")}
     assert asked["known"].stderr == "these cells are simulated\n"
     assert "warning: unknown light or focus, contrast of" in asked["faint"].stderr
@@ -58,26 +78,54 @@ def test_classify_warns_of_cells_unlike_the_known_ones(cells, tmp_path):
 
 def test_simulated_sequences_land_in_a_folder(tmp_path):
     result = rbc(
-        "simulate", "sequences", "--out", tmp_path / "cells", "--tank-treading", 3, "--flipping", 2, "--unreliable", 1
+        "simulate",
+        "sequences",
+        "--out",
+        tmp_path / "cells",
+        "--tank-treading",
+        3,
+        "--flipping",
+        2,
+        "--unreliable",
+        1,
     )
     assert result.returncode == 0, result.stderr
     cells = sequences.load(tmp_path / "cells")
-    assert cells.index["label"].value_counts().to_dict() == {"tank-treading": 3, "flipping": 2, "unreliable": 1}
+    assert cells.index["label"].value_counts().to_dict() == {
+        "tank-treading": 3,
+        "flipping": 2,
+        "unreliable": 1,
+    }
     assert cells.simulated
 
 
 def test_a_movie_of_few_sprites_says_how_long_it_came_to_be(tmp_path, cells):
     cells.save(tmp_path / "cells")
-    made = rbc("simulate", "video", "--out", tmp_path / "movie", "--sprites", tmp_path / "cells", "--frames", 5000)
+    made = rbc(
+        "simulate",
+        "video",
+        "--out",
+        tmp_path / "movie",
+        "--sprites",
+        tmp_path / "cells",
+        "--frames",
+        5000,
+    )
     assert made.returncode == 0, made.stderr
     n = json.loads((tmp_path / "movie" / "meta.json").read_text(encoding="utf-8"))["frames"]
-    assert n < 5000 and f"a simulated movie of {n} frames" in made.stdout and "give more" in made.stderr
+    assert (
+        n < 5000
+        and f"a simulated movie of {n} frames" in made.stdout
+        and "give more" in made.stderr
+    )
 
 
 def test_a_simulated_movie_is_tracked_into_sequences(tmp_path):
     made = rbc("simulate", "video", "--out", tmp_path / "movie", "--frames", 30, "--cells", 5)
     assert made.returncode == 0, made.stderr
-    tracked = rbc("track", tmp_path / "movie" / "movie.avi", "--out", tmp_path / "tracked", "--json")
+    tracked = rbc(
+        "track", tmp_path / "movie" / "movie.avi", "--out", tmp_path / "tracked", "--json"
+    )
     assert tracked.returncode == 0, tracked.stderr
     cells = sequences.load(tmp_path / "tracked")
     assert json.loads(tracked.stdout)["sequences"] == len(cells) > 0
@@ -106,7 +154,9 @@ def test_a_misspelt_key_of_a_profile_is_named(tmp_path):
     content = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
     content["training"]["epoch"] = 3
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    assert "mine.yaml: key training.epoch" in one_line_error(rbc("grid", "--profile", tmp_path / "mine.yaml"))
+    assert "mine.yaml: key training.epoch" in one_line_error(
+        rbc("grid", "--profile", tmp_path / "mine.yaml")
+    )
 
 
 @pytest.mark.parametrize("command", [["grid"], ["book"], ["data", "prepare"]])
@@ -127,7 +177,19 @@ def test_a_configuration_outside_the_grid_is_refused():
 
 def test_a_configuration_outside_the_profile_is_refused():
     """It would stand in Table 4 where the profile says that it is not possible."""
-    result = rbc("run", "--profile", "released", "--stage", 2, "--model", "cnn", "--sampling", "uniform", "--k", 50)
+    result = rbc(
+        "run",
+        "--profile",
+        "released",
+        "--stage",
+        2,
+        "--model",
+        "cnn",
+        "--sampling",
+        "uniform",
+        "--k",
+        50,
+    )
     assert "not a run of profile released" in one_line_error(result)
 
 
@@ -139,15 +201,35 @@ def test_fetch_then_prepare_ends_in_the_same_sequences_for_each_layout(layout, t
     LAYOUTS[layout](tmp_path / "made", cells)
     archive = shutil.make_archive(str(tmp_path / "record"), "zip", tmp_path / "made")
     server = Zenodo({"record.zip": Path(archive).read_bytes()})
-    there = {"NO_PROXY": "*", "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "loopback"), str(checkout)])}
+    there = {
+        "NO_PROXY": "*",
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "loopback"), str(checkout)]),
+    }
     try:
         fetched = rbc(
-            "data", "fetch", "zenodo", "--out", tmp_path / "raw", "--base", server.base, cwd=checkout, env=there
+            "data",
+            "fetch",
+            "zenodo",
+            "--out",
+            tmp_path / "raw",
+            "--base",
+            server.base,
+            cwd=checkout,
+            env=there,
         )
     finally:
         server.close()
     assert fetched.returncode == 0, fetched.stderr
-    prepared = rbc("data", "prepare", "--profile", "paper", "--data", tmp_path / "raw", "--simulated", cwd=checkout)
+    prepared = rbc(
+        "data",
+        "prepare",
+        "--profile",
+        "paper",
+        "--data",
+        tmp_path / "raw",
+        "--simulated",
+        cwd=checkout,
+    )
     assert prepared.returncode == 0, prepared.stderr
     opened = sequences.load(checkout / "data" / "derived" / "paper")
     assert opened.meta["sha256"] == sequences.checksum(cells)
@@ -165,7 +247,9 @@ def test_fetching_what_there_is_none_of_is_an_error():
 
 @pytest.fixture
 def sample(released_sample, tmp_path):
-    """A writable copy of the released sample without its checksums (they would catch the damage first)."""
+    """A writable copy of the released sample without its checksums (they would catch the damage
+    first).
+    """
     copy = tmp_path / "sample"
     shutil.copytree(released_sample, copy)
     for path in [copy, *copy.rglob("*")]:
@@ -192,7 +276,11 @@ def unknown_label(sample):
 @pytest.mark.parametrize("damage", [corrupt, row_without_file, unknown_label])
 def test_a_damaged_sample_ends_in_one_line_and_leaves_nothing(sample, damage, checkout):
     damage(sample)
-    line = one_line_error(rbc("data", "prepare", "--profile", "released", "--data", sample, cwd=checkout))
+    line = one_line_error(
+        rbc("data", "prepare", "--profile", "released", "--data", sample, cwd=checkout)
+    )
     assert str(sample) in line
     assert not list((checkout / "data").glob("derived/*released*"))
-    assert one_line_error(rbc("grid", "--profile", "released", "--data", sample, cwd=checkout)) == line
+    assert (
+        one_line_error(rbc("grid", "--profile", "released", "--data", sample, cwd=checkout)) == line
+    )

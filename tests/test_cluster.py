@@ -1,6 +1,8 @@
-"""A grid through Snakemake's SLURM executor and the committed profile, with stand-ins for SLURM's commands.
+"""A grid through Snakemake's SLURM executor and the committed profile, with stand-ins for SLURM's
+commands.
 
-With RBC_CLUSTER_PROFILE=demo these tests send the demo's 32 runs instead of the four of the tests' profile.
+With RBC_CLUSTER_PROFILE=demo these tests send the demo's 32 runs instead of the four of the tests'
+profile.
 """
 
 import json
@@ -19,12 +21,15 @@ from compendium import ROOT, profiles
 
 CLUSTER = ROOT / "workflow" / "slurm" / "config.yaml"
 KILLED = "stage2/cnn-similarity-k10-s0"
-DOOMED = "rule_run_wildcards_2_cnn_similarity_10_0_"  # its comment: stage, model, sampling, K, seed, no variant
+# its comment: stage, model, sampling, K, seed, no variant
+DOOMED = "rule_run_wildcards_2_cnn_similarity_10_0_"
 
 
 @pytest.fixture(scope="module")
 def profile(checkout) -> Path:
-    """The tests' profile with the device `auto`, so that its runs ask for a GPU; or the one that the user names."""
+    """The tests' profile with the device `auto`, so that its runs ask for a GPU; or the one that
+    the user names.
+    """
     if named := os.environ.get("RBC_CLUSTER_PROFILE"):
         return checkout / "config" / f"{named}.yaml"
     content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text(encoding="utf-8"))
@@ -36,7 +41,9 @@ def profile(checkout) -> Path:
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory) -> Path:
-    """What a user makes of the committed Snakemake profile: account, partition; and here shorter waits."""
+    """What a user makes of the committed Snakemake profile: account, partition; and here shorter
+    waits.
+    """
     content = yaml.safe_load(CLUSTER.read_text(encoding="utf-8"))
     content["default-resources"] |= {"slurm_account": "lab-account", "slurm_partition": "gpu-nodes"}
     content |= {"jobs": 2, "latency-wait": 5, "slurm-init-seconds-before-status-checks": 1}
@@ -53,20 +60,42 @@ def slurm(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def grid(checkout, profile, mine, slurm) -> dict:
-    """The grid, one of its jobs killed in its first attempt: exit code, what it said, and its status meanwhile."""
+    """The grid, one of its jobs killed in its first attempt: exit code, what it said, and its
+    status meanwhile.
+    """
     results = checkout / "results" / profile.stem
     path = f"{checkout / 'tests' / 'slurm'}{os.pathsep}{os.environ['PATH']}"
     killed = f"{DOOMED} {results / KILLED.replace('/', '/.')}.part"
-    there = {"PATH": path, "FAKE_SLURM": str(slurm), "FAKE_SLURM_KILL": killed, "PYTHONPATH": str(checkout)}
-    command = [sys.executable, "-m", "compendium", "grid", "--profile", str(profile), "--workflow-profile", str(mine)]
+    there = {
+        "PATH": path,
+        "FAKE_SLURM": str(slurm),
+        "FAKE_SLURM_KILL": killed,
+        "PYTHONPATH": str(checkout),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "compendium",
+        "grid",
+        "--profile",
+        str(profile),
+        "--workflow-profile",
+        str(mine),
+    ]
     with open(slurm / "said", "w", encoding="utf-8") as said:
-        process = subprocess.Popen(command, cwd=checkout, env=os.environ | there, stdout=said, stderr=said)
+        process = subprocess.Popen(
+            command, cwd=checkout, env=os.environ | there, stdout=said, stderr=said
+        )
         meanwhile = {}
         while process.poll() is None and "running" not in meanwhile.values():
             time.sleep(0.5)
             meanwhile = status(checkout, profile)
         process.wait()
-    return {"code": process.returncode, "said": (slurm / "said").read_text(encoding="utf-8"), "meanwhile": meanwhile}
+    return {
+        "code": process.returncode,
+        "said": (slurm / "said").read_text(encoding="utf-8"),
+        "meanwhile": meanwhile,
+    }
 
 
 def status(checkout: Path, profile: Path) -> dict[str, str]:
@@ -75,7 +104,9 @@ def status(checkout: Path, profile: Path) -> dict[str, str]:
 
 
 def submitted(slurm: Path) -> list[dict]:
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(slurm.glob("*/asked.json"))]
+    return [
+        json.loads(path.read_text(encoding="utf-8")) for path in sorted(slurm.glob("*/asked.json"))
+    ]
 
 
 def test_the_grid_is_complete_although_a_job_was_killed(grid, checkout, profile):
@@ -107,5 +138,7 @@ def test_status_told_what_was_running_while_it_ran(grid):
 
 
 def test_a_folder_without_a_snakemake_profile_is_named(tmp_path):
-    line = one_line_error(rbc("grid", "--profile", "tests/tiny.yaml", "--workflow-profile", tmp_path))
+    line = one_line_error(
+        rbc("grid", "--profile", "tests/tiny.yaml", "--workflow-profile", tmp_path)
+    )
     assert f"{tmp_path}: no Snakemake profile there" in line

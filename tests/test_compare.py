@@ -19,7 +19,9 @@ def kept(cells, tmp_path_factory):
         c = Configuration(2, "cnn", "uniform", 10, seed)
         place = folder / ("kept" if seed < 3 else "mine") / c.path
         place.mkdir(parents=True)
-        runs.write(place, training.train(few, c, tiny.training), cells.meta, c, tiny, key="of a test")
+        runs.write(
+            place, training.train(few, c, tiny.training), cells.meta, c, tiny, key="of a test"
+        )
     return folder
 
 
@@ -35,15 +37,20 @@ def test_one_of_the_kept_seeds_is_normal(kept, tmp_path):
 def test_scores_far_from_the_kept_ones_and_what_differs_are_named(kept):
     mine = kept / "mine/stage2/cnn-uniform-k10-s3"
     scores, origin = (
-        json.loads((mine / f"{name}.json").read_text(encoding="utf-8")) for name in ("metrics", "provenance")
+        json.loads((mine / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("metrics", "provenance")
     )
     scores["test"]["recall"] = 7.0
     origin["device"] = "cuda:0"
     for name, content in (("metrics", scores), ("provenance", origin)):
         (mine / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-    answer = json.loads(rbc("compare", str(mine), "--reference", str(kept / "kept"), "--json").stdout)
+    answer = json.loads(
+        rbc("compare", str(mine), "--reference", str(kept / "kept"), "--json").stdout
+    )
     assert answer["verdict"] == "unusual"
-    outside = [row["score"] for row in answer["scores"] if row["split"] == "test" and not row["inside"]]
+    outside = [
+        row["score"] for row in answer["scores"] if row["split"] == "test" and not row["inside"]
+    ]
     assert "recall" in outside
     assert {"what": "device", "here": "cuda:0", "kept": "cpu"} in answer["differences"]
     assert "unusual" in rbc("compare", str(mine), "--reference", str(kept / "kept")).stdout

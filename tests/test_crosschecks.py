@@ -1,4 +1,6 @@
-"""Statements against tables: each is looked at, each can turn out either way, and ratios of whole cells are known."""
+"""Statements against tables: each is looked at, each can turn out either way, and ratios of whole
+cells are known.
+"""
 
 import re
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
@@ -17,7 +19,9 @@ VERDICTS = set(crosschecks.VERDICTS)
 def test_every_statement_is_checked_once_and_has_a_place():
     table = reported("statements")
     found = crosschecks.statements()
-    assert [c.key for c in found] == list(table["key"]) and set(table["key"]) == set(crosschecks.CHECKS)
+    assert [c.key for c in found] == list(table["key"]) and set(table["key"]) == set(
+        crosschecks.CHECKS
+    )
     assert table["key"].is_unique and all(c.place and c.found for c in found)
     assert {c.verdict for c in found} <= VERDICTS
 
@@ -56,7 +60,9 @@ def test_another_statement_would_have_another_verdict(key, low, high, verdict):
     assert crosschecks.CHECKS[key](low, high)[1] == verdict
 
 
-@pytest.mark.parametrize(("rule", "rounding"), [("half up", ROUND_HALF_UP), ("truncated", ROUND_DOWN)])
+@pytest.mark.parametrize(
+    ("rule", "rounding"), [("half up", ROUND_HALF_UP), ("truncated", ROUND_DOWN)]
+)
 @given(n=st.integers(1, 400), share=st.floats(0, 1))
 def test_a_ratio_of_whole_cells_is_known_as_one(rule, rounding, n, share):
     k = round(share * n)
@@ -86,7 +92,9 @@ def test_explanations_speak_of_impossible_rows_only():
 
 
 def test_readings_are_shown_where_a_verdict_depends_on_them_and_nowhere_else():
-    """Both readings stand beside the verdict, and one that cannot be decided makes nothing contradicted."""
+    """Both readings stand beside the verdict, and one that cannot be decided makes nothing
+    contradicted.
+    """
     for check in crosschecks.statements():
         assert bool(check.readings) == (check.verdict == crosschecks.READING), check.key
     assert crosschecks._by_reading({"a": False, "b": None})[0] == crosschecks.READING
@@ -95,6 +103,8 @@ def test_readings_are_shown_where_a_verdict_depends_on_them_and_nowhere_else():
 
 
 def test_a_row_is_called_below_only_where_its_digits_tell():
-    """Two rows print 0.96, which may be 0.965 beside 0.961: twelve rows are surely below, not fourteen."""
+    """Two rows print 0.96, which may be 0.965 beside 0.961: twelve rows are surely below, not
+    fourteen.
+    """
     note = crosschecks.CHECKS["majority"](95, 95)[2]
     assert note.startswith("12 of 16 rows") and "of 2 more" in note

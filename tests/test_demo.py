@@ -1,4 +1,6 @@
-"""The demo shows networks that have learned: its two chosen configurations, trained anew as its profile says."""
+"""The demo shows networks that have learned: its two chosen configurations, trained anew as its
+profile says.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def demo() -> profiles.Profile:
 @pytest.fixture(scope="module")
 def made(demo: profiles.Profile) -> Sequences:
     """The demo's own simulated cells."""
-    return simulate.sequences(demo.data.counts, demo.data.seed, ranges=simulate.ranges_of(demo.data.ranges))
+    return simulate.sequences(
+        demo.data.counts, demo.data.seed, ranges=simulate.ranges_of(demo.data.ranges)
+    )
 
 
 @pytest.mark.parametrize("c", CHOSEN, ids=lambda c: f"stage{c.stage}")

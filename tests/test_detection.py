@@ -19,7 +19,9 @@ def test_background_is_the_lower_median_and_ignores_the_lamp() -> None:
     detection._median_rows(frames, np.full(len(same), detection.UNIT), out, 0, 20)
     assert (out == np.sort(frames, axis=0)[10]).all()
     background = np.full((40, 40), 100.0)
-    lamp = np.stack([background * gain for gain in np.linspace(0.8, 1.2, 41)]).round().astype(np.uint8)
+    lamp = (
+        np.stack([background * gain for gain in np.linspace(0.8, 1.2, 41)]).round().astype(np.uint8)
+    )
     assert (detection.background(lamp, 2) == 100).all()
 
 

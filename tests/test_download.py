@@ -33,7 +33,9 @@ DATA = {"a.zip": b"a" * 5000, "b.csv": b"b" * 70_000}
 @pytest.fixture(autouse=True)
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent / "loopback"), str(download.ROOT)]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parent / "loopback"), str(download.ROOT)])
+    )
 
 
 @pytest.fixture
@@ -48,7 +50,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 1 MB; needs the right to mount."""
     place = tmp_path / "small"
     place.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], capture_output=True
+    ).returncode:
         pytest.skip("no right to mount a small file system")
     yield place
     subprocess.run(["umount", place], check=True)
@@ -59,7 +63,11 @@ def get(server: Zenodo, out: Path) -> dict:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file() and f.name not in (".lock", "meta.json")}
+    return {
+        f.name: f.read_bytes()
+        for f in folder.iterdir()
+        if f.is_file() and f.name not in (".lock", "meta.json")
+    }
 
 
 def zipped(folder: Path) -> bytes:
@@ -90,7 +98,11 @@ def nested(folder: Path) -> dict[str, bytes]:
     return {"everything.zip": memory.getvalue()}
 
 
-PACKINGS = {"folders": loose_or_packed, "one": lambda f: {"data.tar.gz": tarred(f)}, "nested": nested}
+PACKINGS = {
+    "folders": loose_or_packed,
+    "one": lambda f: {"data.tar.gz": tarred(f)},
+    "nested": nested,
+}
 
 
 def some_real_cells() -> sequences.Sequences:
@@ -112,12 +124,18 @@ def served_and_read(cells: sequences.Sequences, layout: str, packing: str, tmp_p
     np.testing.assert_array_equal(got.frames, cells.frames)
     assert got.index.to_csv() == cells.index.to_csv()
     assert got.meta["licence"] == "cc-by-4.0" and got.meta["simulated"] == cells.simulated
-    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["frames.npy", "index.parquet", "meta.json"]
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
+        "frames.npy",
+        "index.parquet",
+        "meta.json",
+    ]
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_from_the_server_is_the_same(tmp_path: Path, layout: str, packing: str) -> None:
+def test_every_layout_from_the_server_is_the_same(
+    tmp_path: Path, layout: str, packing: str
+) -> None:
     served_and_read(made(), layout, packing, tmp_path)
 
 
@@ -131,8 +149,14 @@ def test_fetch_keeps_what_the_record_says(zenodo: Zenodo, tmp_path: Path) -> Non
     told = get(zenodo, tmp_path / "out")
     assert contents(tmp_path / "out") == DATA
     assert json.loads((tmp_path / "out" / "meta.json").read_text(encoding="utf-8")) == told
-    assert told["title"] == "Sequences" and told["version"] == "1.0" and told["licence"] == "cc-by-4.0"
-    assert told["files"][0] == {"name": "a.zip", "size": 5000, "md5": hashlib.md5(DATA["a.zip"]).hexdigest()}
+    assert (
+        told["title"] == "Sequences" and told["version"] == "1.0" and told["licence"] == "cc-by-4.0"
+    )
+    assert told["files"][0] == {
+        "name": "a.zip",
+        "size": 5000,
+        "md5": hashlib.md5(DATA["a.zip"]).hexdigest(),
+    }
     assert not (tmp_path / "out" / ingest.UNFINISHED).exists()
 
 
@@ -171,7 +195,10 @@ def named(name: str) -> Callable[[Zenodo], None]:
 
 
 REFUSED = {
-    "no such record": (lambda z: z.answers.update(record=[404]), "HTTP 404; there is no such record"),
+    "no such record": (
+        lambda z: z.answers.update(record=[404]),
+        "HTTP 404; there is no such record",
+    ),
     "withdrawn": (lambda z: z.answers.update(record=[410]), "HTTP 410; it was withdrawn"),
     "closed": (lambda z: z.answers.update(record=[403]), "HTTP 403"),
     "429 for ever": (lambda z: z.answers.update(record=[429] * 9), "HTTP 429; try later"),
@@ -192,8 +219,14 @@ REFUSED = {
     "no md5": (lambda z: z.record["files"][0].pop("checksum"), "no usable size and md5"),
     "a lie about the size": (lambda z: z.record["files"][0].update(size=10**15), "GB are needed"),
     "file missing": (lambda z: z.files.pop("a.zip"), "a.zip: not fetched .*404"),
-    "truncated for ever": (lambda z: z.files.update({"a.zip": b"a" * 4000}), "truncated .4000 of 5000 bytes"),
-    "altered for ever": (lambda z: z.files.update({"a.zip": b"z" * 5000}), "a.zip: altered on the way"),
+    "truncated for ever": (
+        lambda z: z.files.update({"a.zip": b"a" * 4000}),
+        "truncated .4000 of 5000 bytes",
+    ),
+    "altered for ever": (
+        lambda z: z.files.update({"a.zip": b"z" * 5000}),
+        "a.zip: altered on the way",
+    ),
 }
 
 
@@ -225,14 +258,21 @@ def test_nobody_there(tmp_path: Path) -> None:
         fetch_zenodo(tmp_path, base="http://127.0.0.1:9", patience=QUICK)
 
 
-FETCH = "import sys, pathlib; from compendium.data import download as d; d.fetch_zenodo(pathlib.Path(sys.argv[1]), base=sys.argv[2])"
+FETCH = (
+    "import sys, pathlib; from compendium.data import download as d;"
+    " d.fetch_zenodo(pathlib.Path(sys.argv[1]), base=sys.argv[2])"
+)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_in_the_middle_and_run_again(zenodo: Zenodo, tmp_path: Path, how: signal.Signals) -> None:
+def test_stopped_in_the_middle_and_run_again(
+    zenodo: Zenodo, tmp_path: Path, how: signal.Signals
+) -> None:
     zenodo.answers = {"b.csv": [429] * 50}  # so that it hangs there, with a.zip whole
     out = tmp_path / "out"
-    run = subprocess.Popen([sys.executable, "-c", FETCH, out, zenodo.base], stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [sys.executable, "-c", FETCH, out, zenodo.base], stderr=subprocess.PIPE, text=True
+    )
     until = time.monotonic() + 20
     while not zenodo.asked["b.csv"] and time.monotonic() < until:
         time.sleep(0.05)
@@ -259,7 +299,8 @@ def test_disk_too_small_for_the_record(small_disk: Path) -> None:
 
 def test_disk_full_while_fetching(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Zenodo({"a.bin": b"a" * 3_000_000})
-    monkeypatch.setattr(download, "_check_space", lambda folder, needed: None)  # as if another program filled it
+    # as if another program filled it
+    monkeypatch.setattr(download, "_check_space", lambda folder, needed: None)
     with pytest.raises(RbcError, match=r"a\.bin: the disk is full"):
         get(server, small_disk / "out")
     server.close()
@@ -277,7 +318,9 @@ def test_disk_full_while_ingesting(small_disk: Path, tmp_path: Path) -> None:
 
 def test_from_a_folder_without_network(zenodo: Zenodo, tmp_path: Path) -> None:
     get(zenodo, tmp_path / "a")
-    assert fetch_zenodo(tmp_path / "b", tmp_path / "a", base="http://127.0.0.1:9")["verified"] is True
+    assert (
+        fetch_zenodo(tmp_path / "b", tmp_path / "a", base="http://127.0.0.1:9")["verified"] is True
+    )
     assert contents(tmp_path / "b") == DATA
     (tmp_path / "a" / "a.zip").write_bytes(b"a" * 4999)
     with pytest.raises(RbcError, match=r"a\.zip: missing, truncated or altered"):
@@ -301,7 +344,9 @@ def test_from_a_folder_refuses(tmp_path: Path, damage: str) -> None:
         (source / "x").symlink_to("/etc/hostname")
     if damage == "strange list":
         (source / "meta.json").write_text('{"files": [{"url": "x"}]}', encoding="utf-8")
-    with pytest.raises(RbcError, match=r"no folder with downloaded files|a link|not the list of an earlier fetch"):
+    with pytest.raises(
+        RbcError, match=r"no folder with downloaded files|a link|not the list of an earlier fetch"
+    ):
         fetch_zenodo(tmp_path / "out", source)
     assert contents(tmp_path / "out") == {}
 
@@ -373,7 +418,11 @@ ARCHIVES = {
     "zip bomb": ("a.zip", lambda: packed([("zeros", bytes(3 * 10**8))]), "unpacks to over"),
     "bomb that lies": ("a.zip", lying_bomb, "unpacks to (over|more)|damaged"),
     "zips all the way": ("a.zip", lambda: in_zips(6), "deep"),
-    "truncated zip": ("a.zip", lambda: packed([("x", os.urandom(9999))])[:5000], "damaged or cut off"),
+    "truncated zip": (
+        "a.zip",
+        lambda: packed([("x", os.urandom(9999))])[:5000],
+        "damaged or cut off",
+    ),
     "zip altered inside": (
         "a.zip",
         lambda: (c := packed([("x", os.urandom(9999))]))[:3000] + b"?????" + c[3005:],
@@ -384,11 +433,19 @@ ARCHIVES = {
     "tar climbing": ("a.tar.gz", lambda: tar_of(name="../evil"), "outside the folder"),
     "tar absolute": ("a.tar.gz", lambda: tar_of(name="/tmp/evil"), "outside the folder"),
     "tar link": ("a.tar.gz", lambda: tar_of(type=tarfile.SYMTYPE, linkname="/etc"), "is a link"),
-    "tar hard link": ("a.tar.gz", lambda: tar_of(type=tarfile.LNKTYPE, linkname="/etc/passwd"), "is a link"),
+    "tar hard link": (
+        "a.tar.gz",
+        lambda: tar_of(type=tarfile.LNKTYPE, linkname="/etc/passwd"),
+        "is a link",
+    ),
     "tar device": ("a.tar.gz", lambda: tar_of(type=tarfile.CHRTYPE), "is a link or a device"),
     "tar name not UTF-8": ("a.tar.gz", lambda: tar_of(name="caf\udce9"), "not UTF-8"),
     "tar bomb": ("a.tar.gz", lambda: tar_of(size=3 * 10**8), "unpacks to over"),
-    "truncated tar": ("a.tar.gz", lambda: tarred(Path(__file__).parent)[:5000], "damaged or cut off"),
+    "truncated tar": (
+        "a.tar.gz",
+        lambda: tarred(Path(__file__).parent)[:5000],
+        "damaged or cut off",
+    ),
 }
 
 
@@ -413,7 +470,10 @@ def full_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "Stage_1" / "test" / "layout.yaml").unlink()
     for label, name in (("TankTreading", "BG1001_10s01_77"), ("Flipping", "BG1001_10s01_78")):
         (root / "Stage_2" / "data" / label).mkdir(parents=True)
-        shutil.copy(next((root / "Stage_1").rglob("*_1.png")), root / "Stage_2" / "data" / label / f"{name}.png")
+        shutil.copy(
+            next((root / "Stage_1").rglob("*_1.png")),
+            root / "Stage_2" / "data" / label / f"{name}.png",
+        )
     files = sorted(root.rglob("*.png"))[1:]
     sums = "".join(f"{file_hash(f)}  {f.relative_to(root)}\n" for f in files)
     (tmp_path / "sums").write_text(sums, encoding="utf-8")

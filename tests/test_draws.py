@@ -21,7 +21,10 @@ def test_a_draw_that_fails_is_seen_beside_the_pooled_score():
     found = draws.by_draw(cells, 1).query("score == 'recall'").set_index("draw")
     assert found["value"].to_dict() == {"BG1": 0.3, "LJ2": 1.0} and found.loc["BG1", "whole"] == 20
     shown = draws.table(cells, 1)
-    assert shown.loc["BG1", "recall"].startswith("0.30 [") and shown.loc["all cells", "recall"] == "0.65 (26 of 40)"
+    assert (
+        shown.loc["BG1", "recall"].startswith("0.30 [")
+        and shown.loc["all cells", "recall"] == "0.65 (26 of 40)"
+    )
     assert shown.loc["mean of draws", "recall"].endswith("too few draws")
     assert shown.loc["BG1", "specificity"] == "none"
 
@@ -37,9 +40,16 @@ def test_the_interval_over_draws_is_students_t_and_stays_a_share():
 
 
 def test_cells_of_a_kept_draw_are_those_of_its_answers():
-    """On the kept answers with blood draws left out, the draws are three and their cells add up to all."""
+    """On the kept answers with blood draws left out, the draws are three and their cells add up to
+    all.
+    """
     own = pd.read_parquet(runs.REFERENCE / "ours" / "answers.parquet")
-    own = own[(own["seed"] == -1) & (own["model"] == "focus") & (own["left_out"] == "blood draw") & (own["stage"] == 1)]
+    own = own[
+        (own["seed"] == -1)
+        & (own["model"] == "focus")
+        & (own["left_out"] == "blood draw")
+        & (own["stage"] == 1)
+    ]
     found = draws.by_draw(own, 1).query("score == 'recall'")
     reliable = own["label"].isin(["flipping", "tank-treading"])
     assert len(found) == 3 and found["whole"].sum() == reliable.sum()

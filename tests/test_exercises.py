@@ -1,4 +1,6 @@
-"""The exercises of the chapters that teach: a solution passes its check; the stub and a wrong answer do not."""
+"""The exercises of the chapters that teach: a solution passes its check; the stub and a wrong
+answer do not.
+"""
 
 import importlib.util
 from types import SimpleNamespace
@@ -11,13 +13,18 @@ FOLDER = ROOT / "book" / "learn" / "exercises"
 
 #: What somebody might answer who has fallen into the trap that the exercise is about.
 WRONG = {
-    "adjust": {"adjusted": lambda called, right, wrong: (called - wrong) / (right - wrong)},  # not cut to [0, 1]
+    # not cut to [0, 1]
+    "adjust": {"adjusted": lambda called, right, wrong: (called - wrong) / (right - wrong)},
     "cells_needed": {
-        "cells_needed": lambda change, fraction: round(2 * fraction * (1 - fraction) * (1.96 / change) ** 2)
+        "cells_needed": lambda change, fraction: round(
+            2 * fraction * (1 - fraction) * (1.96 / change) ** 2
+        )
     },  # the edge of significance: found every other time
     "chance": {"spread": lambda fraction, cells: fraction * (1 - fraction) / cells},  # the variance
     "flip_film": {
-        "frames_between_edges": lambda ratio, shear, rate: 2 * 3.14159 / shear * (ratio + 1 / ratio) * rate,
+        "frames_between_edges": lambda ratio, shear, rate: (
+            2 * 3.14159 / shear * (ratio + 1 / ratio) * rate
+        ),
         "share_seen": lambda film, between: min(1, film / between),
     },  # a whole period
     "focus": {"sharpness": lambda frames: frames.std()},  # contrast, not focus
@@ -28,13 +35,16 @@ WRONG = {
         "honest": lambda tp, fp, fn, tn: (tp + tn) / (tp + fp + fn + tn),
     },  # accuracy
     "padding": {"shift": lambda network, frames, extra: 0.0},
-    "predict_confusion": {"PREDICTED": {"tp": 1692, "fp": 55, "fn": 147, "tn": 52760}},  # 3 % of the wrong class
+    # 3 % of the wrong class
+    "predict_confusion": {"PREDICTED": {"tp": 1692, "fp": 55, "fn": 147, "tn": 52760}},
     "released_similarity": {
         "most_similar_released": min,
         "kept_by_released": lambda length, k: list(range(k)),
     },
     "sizes": {
-        "side": lambda before, kernel, stride, padding: (before + 2 * padding - kernel) // stride + 1,
+        "side": lambda before, kernel, stride, padding: (
+            (before + 2 * padding - kernel) // stride + 1
+        ),
         "weights": lambda n_in, n_out, kernel: n_in * n_out * kernel * kernel,
     },  # without biases
 }
@@ -67,11 +77,35 @@ def test_a_wrong_answer_fails_and_is_told_why(name):
     ("page", "name", "function", "arguments", "printed"),
     [
         ("book/learn/disease.md", "chance", "spread", (0.7, 200), "= {:.3f}$ for one movie"),
-        ("notebooks/learn-motion.ipynb", "flip_film", "frames_between_edges", (0.375, 10, 60), "60 = {:.0f}$ frames"),
+        (
+            "notebooks/learn-motion.ipynb",
+            "flip_film",
+            "frames_between_edges",
+            (0.375, 10, 60),
+            "60 = {:.0f}$ frames",
+        ),
         ("notebooks/learn-motion.ipynb", "flip_film", "share_seen", (32, 57), "32/57 = {:.2f}$"),
-        ("notebooks/learn-prevalence.ipynb", "adjust", "adjusted", (0.85, 0.95, 0.10), "(0.95 - 0.10) = {:.2f}$"),
-        ("notebooks/learn-prevalence.ipynb", "cells_needed", "cells_needed", (0.05, 0.93), "Five points take {} cells"),
-        ("notebooks/learn-prevalence.ipynb", "cells_needed", "cells_needed", (0.02, 0.93), "two points {}."),
+        (
+            "notebooks/learn-prevalence.ipynb",
+            "adjust",
+            "adjusted",
+            (0.85, 0.95, 0.10),
+            "(0.95 - 0.10) = {:.2f}$",
+        ),
+        (
+            "notebooks/learn-prevalence.ipynb",
+            "cells_needed",
+            "cells_needed",
+            (0.05, 0.93),
+            "Five points take {} cells",
+        ),
+        (
+            "notebooks/learn-prevalence.ipynb",
+            "cells_needed",
+            "cells_needed",
+            (0.02, 0.93),
+            "two points {}.",
+        ),
         (
             "book/own-movies.md",
             "cells_needed",
@@ -81,6 +115,8 @@ def test_a_wrong_answer_fails_and_is_told_why(name):
         ),
     ],
 )
-def test_a_number_in_the_text_of_a_solution_is_what_its_code_gives(page, name, function, arguments, printed):
+def test_a_number_in_the_text_of_a_solution_is_what_its_code_gives(
+    page, name, function, arguments, printed
+):
     answer = getattr(load(FOLDER / "solutions" / f"{name}.py"), function)(*arguments)
     assert printed.format(answer) in (ROOT / page).read_text(encoding="utf-8")

@@ -11,14 +11,21 @@ from rbc import figures
 
 FAILURES = pd.DataFrame(
     {
-        "name": ["a<b>_1", "c_2"], "acquisition": ["a<b>", "c"], "label": ["flipping", "tank-treading"],
-        "runs": [2, 4], "wrong": [2, 0], "mean_probability": [0.125, 0.25], "share": [1.0, 0.0],
+        "name": ["a<b>_1", "c_2"],
+        "acquisition": ["a<b>", "c"],
+        "label": ["flipping", "tank-treading"],
+        "runs": [2, 4],
+        "wrong": [2, 0],
+        "mean_probability": [0.125, 0.25],
+        "share": [1.0, 0.0],
         "failed": [("stage2/cnn-uniform-k10-s1", "stage2/cnn-uniform-k10-s0"), ()],
     }
-)  # fmt: skip
+)
 
 
-@pytest.mark.parametrize("by, value, calls", [("all", "", "2 (33 %)"), ("label", "flipping", "2 (100 %)")])
+@pytest.mark.parametrize(
+    "by, value, calls", [("all", "", "2 (33 %)"), ("label", "flipping", "2 (100 %)")]
+)
 def test_failures_are_counted_over_all_and_by_label_and_acquisition(by, value, calls):
     table = figures.failed(FAILURES)
     assert table.loc[(by, value), "wrong calls"] == calls
@@ -48,7 +55,10 @@ def grid(chromium, tmp_path):
 
 def column(page, name: str) -> list[str]:
     """What stands in the rows that are shown."""
-    rows = "t => [...t.tBodies[0].rows].filter(r => !r.hidden).map(r => [...r.cells].map(c => c.textContent))"
+    rows = (
+        "t => [...t.tBodies[0].rows].filter(r => !r.hidden).map(r => [...r.cells].map(c =>"
+        " c.textContent))"
+    )
     place = [h.strip() for h in page.locator("th").all_text_contents()].index(name)
     return [cells[place] for cells in page.eval_on_selector("table", rows)]
 
@@ -62,18 +72,29 @@ def test_a_table_sorts_by_value_both_ways_by_keyboard_and_what_was_not_run_stays
         grid.keyboard.press("Enter")
         assert grid.locator("th[aria-sort]").get_attribute("aria-sort") == way
         shown = column(grid, "specificity")
-        assert [float(t.split()[0]) for t in shown[: len(ran)]] == [float(t.split()[0]) for t in wanted]
+        assert [float(t.split()[0]) for t in shown[: len(ran)]] == [
+            float(t.split()[0]) for t in wanted
+        ]
         assert not any(shown[len(ran) :])
 
 
 def test_a_table_is_filtered_by_words_and_its_rows_open_their_runs(grid):
     grid.fill(".table-controls input", "CRNN simil")
-    assert set(column(grid, "model")) == {"crnn"} and set(column(grid, "sampling")) == {"similarity"}
+    assert set(column(grid, "model")) == {"crnn"} and set(column(grid, "sampling")) == {
+        "similarity"
+    }
     assert grid.text_content("[role=status]") == "4 of 16 rows shown"
-    links = grid.eval_on_selector_all("tr:not([hidden]) a", "links => links.map(a => a.getAttribute('href'))")
+    links = grid.eval_on_selector_all(
+        "tr:not([hidden]) a", "links => links.map(a => a.getAttribute('href'))"
+    )
     assert sorted(links) == [f"runs/stage2-crnn-similarity-k{k}-s0.html" for k in (10, 20)]
 
 
 def test_a_switched_run_is_told_from_the_texts():
-    html = figures.sortable(pd.DataFrame({"seed": [("stage1/cnn-uniform-k10-s2-similarity-released",)]}))
-    assert '<a href="runs/stage1-cnn-uniform-k10-s2-similarity-released.html">seed 2-similarity-released</a>' in html
+    html = figures.sortable(
+        pd.DataFrame({"seed": [("stage1/cnn-uniform-k10-s2-similarity-released",)]})
+    )
+    assert (
+        '<a href="runs/stage1-cnn-uniform-k10-s2-similarity-released.html">seed'
+        " 2-similarity-released</a>" in html
+    )

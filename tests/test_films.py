@@ -21,7 +21,9 @@ NAMES = ["BG1017_10s01_3", 'a "quoted" <b> & more']
 def shown(cells) -> ET.Element:
     """Two films in one group, parsed strictly."""
     return ET.fromstring(
-        films.group("2 of 9 <cells>", [films.film(cells[i], n, "p = 0.9") for i, n in enumerate(NAMES)])
+        films.group(
+            "2 of 9 <cells>", [films.film(cells[i], n, "p = 0.9") for i, n in enumerate(NAMES)]
+        )
     )
 
 
@@ -39,7 +41,8 @@ def test_each_sequence_is_one_picture_with_exactly_its_pixels_and_a_name(shown, 
 
 def test_every_button_is_a_button_with_a_name_of_its_own(shown):
     buttons = list(shown.iter("button"))
-    assert {b.get("type") for b in buttons} == {"button"}  # reached by Tab, pressed by Enter and Space
+    # reached by Tab, pressed by Enter and Space
+    assert {b.get("type") for b in buttons} == {"button"}
     names = [b.get("aria-label") for b in buttons]
     assert len(set(names)) == len(names) == 3 * len(NAMES)
     assert all(any(n in name for n in NAMES) for name in names)
@@ -48,7 +51,11 @@ def test_every_button_is_a_button_with_a_name_of_its_own(shown):
 def test_a_film_carries_what_the_player_asks_for(shown, cells):
     asked = set(re.findall(r'querySelector(?:All)?\("\[([a-z-]+)\]"\)', films.PLAYER))
     for i, figure in enumerate(shown.iter("figure")):
-        assert {key for part in figure.iter() for key in part.attrib} >= asked == {"data-play", "data-step"}
+        assert (
+            {key for part in figure.iter() for key in part.attrib}
+            >= asked
+            == {"data-play", "data-step"}
+        )
         assert int(figure.get("data-frames")) == len(cells[i])
     assert "prefers-reduced-motion" in films.PLAYER
     assert not re.search(r"https?://|SIDE", films.PLAYER)

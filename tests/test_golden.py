@@ -35,10 +35,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def differences(kept: object, now: object, tolerance: float, where: str = "") -> list[str]:
     """Where two values of JSON differ: the place, what is kept, what is there now."""
     if isinstance(kept, dict) and isinstance(now, dict) and kept.keys() == now.keys():
-        return [line for key in kept for line in differences(kept[key], now[key], tolerance, f"{where}.{key}")]
+        return [
+            line
+            for key in kept
+            for line in differences(kept[key], now[key], tolerance, f"{where}.{key}")
+        ]
     if isinstance(kept, list) and isinstance(now, list) and len(kept) == len(now):
         pairs = enumerate(zip(kept, now))
-        return [line for i, pair in pairs for line in differences(*pair, tolerance, f"{where}[{i}]")]
+        return [
+            line for i, pair in pairs for line in differences(*pair, tolerance, f"{where}[{i}]")
+        ]
     if isinstance(kept, float) and isinstance(now, float):
         near = abs(kept - now) <= tolerance * max(1.0, abs(kept))
         return [] if near or kept == now else [f"{where}: {kept} is now {now}"]
@@ -56,10 +62,14 @@ def read(path: Path) -> object:
 
 def tell(found: list[str]) -> str:
     """What a failing test says."""
-    return "\n".join([*found[:10], f"{len(found)} differences; if they are meant: python tests/golden/make.py"])
+    return "\n".join(
+        [*found[:10], f"{len(found)} differences; if they are meant: python tests/golden/make.py"]
+    )
 
 
-@pytest.mark.parametrize("name", [name for name in golden.TOLERANCES if name not in ("packet", "grid.csv")])
+@pytest.mark.parametrize(
+    "name", [name for name in golden.TOLERANCES if name not in ("packet", "grid.csv")]
+)
 def test_an_output_is_as_it_was(name: str, made: Path) -> None:
     """A change of the code that should move no number moves none."""
     found = differences(read(GOLDEN / name), read(made / name), golden.TOLERANCES[name][0])
@@ -69,9 +79,16 @@ def test_an_output_is_as_it_was(name: str, made: Path) -> None:
 def test_the_packet_is_as_it_was(made: Path) -> None:
     """Every file of the packet for reviewers, and no other."""
     kept, now = GOLDEN / "packet", made / "packet"
-    files = [sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file()) for folder in (kept, now)]
+    files = [
+        sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        for folder in (kept, now)
+    ]
     assert files[0] == files[1]
-    found = [line for name in files[0] for line in differences(read(kept / name), read(now / name), 0.0, str(name))]
+    found = [
+        line
+        for name in files[0]
+        for line in differences(read(kept / name), read(now / name), 0.0, str(name))
+    ]
     assert not found, tell(found)
 
 

@@ -1,4 +1,6 @@
-"""Two packages with one rule between them: `rbc`, the science, never imports `compendium`, the reproduction."""
+"""Two packages with one rule between them: `rbc`, the science, never imports `compendium`, the
+reproduction.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,29 @@ import pytest
 from compendium import ROOT
 
 #: What no module of the science may import: the network, YAML, and what only the book needs.
-NOT_FOR_SCIENCE = {"compendium", "requests", "urllib", "yaml", "papermill", "snakemake", "nbformat", "jupyter_client"}
+NOT_FOR_SCIENCE = {
+    "compendium",
+    "requests",
+    "urllib",
+    "yaml",
+    "papermill",
+    "snakemake",
+    "nbformat",
+    "jupyter_client",
+}
 #: What takes long to load, and no command needs before it knows what it is asked.
-HEAVY = {"torch", "fastai", "sklearn", "scipy", "pandas", "numpy", "matplotlib", "papermill", "yaml", "pydantic"}
+HEAVY = {
+    "torch",
+    "fastai",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "numpy",
+    "matplotlib",
+    "papermill",
+    "yaml",
+    "pydantic",
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -31,7 +53,9 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "rbc").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "rbc").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_the_science_stands_alone(path: Path) -> None:
     """A stranger can take `rbc` without the checkout, its profiles and its downloads."""
     assert not imported(path) & NOT_FOR_SCIENCE
@@ -40,7 +64,9 @@ def test_the_science_stands_alone(path: Path) -> None:
 def loaded_by(code: str) -> set[str]:
     """Top-level names of all modules that some code loads, in a fresh interpreter."""
     code += "; import sys; print(*{name.partition('.')[0] for name in sys.modules})"
-    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return set(answer.stdout.split())
 
 

@@ -1,4 +1,6 @@
-"""Reading folders of strips: made ones, broken ones and, where RBC_SAMPLE names it, the released sample."""
+"""Reading folders of strips: made ones, broken ones and, where RBC_SAMPLE names it, the released
+sample.
+"""
 
 import hashlib
 import os
@@ -39,7 +41,12 @@ def test_released_reads_frames_left_to_right(sample: Path) -> None:
     got = ingest.released(sample)
     assert len(got) == 10 and got.simulated is False
     row = got.index.set_index("name").loc["BG1017_10s02_4"]
-    assert tuple(row[["label", "acquisition", "patient", "split"]]) == ("unreliable", "BG1017_10s02", "BG", "test")
+    assert tuple(row[["label", "acquisition", "patient", "split"]]) == (
+        "unreliable",
+        "BG1017_10s02",
+        "BG",
+        "test",
+    )
     strips = dict(zip(got.index["name"], got, strict=True))
     for i, name in enumerate(NAMES):
         np.testing.assert_array_equal(strips[name], frames(name, i + 1))
@@ -57,7 +64,9 @@ def test_released_takes_grey_jpeg_as_it_is(sample: Path) -> None:
 
 def test_released_verifies_sums(sample: Path) -> None:
     files = sorted(f for f in sample.rglob("*") if f.is_file())
-    lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  ./{f.relative_to(sample)}" for f in files]
+    lines = [
+        f"{hashlib.sha256(f.read_bytes()).hexdigest()}  ./{f.relative_to(sample)}" for f in files
+    ]
     (sample / "SHA256SUMS").write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert ingest.released(sample).meta["verified_files"] == len(files)
     files[1].write_bytes(files[1].read_bytes() + b" ")
@@ -78,17 +87,28 @@ def picture(array: np.ndarray) -> Callable[[Path], None]:
 
 
 def edit(old: str, new: str) -> Callable[[Path], None]:
-    return lambda s: csv_of(s).write_text(csv_of(s).read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    return lambda s: csv_of(s).write_text(
+        csv_of(s).read_text(encoding="utf-8").replace(old, new), encoding="utf-8"
+    )
 
 
 BROKEN = {
     "no folder": (lambda s: s.rename(s.with_name("gone")), "no such folder"),
     "no csv": (lambda s: csv_of(s).unlink(), "the list of sequences is missing"),
     "empty csv": (lambda s: csv_of(s).write_text("", encoding="utf-8"), "not a readable UTF-8 CSV"),
-    "csv without rows": (lambda s: csv_of(s).write_text(",sequence_name,label,size\n", encoding="utf-8"), "no rows"),
+    "csv without rows": (
+        lambda s: csv_of(s).write_text(",sequence_name,label,size\n", encoding="utf-8"),
+        "no rows",
+    ),
     "csv without a column": (edit("label", "class"), "columns label are missing"),
-    "csv in latin-1": (lambda s: csv_of(s).write_bytes(b",sequence_name,label,size\n0,\xe9,0,1\n"), "UTF-8"),
-    "csv row without its file": (lambda s: png_of(s).unlink(), "BG1017_10s02_1.png: the file is missing"),
+    "csv in latin-1": (
+        lambda s: csv_of(s).write_bytes(b",sequence_name,label,size\n0,\xe9,0,1\n"),
+        "UTF-8",
+    ),
+    "csv row without its file": (
+        lambda s: png_of(s).unlink(),
+        "BG1017_10s02_1.png: the file is missing",
+    ),
     "unknown label": (edit("_1,0,5", "_1,3,5"), "label '3'"),
     "label in words": (edit("_1,0,5", "_1,flip,5"), "label 'flip'"),
     "label missing": (edit("_1,0,5", "_1,,5"), "label ''"),
@@ -96,23 +116,38 @@ BROKEN = {
     "size with a fraction": (edit("_1,0,5", "_1,0,4.5"), "size '4.5'"),
     "repeated row": (lambda s: csv_of(s).open("a").write("8,BG1017_10s02_1,0,5\n"), "is repeated"),
     "missing row": (edit("0,LJ0926_10s01_1,0,1\n", ""), "no row for 'LJ0926_10s01_1.png'"),
-    "duplicate name": (lambda s: csv_of(s).open("a").write("8,BG1017_10s02_1,2,5\n"), "listed twice"),
+    "duplicate name": (
+        lambda s: csv_of(s).open("a").write("8,BG1017_10s02_1,2,5\n"),
+        "listed twice",
+    ),
     "name that climbs": (edit("BG1017_10s02_1,", "../../secret_1,"), "is not patient, date"),
     "name with a newline": (edit("BG1017_10s02_1,", '"BG1017_10s02_1\n",'), "is not patient, date"),
     "wrong height": (picture(np.zeros((30, 155), np.uint8)), "30 px high"),
     "wrong width": (picture(np.zeros((31, 154), np.uint8)), "154 px wide; expected 31 x 5"),
     "16 bits": (picture(np.zeros((31, 155), np.uint16)), "mode is I;16"),
     "alpha": (picture(np.zeros((31, 155, 4), np.uint8)), "mode is RGBA"),
-    "colours": (picture(np.arange(31 * 155 * 3, dtype=np.uint8).reshape(31, 155, 3)), "has colours"),
+    "colours": (
+        picture(np.arange(31 * 155 * 3, dtype=np.uint8).reshape(31, 155, 3)),
+        "has colours",
+    ),
     "not a picture": (lambda s: png_of(s).write_bytes(b"hello"), "not a readable picture"),
     "empty picture": (lambda s: png_of(s).write_bytes(b""), "not a readable picture"),
-    "truncated picture": (lambda s: png_of(s).write_bytes(png_of(s).read_bytes()[:900]), "not a readable picture"),
+    "truncated picture": (
+        lambda s: png_of(s).write_bytes(png_of(s).read_bytes()[:900]),
+        "not a readable picture",
+    ),
     "strip not of whole frames": (
         lambda s: Image.new("L", (619, 31)).save(s / "Stage_2/data/Flipping/BK0930_10s01_9.jpg"),
         "multiple of 31",
     ),
-    "class folder missing": (lambda s: (s / "Stage_2/data/Flipping").rename(s / "x"), "no such folder"),
-    "class folder empty": (lambda s: (s / "Stage_2/data/Flipping/BK0930_10s01_7.jpg").unlink(), "no PNG or JPEG"),
+    "class folder missing": (
+        lambda s: (s / "Stage_2/data/Flipping").rename(s / "x"),
+        "no such folder",
+    ),
+    "class folder empty": (
+        lambda s: (s / "Stage_2/data/Flipping/BK0930_10s01_7.jpg").unlink(),
+        "no PNG or JPEG",
+    ),
     "same name in two folders": (
         lambda s: Image.new("L", (31, 31)).save(s / "Stage_2/data/Flipping/BG1017_10s02_1.jpg"),
         "listed twice",
@@ -180,7 +215,8 @@ def test_a_bad_strip_in_a_big_record_leaves_what_was_there(tmp_path: Path, worke
 
 
 INTO = (
-    "import sys, pathlib; from compendium.data import ingest; ingest.into(*map(pathlib.Path, sys.argv[1:3]), workers=1)"
+    "import sys, pathlib; from compendium.data import ingest; ingest.into(*map(pathlib.Path,"
+    " sys.argv[1:3]), workers=1)"
 )
 
 
@@ -227,7 +263,9 @@ def odd(folder: Path, text: str = ODD) -> Path:
     """A record nobody could guess, described in layout.yaml."""
     for part, name, label in (("a", "p1-m1-c1", "good"), ("b", "p2-m1-c1", "Junk")):
         write_strip(folder / "films" / part / "strips" / f"{name}.png", frames(name, 2))
-        (folder / "films" / part / "dataset.csv").write_text(f"id,class,n\n{name},{label},2\n", encoding="utf-8")
+        (folder / "films" / part / "dataset.csv").write_text(
+            f"id,class,n\n{name},{label},2\n", encoding="utf-8"
+        )
     (folder / "layout.yaml").write_text(text, encoding="utf-8")
     return folder
 
@@ -248,9 +286,16 @@ def test_a_yaml_file_elsewhere(tmp_path: Path) -> None:
 
 
 def test_the_readme_describes_every_key() -> None:
-    text = (ROOT / "data" / "README.md").read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    text = (
+        (ROOT / "data" / "README.md")
+        .read_text(encoding="utf-8")
+        .partition("```yaml\n")[2]
+        .partition("```")[0]
+    )
     described = yaml.safe_load(text)
-    assert layouts.Layout.model_validate(described) and set(described) == set(layouts.Layout.model_fields)
+    assert layouts.Layout.model_validate(described) and set(described) == set(
+        layouts.Layout.model_fields
+    )
 
 
 YAML = {
@@ -261,9 +306,15 @@ YAML = {
     "part outside": (ODD.replace("films/a", "../a"), "must stay inside"),
     "not yaml": ("parts: [", "not a readable YAML"),
     "a list": ("- 1\n", "the whole file: Input should be"),
-    "broken pattern": (ODD.replace("(?P<patient>p[0-9])", "(?P<patient>p[0-9]"), "not a readable YAML|name:"),
+    "broken pattern": (
+        ODD.replace("(?P<patient>p[0-9])", "(?P<patient>p[0-9]"),
+        "not a readable YAML|name:",
+    ),
     "pattern without patient": (ODD.replace("(?P<patient>p[0-9])", "p[0-9]"), "needs the groups"),
-    "acquisition without a split": (ODD.replace("p2-m1", "p3-m1"), "which split.*p2-m1 .1 sequences, 0 reliable"),
+    "acquisition without a split": (
+        ODD.replace("p2-m1", "p3-m1"),
+        "which split.*p2-m1 .1 sequences, 0 reliable",
+    ),
     "label that is not listed": (ODD.replace("good:", "fine:"), "'p1-m1-c1' has the label 'good'"),
     "names that do not fit": (ODD.replace("-c[0-9]", "-d[0-9]"), "the name 'p1-m1-c1' is not"),
 }
@@ -296,10 +347,13 @@ def test_pictures_without_a_row_may_be_left_out(tmp_path: Path) -> None:
 
 def test_pictures_that_belong_nowhere_are_not_passed_over(tmp_path: Path) -> None:
     LAYOUTS["class_folders"](tmp_path, cells := made())
-    write_strip(tmp_path / "Test2" / "BG1017_10s01_1.png", frames("x", 1))  # the authors' Test/ has no class folders
+    # the authors' Test/ has no class folders
+    write_strip(tmp_path / "Test2" / "BG1017_10s01_1.png", frames("x", 1))
     with pytest.raises(RbcError, match=r"Test2/BG1017_10s01_1\.png: no label is known") as caught:
         ingest.read(tmp_path)
-    (tmp_path / "layout.yaml").write_text(str(caught.value).partition("recognised: ")[2], encoding="utf-8")
+    (tmp_path / "layout.yaml").write_text(
+        str(caught.value).partition("recognised: ")[2], encoding="utf-8"
+    )
     same(ingest.read(tmp_path), cells)
 
 
@@ -317,15 +371,27 @@ FILM, IDS = np.zeros((31, 31, 4), np.uint8), cells_of("BG1017_10s01_1", "BG1017_
 FILMS = cells_of(FILM, FILM)
 MATS = {
     "truncated": (lambda f: f.write_bytes(b"MATLAB 5.0" * 20), "not a readable MATLAB file"),
-    "hdf5 cut off": (lambda f: f.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(90)), "not a readable MATLAB file"),
+    "hdf5 cut off": (
+        lambda f: f.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(90)),
+        "not a readable MATLAB file",
+    ),
     "no films": (mat(id=IDS, y=[0, 1]), "0 variables hold a cell array of 31 x 31 x T"),
     "two sets of films": (mat(a=FILMS, b=FILMS, id=IDS, y=[0, 1]), "2 variables hold"),
     "no names": (mat(a=FILMS, y=[0, 1]), "0 variables hold a cell array of names"),
-    "a name too many": (mat(a=FILMS, id=cells_of(*IDS, "BG1017_10s01_3"), y=[0, 1]), "2 sequences but 3 names"),
+    "a name too many": (
+        mat(a=FILMS, id=cells_of(*IDS, "BG1017_10s01_3"), y=[0, 1]),
+        "2 sequences but 3 names",
+    ),
     "a label too few": (mat(a=FILMS, id=IDS, y=[0]), "0 variables hold a vector of labels"),
     "label out of range": (mat(a=FILMS, id=IDS, y=[0, 3]), "has the label '3'"),
-    "one film of another size": (mat(a=cells_of(FILM, FILM[:30]), id=IDS, y=[0, 1]), "sequence number 2"),
-    "16 bits": (mat(a=cells_of(*[FILM.astype(np.uint16)] * 2), id=IDS, y=[0, 1]), "frames are uint16"),
+    "one film of another size": (
+        mat(a=cells_of(FILM, FILM[:30]), id=IDS, y=[0, 1]),
+        "sequence number 2",
+    ),
+    "16 bits": (
+        mat(a=cells_of(*[FILM.astype(np.uint16)] * 2), id=IDS, y=[0, 1]),
+        "frames are uint16",
+    ),
 }
 
 
@@ -340,7 +406,9 @@ def test_a_mat_file_is_refused(tmp_path: Path, case: str) -> None:
 
 def test_class_folders_that_mean_the_same_are_refused(tmp_path: Path) -> None:
     for folder in ("TT", "Flipping", "others"):
-        write_strip(tmp_path / "train" / folder / f"BG1017_10s01_{len(folder)}.png", FILM.transpose(2, 0, 1))
+        write_strip(
+            tmp_path / "train" / folder / f"BG1017_10s01_{len(folder)}.png", FILM.transpose(2, 0, 1)
+        )
     with pytest.raises(RbcError, match="stand for 2 classes"):
         ingest.read(tmp_path)
 

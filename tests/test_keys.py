@@ -14,7 +14,9 @@ from compendium import ROOT, keys
 
 @pytest.fixture
 def switching() -> Iterator[None]:
-    """Threads change places whenever the collector of garbage runs, as they do where a package listens to it."""
+    """Threads change places whenever the collector of garbage runs, as they do where a package
+    listens to it.
+    """
     interval = sys.getswitchinterval()
 
     def listen(*_: object) -> None:
@@ -28,7 +30,9 @@ def switching() -> Iterator[None]:
 
 
 def test_threads_ask_for_keys_at_once(switching: None) -> None:
-    """The jobs of a book ask from threads: Python 3.11 ended about one parse in four with a SystemError."""
+    """The jobs of a book ask from threads: Python 3.11 ended about one parse in four with a
+    SystemError.
+    """
     files = sorted((ROOT / "compendium").rglob("*.py"))[:15] * 4
     alone = [keys._code_hash(path) for path in files[: len(files) // 4]]
     with ThreadPoolExecutor(8) as pool:

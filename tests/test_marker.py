@@ -1,4 +1,6 @@
-"""The end-to-end interval: never of zero width, wide where errors are little known, withheld where it fails."""
+"""The end-to-end interval: never of zero width, wide where errors are little known, withheld where
+it fails.
+"""
 
 import json
 
@@ -41,7 +43,9 @@ def test_the_operators_cells_narrow_it():
 
 
 def test_it_is_withheld_where_no_simulated_design_as_hard_holds():
-    """More unreliable cells than were ever simulated, one blood draw, or a wide interval give no number."""
+    """More unreliable cells than were ever simulated, one blood draw, or a wide interval give no
+    number.
+    """
     narrow = marker.Interval(0.9, 0.85, 0.95)
     assert "too seldom" in marker.withheld(narrow, KNOWN, 1000)
     assert "too seldom" in marker.withheld(narrow, KNOWN[:1], 1)
@@ -54,7 +58,9 @@ def table(monkeypatch):
 
     def put(coverage: dict[float, float]) -> None:
         design = {"draws": 3, "correlation": 0.6, "known_unreliable": 50, "given": 0.5}
-        rows = [design | {"per_reliable": n, "covered_given": share} for n, share in coverage.items()]
+        rows = [
+            design | {"per_reliable": n, "covered_given": share} for n, share in coverage.items()
+        ]
         monkeypatch.setattr(marker, "_simulated", lambda: tuple(rows))
 
     return put
@@ -78,7 +84,9 @@ def test_the_limit_is_the_last_design_before_one_that_fails(table, coverage, lim
 
 
 def test_the_kept_designs_are_those_that_were_simulated():
-    """Each row of the kept table has its own numbers of draws and known cells, and shares that are shares."""
+    """Each row of the kept table has its own numbers of draws and known cells, and shares that are
+    shares.
+    """
     content = json.loads(marker.VALIDITY.read_text(encoding="utf-8"))
     assert content["simulated"] and len(content["rows"]) > 100
     for row in content["rows"]:

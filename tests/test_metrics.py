@@ -11,9 +11,15 @@ from rbc.paper import positive
 
 def table(seed: int, n: int = 80, stage: int = 2) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    labels = ["tank-treading", "flipping"] if stage == 2 else ["tank-treading", "flipping", "unreliable"]
+    labels = (
+        ["tank-treading", "flipping"] if stage == 2 else ["tank-treading", "flipping", "unreliable"]
+    )
     return pd.DataFrame(
-        {"label": rng.choice(labels, n), "probability": rng.random(n), "acquisition": rng.choice(["a", "b"], n)}
+        {
+            "label": rng.choice(labels, n),
+            "probability": rng.random(n),
+            "acquisition": rng.choice(["a", "b"], n),
+        }
     )
 
 
@@ -28,7 +34,9 @@ def test_scores_equal_scikit_learn(stage, seed):
     assert ours["precision"] == pytest.approx(oracle.precision_score(truth, called))
     assert ours["recall"] == pytest.approx(oracle.recall_score(truth, called))
     assert ours["specificity"] == pytest.approx(oracle.recall_score(~truth, ~called))
-    assert [[ours["tn"], ours["fp"]], [ours["fn"], ours["tp"]]] == oracle.confusion_matrix(truth, called).tolist()
+    assert [[ours["tn"], ours["fp"]], [ours["fn"], ours["tp"]]] == oracle.confusion_matrix(
+        truth, called
+    ).tolist()
 
 
 @given(whole=st.integers(1, 400), share=st.floats(0, 1))
@@ -43,7 +51,10 @@ def test_wilson_ends_are_where_the_score_test_just_rejects(whole, share):
 def test_wilson_interval_of_f1_covers_the_true_f1_with_few_positives():
     """Simulated: 2,000 test sets of 100 sequences, 7 % positive."""
     rates = np.array([0.066, 0.009, 0.004, 0.921])
-    sets = [metrics.Confusion(*map(int, c)) for c in np.random.default_rng(0).multinomial(100, rates, 2000)]
+    sets = [
+        metrics.Confusion(*map(int, c))
+        for c in np.random.default_rng(0).multinomial(100, rates, 2000)
+    ]
     true = metrics.Confusion(*rates).f1
     ends = [metrics.f1_interval(c) for c in sets]
     assert np.mean([low <= true <= high for low, high in ends]) == pytest.approx(0.95, abs=0.025)
@@ -56,24 +67,44 @@ def test_scores_without_a_positive_are_undefined_not_zero():
 
 
 def runs_of(seeds: int, skill: float, n: int = 120, first: int = 0) -> pd.DataFrame:
-    """Stage 2 predictions of a few seeds on n simulated sequences of six acquisitions; `skill` parts the classes."""
+    """Stage 2 predictions of a few seeds on n simulated sequences of six acquisitions; `skill`
+    parts the classes.
+    """
     rng = np.random.default_rng(5)
     index = pd.DataFrame(
-        {"name": [f"cell{i}" for i in range(n)], "label": rng.choice(["tank-treading", "flipping"], n)}
+        {
+            "name": [f"cell{i}" for i in range(n)],
+            "label": rng.choice(["tank-treading", "flipping"], n),
+        }
     )
-    index["acquisition"] = rng.choice([f"{day}_10s0{movie}" for day in ("A1", "A2", "B1") for movie in (1, 2)], n)
+    index["acquisition"] = rng.choice(
+        [f"{day}_10s0{movie}" for day in ("A1", "A2", "B1") for movie in (1, 2)], n
+    )
     parts = []
     for seed in range(first, first + seeds):
-        signal = skill * positive(index["label"], 2) + np.random.default_rng([seed, 9]).normal(0, 1, n)
-        parts.append(index.assign(seed=seed, stage=2, probability=np.round(1 / (1 + np.exp(skill / 2 - signal)), 2)))
+        signal = skill * positive(index["label"], 2) + np.random.default_rng([seed, 9]).normal(
+            0, 1, n
+        )
+        parts.append(
+            index.assign(
+                seed=seed, stage=2, probability=np.round(1 / (1 + np.exp(skill / 2 - signal)), 2)
+            )
+        )
     return pd.concat(parts).sample(frac=1, random_state=0)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_scores_of_resampled_cells_equal_scikit_learn_on_the_cells_repeated(seed):
     rng = np.random.default_rng(seed)
-    truth, p, times = rng.random(60) < 0.4, rng.integers(0, 20, (60, 3)) / 20, rng.integers(0, 4, (5, 60))
-    ours = {s: metrics._scores(s, truth, p if s == "auc" else p >= 0.5, times) for s in (*metrics.SCORES, "auc")}
+    truth, p, times = (
+        rng.random(60) < 0.4,
+        rng.integers(0, 20, (60, 3)) / 20,
+        rng.integers(0, 4, (5, 60)),
+    )
+    ours = {
+        s: metrics._scores(s, truth, p if s == "auc" else p >= 0.5, times)
+        for s in (*metrics.SCORES, "auc")
+    }
     for b, s in np.ndindex(5, 3):
         y, q = np.repeat(truth, times[b]), np.repeat(p[:, s], times[b])
         assert ours["auc"][b, s] == pytest.approx(oracle.roc_auc_score(y, q))
@@ -86,8 +117,11 @@ def test_resampling_keeps_draws_acquisitions_and_cells_apart():
     acquisitions = np.array(["A1_10s01"] * 3 + ["A1_10s02"] * 2 + ["B1_10s01"] * 4)
     sizes = np.array([5, 1, 4, 2, 2, 3, 3, 3, 1])
     times = metrics.resample(acquisitions, sizes, 20_000, np.random.default_rng(0))
-    first, second, third = (times[:, acquisitions == a].sum(1) for a in ("A1_10s01", "A1_10s02", "B1_10s01"))
-    assert set(third) == {0, 10, 20}  # no, one or two of two blood draws are this one, each with its ten cells
+    first, second, third = (
+        times[:, acquisitions == a].sum(1) for a in ("A1_10s01", "A1_10s02", "B1_10s01")
+    )
+    # no, one or two of two blood draws are this one, each with its ten cells
+    assert set(third) == {0, 10, 20}
     assert set(zip(first[third == 10], second[third == 10])) == {(20, 0), (10, 4), (0, 8)}
     assert times.mean(0) == pytest.approx(sizes, rel=0.05)
     whole = metrics.resample(acquisitions, sizes, 200, np.random.default_rng(0), cells=False)
@@ -95,8 +129,12 @@ def test_resampling_keeps_draws_acquisitions_and_cells_apart():
 
 
 def test_the_interval_of_alike_acquisitions_is_wider_than_that_of_independent_cells():
-    """Ten blood draws, half of which find every flipping cell and half none: cells say less than they seem."""
-    cells = pd.DataFrame({"acquisition": np.repeat([f"P{i}_1" for i in range(10)], 50), "label": "flipping"})
+    """Ten blood draws, half of which find every flipping cell and half none: cells say less than
+    they seem.
+    """
+    cells = pd.DataFrame(
+        {"acquisition": np.repeat([f"P{i}_1" for i in range(10)], 50), "label": "flipping"}
+    )
     cells = cells.assign(name=cells.index.astype(str), probability=np.repeat([0.9, 0.1] * 5, 50))
     ours, alone = metrics.uncertainty(cells, 2, "recall"), metrics.wilson(250, 500)
     assert ours["high"] - ours["low"] > 5 * (alone[1] - alone[0])
@@ -106,7 +144,9 @@ def test_uncertainty_keeps_seeds_and_cells_apart():
     cells = runs_of(3, skill=2.0)
     ours = metrics.uncertainty(cells, 2, "auc")
     each = [metrics.auc(part, 2) for _, part in cells.groupby("seed")]
-    assert ours["mean"] == pytest.approx(np.mean(each)) and ours["seed_sd"] == pytest.approx(np.std(each, ddof=1))
+    assert ours["mean"] == pytest.approx(np.mean(each)) and ours["seed_sd"] == pytest.approx(
+        np.std(each, ddof=1)
+    )
     assert ours["low"] < ours["mean"] < ours["high"] and ours["n_seeds"] == 3
     assert np.isnan(metrics.uncertainty(cells[cells["seed"] == 0], 2, "auc")["seed_sd"])
 
@@ -123,7 +163,9 @@ def test_difference_is_signed_and_its_interval_tells_a_real_one_from_none(score)
 def test_difference_of_one_acquisition_still_knows_that_cells_were_drawn():
     cells = runs_of(1, 1.0).assign(acquisition="A1_10s01")
     better = cells.assign(
-        probability=np.where(cells["name"] < "cell3", cells["label"] == "flipping", cells["probability"])
+        probability=np.where(
+            cells["name"] < "cell3", cells["label"] == "flipping", cells["probability"]
+        )
     )
     ours = metrics.difference(better, cells, "recall")
     assert ours["low"] < ours["difference"] < ours["high"] and np.isnan(ours["seed_se"])
@@ -149,9 +191,13 @@ def test_reweighted_equals_scikit_learn_with_weighted_cells(prevalence):
     truth, called = metrics.truth_and_call(cells, 2)
     weight = np.where(truth, prevalence / truth.mean(), (1 - prevalence) / (~truth).mean())
     ours = metrics.reweighted(metrics.confusion(cells, 2), prevalence)
-    assert ours["precision"] == pytest.approx(oracle.precision_score(truth, called, sample_weight=weight))
+    assert ours["precision"] == pytest.approx(
+        oracle.precision_score(truth, called, sample_weight=weight)
+    )
     assert ours["f1"] == pytest.approx(oracle.f1_score(truth, called, sample_weight=weight))
-    assert ours["accuracy"] == pytest.approx(oracle.accuracy_score(truth, called, sample_weight=weight))
+    assert ours["accuracy"] == pytest.approx(
+        oracle.accuracy_score(truth, called, sample_weight=weight)
+    )
 
 
 def test_what_cannot_be_known_is_nan_and_nonsense_is_refused():

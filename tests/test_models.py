@@ -65,7 +65,9 @@ def test_crnn_equals_a_plain_loop_over_sequences(batch):
 def test_crnn_looks_at_the_order_of_the_frames(batch):
     frames, lengths = batch
     model = CRNN().eval()
-    assert not torch.allclose(model(frames.flip(1), lengths)[0], model(frames, lengths)[0], atol=1e-5)
+    assert not torch.allclose(
+        model(frames.flip(1), lengths)[0], model(frames, lengths)[0], atol=1e-5
+    )
 
 
 def test_an_unknown_network_is_an_error_that_names_those_there_are():
@@ -82,7 +84,8 @@ def test_torchvisions_strides_keep_the_first_stage_and_the_strip_has_three_colou
     frames = torch.randn(2, 20, 31, 31)
     strip(frames, torch.tensor([20, 20]))
     assert seen[0].shape == (2, 3, 31, 620)
-    assert torch.equal(seen[0][1, 2, :, 31:62], frames[1, 1])  # the second frame stands right of the first
+    # the second frame stands right of the first
+    assert torch.equal(seen[0][1, 2, :, 31:62], frames[1, 1])
 
 
 def plain_released(model: ReleasedCRNN, frames: torch.Tensor) -> torch.Tensor:

@@ -37,7 +37,16 @@ def test_same_seed_same_bits() -> None:
 
 
 def test_cells_are_where_the_truth_says() -> None:
-    quiet = movies.Scene(**{**SCENE.__dict__, "noise": 0.0, "flicker": 0.0, "cells": 1.5, "stuck": 0, "flipping": 0.0})
+    quiet = movies.Scene(
+        **{
+            **SCENE.__dict__,
+            "noise": 0.0,
+            "flicker": 0.0,
+            "cells": 1.5,
+            "stuck": 0,
+            "flipping": 0.0,
+        }
+    )
     frames, truth = movies.physics(quiet)
     stack = np.stack(list(frames)).astype(float)
     contrast = (stack - np.median(stack, axis=0)) ** 2
@@ -45,7 +54,13 @@ def test_cells_are_where_the_truth_says() -> None:
     for row in truth.itertuples():
         x, y = round(row.x_px), round(row.y_px)
         alone = (
-            np.hypot(*(truth.loc[truth.frame == row.frame, c] - getattr(row, c) for c in ("x_px", "y_px"))) < 50
+            np.hypot(
+                *(
+                    truth.loc[truth.frame == row.frame, c] - getattr(row, c)
+                    for c in ("x_px", "y_px")
+                )
+            )
+            < 50
         ).sum()
         if alone == 1 and 20 <= x < 300 and 20 <= y < 140 and row.contrast > 4:
             part = contrast[row.frame, y - 15 : y + 16, x - 15 : x + 16]
@@ -60,7 +75,8 @@ def test_speed_follows_the_depth() -> None:
     truth = movies.physics(SCENE)[1]
     moving = truth[truth["motion"] != "stuck"]
     assert np.allclose(moving["speed_px"], SCENE.speed(moving["depth_um"].to_numpy()))
-    assert SCENE.speed(np.array(60.0)) == pytest.approx(15.67, abs=0.05)  # 564 um/s at 0.6 um/px and 60 frames/s
+    # 564 um/s at 0.6 um/px and 60 frames/s
+    assert SCENE.speed(np.array(60.0)) == pytest.approx(15.67, abs=0.05)
     for _, path in moving.groupby("cell"):
         assert np.allclose(np.diff(path["x_px"]), path["speed_px"].iloc[1:])
 
@@ -91,12 +107,21 @@ def test_sprites_are_pasted_where_the_truth_says() -> None:
 
 def test_score_of_the_truth_itself_and_of_a_swap() -> None:
     truth = movies.physics(SCENE)[1]
-    exact = truth[truth["motion"] != "stuck"].rename(columns={"cell": "track"})[["track", "frame", "x_px", "y_px"]]
+    exact = truth[truth["motion"] != "stuck"].rename(columns={"cell": "track"})[
+        ["track", "frame", "x_px", "y_px"]
+    ]
     result = movies.score(exact, truth, SCENE.shape)
-    assert (result["recall"], result["precision"], result["switches"], result["rms_px"]) == (1.0, 1.0, 0, 0.0)
+    assert (result["recall"], result["precision"], result["switches"], result["rms_px"]) == (
+        1.0,
+        1.0,
+        0,
+        0.0,
+    )
     two = exact["track"].value_counts().index[:2]
     swapped = exact.assign(
-        track=exact["track"].where(exact["frame"] < 20, exact["track"].replace(dict(zip(two, two[::-1], strict=True))))
+        track=exact["track"].where(
+            exact["frame"] < 20, exact["track"].replace(dict(zip(two, two[::-1], strict=True)))
+        )
     )
     assert movies.score(swapped, truth, SCENE.shape)["precision"] < 1
     assert movies.score(exact[exact["frame"] % 9 > 0], truth, SCENE.shape)["recall"] < 0.9
@@ -116,7 +141,9 @@ def test_folder_with_movie_and_truth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("shear", "rate"), [(10.0, 60.0), (25.0, 60.0), (10.0, 240.0)])
-def test_cells_flip_with_jefferys_period_at_the_rates_of_the_movie(shear: float, rate: float) -> None:
+def test_cells_flip_with_jefferys_period_at_the_rates_of_the_movie(
+    shear: float, rate: float
+) -> None:
     """Both simulators obey one period; a movie at other rates once flipped at the paper's."""
     scene = movies.Scene(shear_rate=shear, frame_rate=rate)
     for seed in range(20):
@@ -141,7 +168,9 @@ def test_some_cells_roll_where_that_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("flipping", "rolling"), [(0.7, 0.4), (-0.1, 0.0), (0.0, 1.1)])
-def test_shares_of_motions_that_cannot_be_are_one_clear_error(flipping: float, rolling: float) -> None:
+def test_shares_of_motions_that_cannot_be_are_one_clear_error(
+    flipping: float, rolling: float
+) -> None:
     """More cells than there are cannot move: nothing is drawn in silence."""
     with pytest.raises(RbcError, match="are no shares of the cells"):
         movies.physics(replace(SCENE, flipping=flipping, rolling=rolling))

@@ -8,7 +8,10 @@ import pytest
 from compendium import ROOT
 from rbc import simulate
 
-PAGE = """<div id="orbit">no script has run</div><script src="SCRIPT"></script><pre id="told"></pre><script>
+PAGE = """<div id="orbit">no script has run</div>
+<script src="SCRIPT"></script>
+<pre id="told"></pre>
+<script>
 const set = (id, value) => {
   const part = document.querySelector(id);
   part.value = value;
@@ -16,7 +19,9 @@ const set = (id, value) => {
 };
 set("#orbit-ratio", 0.25); set("#orbit-shear", 20); set("#orbit-frame", 20);
 const told = {
-  facing: [0.25, 0.6].map((r) => Array.from({ length: 200 }, (_, f) => Math.cos(orbit.angle(r, 10, f)))),
+  facing: [0.25, 0.6].map(
+    (r) => Array.from({ length: 200 }, (_, f) => Math.cos(orbit.angle(r, 10, f)))
+  ),
   words: document.querySelector("#orbit-words").textContent,
   title: document.querySelector("#orbit-title").textContent,
 };
@@ -30,7 +35,9 @@ document.querySelector("#told").textContent = JSON.stringify(told);
 def told(chromium, tmp_path_factory) -> dict:
     """What the picture says in Chromium, opened from a file."""
     path = tmp_path_factory.mktemp("orbit") / "page.html"
-    path.write_text(PAGE.replace("SCRIPT", (ROOT / "book" / "_static" / "orbit.js").as_uri()), encoding="utf-8")
+    path.write_text(
+        PAGE.replace("SCRIPT", (ROOT / "book" / "_static" / "orbit.js").as_uri()), encoding="utf-8"
+    )
     page = chromium.new_page()
     page.goto(path.as_uri())
     return json.loads(page.locator("#told").text_content())
@@ -42,7 +49,8 @@ def test_a_flipping_cell_turns_as_in_the_simulator(told):
 
 
 def test_sliders_and_the_choice_of_motion_change_what_is_told(told):
-    assert told["words"] == "Period 1.34 s = 80 frames; seen edge-on every 40 frames."  # 2 pi / 20 (0.25 + 4)
+    # 2 pi / 20 (0.25 + 4)
+    assert told["words"] == "Period 1.34 s = 80 frames; seen edge-on every 40 frames."
     assert told["title"].startswith(
         "Flipping cell in frame 20: 0.25 of its diameter wide."
     )  # a quarter period: edge-on

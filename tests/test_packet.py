@@ -1,4 +1,6 @@
-"""The packet for reviewers: written whole, every answer from an artefact that is there, simulated called simulated."""
+"""The packet for reviewers: written whole, every answer from an artefact that is there, simulated
+called simulated.
+"""
 
 import json
 import re
@@ -36,14 +38,18 @@ def written(tmp_path_factory):
 
 
 def change(path, **values) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8")
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | values), encoding="utf-8"
+    )
 
 
 def test_the_manifest_lists_outputs_that_are_there_and_the_paper(written):
     text = (written / "codecheck.yml").read_text(encoding="utf-8")
     content = yaml.safe_load(text)
     assert "\n---\n" in text  # version 2.0 of the specification wants an explicit document
-    assert {row["file"] for row in content["manifest"]} == {f"outputs/{p.name}" for p in written.glob("outputs/*")}
+    assert {row["file"] for row in content["manifest"]} == {
+        f"outputs/{p.name}" for p in written.glob("outputs/*")
+    }
     assert all((written / row["file"]).exists() and row["comment"] for row in content["manifest"])
     assert content["paper"]["reference"] == "https://doi.org/10.1038/s41598-023-27718-w"
     assert len(content["paper"]["authors"]) == 10
@@ -51,18 +57,28 @@ def test_the_manifest_lists_outputs_that_are_there_and_the_paper(written):
 
 
 def test_the_outputs_are_the_runs_scores(written):
-    table = pd.read_csv(written / "outputs" / "table4.csv").set_index(["model", "sampling", "k", "split"])
-    scores = json.loads((RELEASED / "stage2/crnn-similarity-k20-s0/metrics.json").read_text(encoding="utf-8"))[
-        "validation"
-    ]
+    table = pd.read_csv(written / "outputs" / "table4.csv").set_index(
+        ["model", "sampling", "k", "split"]
+    )
+    scores = json.loads(
+        (RELEASED / "stage2/crnn-similarity-k20-s0/metrics.json").read_text(encoding="utf-8")
+    )["validation"]
     assert table.loc[("crnn", "similarity", 20, "validation"), "f1"] == pytest.approx(scores["f1"])
-    marker = pd.read_csv(written / "outputs" / "table5.csv").set_index(["acquisition", "method"])["percent"]
+    marker = pd.read_csv(written / "outputs" / "table5.csv").set_index(["acquisition", "method"])[
+        "percent"
+    ]
     for acquisition, cells in runs.chosen_answers(RELEASED, 2).groupby("acquisition"):
-        assert marker[acquisition, "by hand"] == pytest.approx(100 * (cells["label"] == "tank-treading").mean())
-        assert marker[acquisition, "classify and count"] == pytest.approx(100 * (cells["probability"] < 0.5).mean())
+        assert marker[acquisition, "by hand"] == pytest.approx(
+            100 * (cells["label"] == "tank-treading").mean()
+        )
+        assert marker[acquisition, "classify and count"] == pytest.approx(
+            100 * (cells["probability"] < 0.5).mean()
+        )
 
 
-@pytest.mark.parametrize(("name", "items", "numbers"), [("ml-code", 5, 5), ("reforms", 32, 8), ("tripod-ai", 52, 27)])
+@pytest.mark.parametrize(
+    ("name", "items", "numbers"), [("ml-code", 5, 5), ("reforms", 32, 8), ("tripod-ai", 52, 27)]
+)
 def test_checklists_have_every_item_once(name, items, numbers):
     ids = [item.id for item in checklists.load(name).items]
     assert len(ids) == len(set(ids)) == items
@@ -130,7 +146,9 @@ def test_simulated_results_are_called_simulated_in_every_file(copy, tmp_path):
     assert len(files) == 14
     for path in files:
         assert re.search("simulated", path.read_text(encoding="utf-8"), re.IGNORECASE), path
-        assert not re.search("real (sequences|cells)", path.read_text(encoding="utf-8"), re.IGNORECASE), path
+        assert not re.search(
+            "real (sequences|cells)", path.read_text(encoding="utf-8"), re.IGNORECASE
+        ), path
 
 
 def test_real_results_are_called_real_in_every_file(written):
@@ -149,7 +167,9 @@ def test_a_run_from_other_data_is_refused_and_nothing_is_left(copy, tmp_path):
 
 
 def test_programs_pages_and_cells_are_where_the_list_says():
-    for row in yaml.safe_load((checklists.FOLDER / "outputs.yaml").read_text(encoding="utf-8"))["outputs"]:
+    for row in yaml.safe_load((checklists.FOLDER / "outputs.yaml").read_text(encoding="utf-8"))[
+        "outputs"
+    ]:
         assert packet.line_of(row["program"], row["function"]) > 0
         if "cell" in row:
             cells = json.loads((ROOT / row["page"]).read_text(encoding="utf-8"))["cells"]
@@ -167,5 +187,7 @@ def test_the_command_answers_in_json_and_names_missing_results(tmp_path):
     result = rbc("packet", "--out", tmp_path / "packet", "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["checklists"]["reforms"]["answered"] > 20
-    line = one_line_error(rbc("packet", "--profile", "demo", "--results", tmp_path / "none", "--out", tmp_path / "x"))
+    line = one_line_error(
+        rbc("packet", "--profile", "demo", "--results", tmp_path / "none", "--out", tmp_path / "x")
+    )
     assert "none: no results there" in line and not (tmp_path / "x").exists()

@@ -20,7 +20,9 @@ def test_table_2_counts_all_sequences_of_the_record():
     assert paper.reported("table2").set_index("label").to_numpy().sum() == 146_499
 
 
-@pytest.mark.parametrize("wrong", [(3, "cnn", "uniform", 10), (1, "vgg", "uniform", 10), (1, "cnn", "uniform", 11)])
+@pytest.mark.parametrize(
+    "wrong", [(3, "cnn", "uniform", 10), (1, "vgg", "uniform", 10), (1, "cnn", "uniform", 11)]
+)
 def test_a_configuration_outside_the_grid_is_an_error(wrong):
     with pytest.raises(RbcError, match="choose one of"):
         paper.Configuration(*wrong)

@@ -1,4 +1,6 @@
-"""Power on the full record: it falls with the spread over seeds, never calls a true score different, and adds up."""
+"""Power on the full record: it falls with the spread over seeds, never calls a true score
+different, and adds up.
+"""
 
 import numpy as np
 import pytest
@@ -10,7 +12,9 @@ TOLERANCE, LISTED = claims.load()
 
 def test_a_perfect_replication_is_reproduced_less_often_the_more_seeds_scatter():
     """Runs without scatter always tell, and those with much hardly ever, but they do not accuse."""
-    found = power.of_printed((0.002, 0.01, 0.04), 5, (0.0,), TOLERANCE, repeats=100).set_index("spread")
+    found = power.of_printed((0.002, 0.01, 0.04), 5, (0.0,), TOLERANCE, repeats=100).set_index(
+        "spread"
+    )
     assert found.loc[0.002, "reproduced"] == 1 and found.loc[0.04, "reproduced"] < 0.5
     assert found["reproduced"].is_monotonic_decreasing and (found["differs"] < 0.05).all()
     assert np.allclose(found[["reproduced", "not resolved", "differs"]].sum(axis=1), 1)
@@ -23,7 +27,9 @@ def test_a_score_that_is_far_off_is_found_to_differ():
 
 
 def test_each_comparison_has_its_power_and_large_gaps_have_more():
-    """Every comparison stands in the table; one of .45 above chance is always seen, a gap of .01 is not."""
+    """Every comparison stands in the table; one of .45 above chance is always seen, a gap of .01 is
+    not.
+    """
     found = power.of_comparisons(LISTED, (0.005, 0.04), 5, TOLERANCE, repeats=40)
     assert set(found.index) == {c.id for c in LISTED if c.rule.kind == "order"}
     assert found.loc["d-dynamics-cnn", "spread 0.04"] == 1

@@ -1,4 +1,6 @@
-"""The marker's estimators beside QuaPy, their intervals, the 3 x 3 correction, agreement and smallest change."""
+"""The marker's estimators beside QuaPy, their intervals, the 3 x 3 correction, agreement and
+smallest change.
+"""
 
 import importlib.util
 import json
@@ -18,15 +20,20 @@ from compendium import ROOT
 from rbc import RbcError, prevalence
 from rbc.paper import reported
 
-CLASSES = LogisticRegression().fit([[0], [1]], [0, 1])  # QuaPy asks a fitted classifier for its classes: 1 tank-treads
+# QuaPy asks a fitted classifier for its classes: 1 tank-treads
+CLASSES = LogisticRegression().fit([[0], [1]], [0, 1])
 SEEDS = range(20)
 
 
-def cells(rng, treading: int, flipping: int, acquisition="T1_10s01", skill: float = 1.5) -> pd.DataFrame:
+def cells(
+    rng, treading: int, flipping: int, acquisition="T1_10s01", skill: float = 1.5
+) -> pd.DataFrame:
     """Stage 2 predictions of so many cells; `skill` parts the classes."""
     labels = np.repeat(["tank-treading", "flipping"], [treading, flipping])
     odds = np.where(labels == "flipping", skill, -skill) + rng.normal(0, 1.5, len(labels))
-    return pd.DataFrame({"acquisition": acquisition, "label": labels, "probability": 1 / (1 + np.exp(-odds))})
+    return pd.DataFrame(
+        {"acquisition": acquisition, "label": labels, "probability": 1 / (1 + np.exp(-odds))}
+    )
 
 
 def pair(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -49,14 +56,23 @@ def test_counts_and_adjusted_counts_equal_quapy(seed):
     test, known = pair(seed)
     treading = (known["label"] == "tank-treading").to_numpy(int)
     calls, known_calls = ((t["probability"] < 0.5).to_numpy(int) for t in (test, known))
-    adjusting = {"solver": "exact-raise", "norm": "clip", "fit_classifier": False, "val_split": None}
+    adjusting = {
+        "solver": "exact-raise",
+        "norm": "clip",
+        "fit_classifier": False,
+        "val_split": None,
+    }
     acc, pacc = ACC(CLASSES, **adjusting), PACC(CLASSES, **adjusting)
     acc.aggregation_fit(known_calls, treading)
     pacc.aggregation_fit(posteriors(known), treading)
     ours = {m: prevalence.estimate(test, known, m, draws=10)[0] for m in prevalence.METHODS}
-    assert ours["classify and count"] == pytest.approx(CC(CLASSES, fit_classifier=False).aggregate(calls)[1])
+    assert ours["classify and count"] == pytest.approx(
+        CC(CLASSES, fit_classifier=False).aggregate(calls)[1]
+    )
     assert ours["adjusted count"] == pytest.approx(acc.aggregate(calls)[1])
-    assert ours["probabilistic adjusted count"] == pytest.approx(pacc.aggregate(posteriors(test))[1])
+    assert ours["probabilistic adjusted count"] == pytest.approx(
+        pacc.aggregate(posteriors(test))[1]
+    )
 
 
 @given(*[st.floats(0, 1) for _ in range(3)])
@@ -65,7 +81,9 @@ def test_adjusted_count_equals_quapy_or_is_undefined_at_chance(observed, right, 
     if abs(right - wrong) < 1e-12:
         assert np.isnan(ours)
     else:
-        assert ours == pytest.approx(quapy.functional.solve_adjustment_binary(observed, right, wrong))
+        assert ours == pytest.approx(
+            quapy.functional.solve_adjustment_binary(observed, right, wrong)
+        )
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -78,13 +96,18 @@ def test_emq_equals_quapy(seed, monkeypatch):
     assert prevalence.emq(p, prior, np.ones(len(p))) == pytest.approx(theirs[1], abs=1e-5)
     times = np.random.default_rng(seed).integers(0, 3, (4, len(p)))
     for row, ours in zip(times, prevalence.emq(p, np.full(4, prior), times)):
-        assert ours == pytest.approx(prevalence.emq(np.repeat(p, row), prior, np.ones(row.sum())), abs=1e-9)
+        assert ours == pytest.approx(
+            prevalence.emq(np.repeat(p, row), prior, np.ones(row.sum())), abs=1e-9
+        )
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_calibration_equals_a_logistic_regression_on_platts_targets(seed):
     _, known = pair(seed)
-    p, treading = 1 - known["probability"].to_numpy(), (known["label"] == "tank-treading").to_numpy()
+    p, treading = (
+        1 - known["probability"].to_numpy(),
+        (known["label"] == "tank-treading").to_numpy(),
+    )
     times = np.random.default_rng(seed).integers(0, 4, (3, len(p)))
     x = np.log(p / (1 - p))[:, None]
     for row, *ours in zip(times, *prevalence.calibration(p, treading, times)):
@@ -112,7 +135,9 @@ def test_three_classes_equal_quapy_and_the_inverse_where_that_is_possible(seed):
     ours = prevalence.on_simplex(observed, rates)
     theirs = ACC.solve_adjustment(rates, observed, method="inversion", solver="minimize")
     assert ours.min() >= 0 and ours.sum() == pytest.approx(1)
-    assert np.linalg.norm(rates @ ours - observed) <= np.linalg.norm(rates @ theirs - observed) + 1e-9
+    assert (
+        np.linalg.norm(rates @ ours - observed) <= np.linalg.norm(rates @ theirs - observed) + 1e-9
+    )
     assert ours == pytest.approx(theirs, abs=5e-3)
     inside = rng.dirichlet(np.ones(3))
     assert prevalence.on_simplex(rates @ inside, rates) == pytest.approx(inside)
@@ -146,7 +171,9 @@ def test_the_closed_form_is_symmetric_in_the_classes(data):
     n, n_treading, n_flipping = (data.draw(st.integers(1, 500)) for _ in range(3))
     called, right, wrong = (data.draw(st.integers(0, m)) for m in (n, n_treading, n_flipping))
     low, high = prevalence.lang_reiczigel(called, n, right, n_treading, wrong, n_flipping)
-    other = prevalence.lang_reiczigel(n - called, n, n_flipping - wrong, n_flipping, n_treading - right, n_treading)
+    other = prevalence.lang_reiczigel(
+        n - called, n, n_flipping - wrong, n_flipping, n_treading - right, n_treading
+    )
     assert (1 - high, 1 - low) == pytest.approx(other, nan_ok=True)
 
 
@@ -154,7 +181,9 @@ def test_the_closed_form_with_known_error_rates_is_agresti_and_coulls_stretched(
     n, called, right, wrong, many = 200, 150, 0.96, 0.07, 10**9
     q, m = (called + 1.959964**2 / 2) / (n + 1.959964**2), n + 1.959964**2
     ends = q + np.array([-1, 1]) * 1.959964 * np.sqrt(q * (1 - q) / m)
-    ours = prevalence.lang_reiczigel(called, n, round(right * many), many, round(wrong * many), many)
+    ours = prevalence.lang_reiczigel(
+        called, n, round(right * many), many, round(wrong * many), many
+    )
     assert ours == pytest.approx((ends - wrong) / (right - wrong), abs=1e-6)
 
 
@@ -165,7 +194,9 @@ def test_corrected_estimates_and_intervals_find_a_fraction_that_counting_misses(
     for _ in range(60):
         known = cells(rng, 300, 100, acquisition="V1_10s01")
         treading = rng.binomial(200, 0.93)
-        value, low, high = prevalence.estimate(cells(rng, treading, 200 - treading), known, method, draws=200)
+        value, low, high = prevalence.estimate(
+            cells(rng, treading, 200 - treading), known, method, draws=200
+        )
         estimates.append(value)
         covered += low <= 0.93 <= high
     assert np.mean(estimates) == pytest.approx(0.93, abs=0.02)
@@ -181,7 +212,11 @@ def test_by_acquisition_counts_and_never_learns_from_the_acquisition_itself():
     calls = table.query("acquisition == 'T1_10s00'")["probability"] < 0.5
     assert ours.loc[("T1_10s00", "classify and count"), "percent"] == 100 * calls.mean()
     own = table["acquisition"] == "T1_10s00"
-    for changed, same in ((own, True), (table["fold"] == 1, True), ((table["fold"] == 0) & ~own, False)):
+    for changed, same in (
+        (own, True),
+        (table["fold"] == 1, True),
+        ((table["fold"] == 0) & ~own, False),
+    ):
         lied = table.assign(label=table["label"].where(~changed, "flipping"))
         again = prevalence.by_acquisition(lied, draws=50).set_index(["acquisition", "method"])
         corrected = [("T1_10s00", m) for m in list(prevalence.METHODS)[1:]]
@@ -215,10 +250,14 @@ def test_end_to_end_takes_out_the_unreliable_cells_that_stage_1_lets_through():
 
 
 def test_the_two_stages_give_three_answers_and_stage_2_must_have_been_asked():
-    stage1 = pd.DataFrame({"name": list("abc"), "label": "unreliable", "probability": [0.9, 0.8, 0.1]})
+    stage1 = pd.DataFrame(
+        {"name": list("abc"), "label": "unreliable", "probability": [0.9, 0.8, 0.1]}
+    )
     stage2 = pd.DataFrame({"name": list("ab"), "probability": [0.3, 0.7]})
     assert prevalence.answers(stage1, stage2)["answer"].tolist() == list(prevalence.ANSWERS)
-    with pytest.raises(RbcError, match="stage 2 has no answer for 1 sequences that stage 1 kept, such as b"):
+    with pytest.raises(
+        RbcError, match="stage 2 has no answer for 1 sequences that stage 1 kept, such as b"
+    ):
         prevalence.answers(stage1, stage2.iloc[:1])
 
 
@@ -226,7 +265,9 @@ def test_the_two_stages_give_three_answers_and_stage_2_must_have_been_asked():
 
 
 def test_agreement_of_the_peak_flow_meters_of_bland_and_altman():
-    """Their own example (Lancet 327:307, 1986): bias -2.1, sd 38.8, interval of the bias -22.0 to 17.8 l/min."""
+    """Their own example (Lancet 327:307, 1986): bias -2.1, sd 38.8, interval of the bias -22.0 to
+    17.8 l/min.
+    """
     wright = [494, 395, 516, 434, 476, 557, 413, 442, 650, 433, 417, 656, 267, 478, 178, 423, 427]
     mini = [512, 430, 520, 428, 500, 600, 364, 380, 658, 445, 432, 626, 260, 477, 259, 350, 451]
     ours = prevalence.bland_altman(np.array([*wright, np.nan]), np.array([*mini, 1.0]))
@@ -252,15 +293,26 @@ def test_dispersion_is_the_chi_square_of_independence():
     uncorrected = chi2_contingency([part[3:], whole[3:] - part[3:]], correction=False).statistic
     both = prevalence.dispersion(part, whole, np.array([0, 0, 0, 1, 1]))
     assert both == pytest.approx((chi2[0].statistic + uncorrected) / 3)
-    assert np.isnan(prevalence.dispersion([5], [9], [0])) and np.isnan(prevalence.dispersion([9, 9], [9, 9], [0, 0]))
+    assert np.isnan(prevalence.dispersion([5], [9], [0])) and np.isnan(
+        prevalence.dispersion([9, 9], [9, 9], [0, 0])
+    )
 
 
 def test_only_one_patient_of_table_5_differs_by_more_than_cells_explain_and_there_one_movie_does():
-    """Over-dispersion over both patients hides that four movies of one day agree, and that one movie stands apart."""
+    """Over-dispersion over both patients hides that four movies of one day agree, and that one
+    movie stands apart.
+    """
     table = reported("table5")
     part = (table["ground_truth_percent"] * table["n_reliable"] / 100).round()
-    told = {name: prevalence.dispersion_of(part[own], table["n_reliable"][own]) for name, own in _patients(table)}
-    assert told[1]["factor"] == pytest.approx(0.58, abs=0.005) and told[1]["p"] > 0.5 and told[1]["df"] == 3
+    told = {
+        name: prevalence.dispersion_of(part[own], table["n_reliable"][own])
+        for name, own in _patients(table)
+    }
+    assert (
+        told[1]["factor"] == pytest.approx(0.58, abs=0.005)
+        and told[1]["p"] > 0.5
+        and told[1]["df"] == 3
+    )
     assert told[2]["factor"] == pytest.approx(3.44, abs=0.005) and told[2]["p"] < 0.01
     assert told[1]["low"] < 1 < told[1]["high"] and told[2]["low"] > 1
     others = (table["patient"] == 2) & (table["ground_truth_percent"] != 86.4)
@@ -273,10 +325,16 @@ def _patients(table):
 
 @pytest.mark.parametrize("factor", [1.0, 4.0])
 def test_the_interval_of_an_over_dispersion_holds_it_as_often_as_said(factor):
-    """Simulated: nine movies whose counts scatter by a known factor; one of few movies is wide, and must be."""
+    """Simulated: nine movies whose counts scatter by a known factor; one of few movies is wide, and
+    must be.
+    """
     rng, n, p = np.random.default_rng(0), 400, 0.8
     rho = (factor - 1) / (n - 1)
-    shares = np.full((800, 9), p) if factor == 1 else rng.beta(p * (1 / rho - 1), (1 - p) * (1 / rho - 1), (800, 9))
+    shares = (
+        np.full((800, 9), p)
+        if factor == 1
+        else rng.beta(p * (1 / rho - 1), (1 - p) * (1 / rho - 1), (800, 9))
+    )
     told = [prevalence.dispersion_of(part, np.full(9, n)) for part in rng.binomial(n, shares)]
     assert np.mean([t["low"] <= factor <= t["high"] for t in told]) == pytest.approx(0.95, abs=0.03)
     assert np.isnan(prevalence.dispersion_of(np.array([9, 9]), np.array([9, 9]))["high"])
@@ -297,7 +355,9 @@ def test_sample_sizes_are_near_those_of_another_approximation():
         assert prevalence.cells_for_change(p, change) == pytest.approx(arcsine, rel=0.02)
 
 
-@pytest.mark.parametrize(("p", "change", "n"), [(0.93, 0.05, 201), (0.93, 0.05, 539), (0.7, 0.1, 356)])
+@pytest.mark.parametrize(
+    ("p", "change", "n"), [(0.93, 0.05, 201), (0.93, 0.05, 539), (0.7, 0.1, 356)]
+)
 def test_power_is_that_of_all_pairs_of_counts(p, change, n):
     """Against the exact sum over every pair of counts that two movies can give."""
     k = np.arange(n + 1)
@@ -310,21 +370,27 @@ def test_power_is_that_of_all_pairs_of_counts(p, change, n):
 
 
 def test_the_smallest_change_is_found_in_four_of_five_pairs_of_simulated_movies():
-    """Simulated counts of a classifier with errors, over-dispersed movies; the test knows the factor alone."""
+    """Simulated counts of a classifier with errors, over-dispersed movies; the test knows the
+    factor alone.
+    """
     rng, p, n, right, wrong, factor = np.random.default_rng(0), 0.85, 400, 0.97, 0.08, 2.0
     rho = (factor - 1) / (n - 1)
     change = prevalence.smallest_change(p, n, factor=factor, right=right, wrong=wrong)
     counts = []
     for fraction in (p, p - change):
         q = fraction * right + (1 - fraction) * wrong
-        counts.append(rng.binomial(n, rng.beta(q * (1 / rho - 1), (1 - q) * (1 / rho - 1), 20_000)) / n)
+        counts.append(
+            rng.binomial(n, rng.beta(q * (1 / rho - 1), (1 - q) * (1 / rho - 1), 20_000)) / n
+        )
     middle = np.mean(counts, axis=0)
     found = abs(counts[0] - counts[1]) > 1.959964 * np.sqrt(2 * factor * middle * (1 - middle) / n)
     assert found.mean() == pytest.approx(0.8, abs=0.01)
 
 
 def test_sizes_changes_and_powers_are_three_views_of_one_thing():
-    """A size gives the power it was computed for, with one cell less it does not; what cannot be is nan."""
+    """A size gives the power it was computed for, with one cell less it does not; what cannot be is
+    nan.
+    """
     errors = {"factor": 1.5, "right": 0.97, "wrong": 0.08}
     n = prevalence.cells_for_change(0.9, 0.06, 0.9, **errors)
     assert prevalence.power_of_change(0.9, 0.06, n, **errors) >= 0.9
@@ -343,8 +409,12 @@ def test_over_dispersion_grows_with_the_cells_of_a_movie():
 
 
 def test_the_stored_table_of_coverage_is_what_the_benchmark_gives():
-    """Its cases are all there and simulated; two that need no bootstrap are run again, to the last digit."""
-    specification = importlib.util.spec_from_file_location("intervals", ROOT / "benchmarks" / "intervals.py")
+    """Its cases are all there and simulated; two that need no bootstrap are run again, to the last
+    digit.
+    """
+    specification = importlib.util.spec_from_file_location(
+        "intervals", ROOT / "benchmarks" / "intervals.py"
+    )
     benchmark = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(benchmark)
     stored = json.loads((ROOT / "data" / "reference" / "coverage.json").read_text(encoding="utf-8"))

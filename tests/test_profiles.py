@@ -84,7 +84,8 @@ def test_a_variant_that_changes_nothing_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("values", "said"),
     [({"gian": 1.0}, "gian is none of gain"), ({"gain": [1.0, 2.0]}, "gain takes 1 numbers, not 2"),
-     ({"crowd": 0.0}, "crowd takes 2 numbers, not 1"), ({"crowd": [0.0, 0.0, 1.0]}, "crowd takes 2 numbers, not 3")],
+     ({"crowd": 0.0}, "crowd takes 2 numbers, not 1"), ({"crowd": [0.0, 0.0, 1.0]}, "crowd takes 2"
+         " numbers, not 3")],
 )  # fmt: skip
 def test_ranges_of_simulated_cells_that_are_none_are_named(values, said):
     """A misspelt range would leave the default in silence."""

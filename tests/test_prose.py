@@ -1,12 +1,16 @@
 """No result is typed: prose carries no measured number, since numbers come from the files of runs.
 
-A typed result is any number with decimals, any percentage, and any count of frames a second, seconds, minutes or hours,
-in the Markdown of the book or of a notebook's Markdown cells. These are none:
+A typed result is any number with decimals, any percentage, and any count of frames a second,
+seconds, minutes or hours, in the Markdown of the book or of a notebook's Markdown cells. These are
+none:
 
-* code, inline code, mathematics, and the targets of links (settings and profiles are included as code);
+* code, inline code, mathematics, and the targets of links (settings and profiles are included as
+  code);
 * the level of an interval (95 % beside the word interval, Wilson or bootstrap);
-* what the paper states, if the sentence names the paper and the place in it, and no result of ours stands beside it;
-* what tests/prose.yaml lists, word by word, with the reason. An entry that is no longer in its file is an error.
+* what the paper states, if the sentence names the paper and the place in it, and no result of ours
+  stands beside it;
+* what tests/prose.yaml lists, word by word, with the reason. An entry that is no longer in its file
+  is an error.
 """
 
 import json
@@ -18,11 +22,16 @@ import yaml
 
 from compendium import ROOT
 
-PAGES = sorted(page for where in ("book/*.md", "book/learn/*.md", "notebooks/*.ipynb") for page in ROOT.glob(where))
+PAGES = sorted(
+    page
+    for where in ("book/*.md", "book/learn/*.md", "notebooks/*.ipynb")
+    for page in ROOT.glob(where)
+)
 ALLOWED = yaml.safe_load((ROOT / "tests" / "prose.yaml").read_text(encoding="utf-8"))
 
 RESULT = re.compile(
-    r"(?<![\w.])\d*\.\d+(?!\w|\.\d)|\d\s*%|\d percent\b|\d\s*(frames/s|frames a second|(milli)?seconds|minutes|hours)\b"
+    r"(?<![\w.])\d*\.\d+(?!\w|\.\d)|\d\s*%|\d percent\b|\d\s*(frames/s|frames a"
+    r" second|(milli)?seconds|minutes|hours)\b"
 )
 NOT_PROSE = [
     re.compile(r"^(`{3,}|~{3,}).*?^\1\s*$", re.MULTILINE | re.DOTALL),
@@ -33,7 +42,9 @@ NOT_PROSE = [
 ]
 LEVEL = re.compile(r"\d+ %(?=[ ,]*(?:\w+ )?(?:interval|Wilson|bootstrap))|(?<=Intervals: )\d+ %")
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*(`])|\n")
-PAPER = re.compile(r"\{cite:\w\}|\b(paper|authors)\b|\b[Tt]hey (report|print|state)|\b(Table|Figure) \d prints\b")
+PAPER = re.compile(
+    r"\{cite:\w\}|\b(paper|authors)\b|\b[Tt]hey (report|print|state)|\b(Table|Figure) \d prints\b"
+)
 PLACE = re.compile(r'\("[A-Z]|\b(Tables?|Figure|Equation) \d')
 OURS = re.compile(r"\b(we|our|ours|here|replicated|measured|runs?)\b", re.IGNORECASE)
 
@@ -85,7 +96,8 @@ def test_a_sentence_with_a_result_fails(place, sentence):
 @pytest.mark.parametrize(
     "sentence",
     [
-        "They report that stage 2 reaches an F1 score of 0.94 on the test set (\"Results\", Figure 3).",
+        "They report that stage 2 reaches an F1 score of 0.94 on the test set (\"Results\", Figure"
+        " 3).",
         "Each has its 95 % Wilson interval.",
         "Take `lr_low: 0.001` and a loss of $0.31$.",
         "See [the record](https://doi.org/10.5281/zenodo.1).",

@@ -31,14 +31,19 @@ def test_another_configuration_has_another_checksum(tmp_path):
     shutil.copytree(RELEASED / "stage2", tmp_path / "stage2")
     before = provenance.origins(tmp_path).set_index("run")["configuration"]
     changed = tmp_path / before.index[0] / "config.json"
-    changed.write_text(changed.read_text(encoding="utf-8").replace('"epochs": 15', '"epochs": 16'), encoding="utf-8")
+    changed.write_text(
+        changed.read_text(encoding="utf-8").replace('"epochs": 15', '"epochs": 16'),
+        encoding="utf-8",
+    )
     after = provenance.origins(tmp_path).set_index("run")["configuration"]
     assert list(after.index[after != before]) == [before.index[0]]
 
 
 def test_the_marker_page_names_only_the_chosen_runs():
     named = set(re.findall(r'href="runs/([^"]+).html"', provenance.made_from(RELEASED, "marker")))
-    assert named == {run.replace("/", "-") for stage in (1, 2) for run in runs.select(RELEASED, stage)["run"]}
+    assert named == {
+        run.replace("/", "-") for stage in (1, 2) for run in runs.select(RELEASED, stage)["run"]
+    }
     assert "(with changes)" not in provenance.made_from(RELEASED, "marker")
 
 
@@ -47,7 +52,9 @@ def test_a_checkout_with_changes_shows_and_a_run_without_a_page_is_no_link(tmp_p
     run = "stage1/cnn-uniform-k10-s0"
     (tmp_path / run / "notebook.ipynb").unlink()
     path = tmp_path / run / "provenance.json"
-    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"dirty": True}), encoding="utf-8")
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"dirty": True}), encoding="utf-8"
+    )
     text = provenance.made_from(tmp_path, "test")
     assert text.count("(with changes)") == 1
     assert f"<td>{run}</td>" in text and f"runs/{run.replace('/', '-')}.html" not in text

@@ -26,7 +26,11 @@ def test_every_number_has_one_entry():
 def test_numbers_that_code_and_pages_name_are_in_the_register():
     """A departure named on its line has its place in the list."""
     places = [*ROOT.glob("rbc/*.py"), *ROOT.glob("book/*.md"), *ROOT.glob("config/*.yaml")]
-    named = {int(n) for place in places for n in re.findall(r"\bD(\d+)\b", place.read_text(encoding="utf-8"))}
+    named = {
+        int(n)
+        for place in places
+        for n in re.findall(r"\bD(\d+)\b", place.read_text(encoding="utf-8"))
+    }
     assert {17, 23, 35, 36} <= named
     assert all(entry(number) for number in named)
 

@@ -1,4 +1,6 @@
-"""What a release holds: the same bits from the same pages, and nothing from a checkout with changes."""
+"""What a release holds: the same bits from the same pages, and nothing from a checkout with
+changes.
+"""
 
 import hashlib
 import os
@@ -37,7 +39,9 @@ def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(
     for line in (tmp_path / "one" / "MANIFEST.sha256").read_text(encoding="utf-8").splitlines():
         digest, name = line.split("  ")
         assert hashlib.sha256((unpacked / name).read_bytes()).hexdigest() == digest
-    checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "one", capture_output=True)
+    checked = subprocess.run(
+        ["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "one", capture_output=True
+    )
     assert checked.returncode == 0
 
 
@@ -45,7 +49,9 @@ def test_a_checkout_with_changes_is_not_published(checkout):
     (checkout / "stray.txt").write_text("not committed", encoding="utf-8")
     try:
         own = {"cwd": checkout, "env": {**os.environ, "PYTHONPATH": str(checkout)}}
-        done = subprocess.run([sys.executable, "workflow/release.py"], capture_output=True, text=True, **own)
+        done = subprocess.run(
+            [sys.executable, "workflow/release.py"], capture_output=True, text=True, **own
+        )
     finally:
         (checkout / "stray.txt").unlink()
     assert done.returncode == 1 and "commit or remove them" in done.stderr
@@ -58,7 +64,9 @@ def test_the_ladder_tells_another_output_and_a_failure_from_what_is_expected():
     first = ladder.climb(rung, {})
     assert first["as_expected"] and ladder.climb(rung, {"x": first})["as_expected"]
     assert not ladder.climb(rung | {"command": "echo 2"}, {"x": first})["as_expected"]
-    assert not ladder.climb({"rung": "y", "command": "false", "expect": "success"}, {})["as_expected"]
+    assert not ladder.climb({"rung": "y", "command": "false", "expect": "success"}, {})[
+        "as_expected"
+    ]
 
 
 def test_each_rung_of_the_ladder_is_a_command_that_exists():
@@ -66,7 +74,11 @@ def test_each_rung_of_the_ladder_is_a_command_that_exists():
         for command in rung["command"].split(" && "):
             words = [word for word in command.split()[1:3] if word.isalpha()]
             words = words if words[0] == "data" else words[:1]
-            done = subprocess.run([sys.executable, "-m", "compendium", *words, "--help"], cwd=ROOT, capture_output=True)
+            done = subprocess.run(
+                [sys.executable, "-m", "compendium", *words, "--help"],
+                cwd=ROOT,
+                capture_output=True,
+            )
             assert done.returncode == 0, command
 
 

@@ -17,7 +17,9 @@ def notebook(tmp_path, code: str):
         nbformat.v4.new_code_cell(code),
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "source.ipynb")
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "source.ipynb"
+    )
     return tmp_path / "source.ipynb"
 
 
@@ -54,26 +56,44 @@ def test_notebooks_are_stored_as_nbval_and_the_workflow_expect_them(name):
 
 
 def fake_run(results, name: str, right: dict[int, int]) -> None:
-    """A stage 2 run that, of eight validation cells in each fold, gets `right` right, and all test cells wrong."""
+    """A stage 2 run that, of eight validation cells in each fold, gets `right` right, and all test
+    cells wrong.
+    """
     folder = results / "stage2" / name
     folder.mkdir(parents=True)
     model, sampling, k, seed = name.split("-")
-    content = {"stage": 2, "model": model, "sampling": sampling, "k": int(k[1:]), "seed": int(seed[1:])}
+    content = {
+        "stage": 2,
+        "model": model,
+        "sampling": sampling,
+        "k": int(k[1:]),
+        "seed": int(seed[1:]),
+    }
     (folder / "config.json").write_text(json.dumps(content | {"profile": {}}), encoding="utf-8")
     (folder / "metrics.json").write_text(json.dumps({"validation": {"f1": 0.0}}), encoding="utf-8")
     rows = [(fold, "validation", float(i < n)) for fold, n in right.items() for i in range(8)]
     rows += [(fold, "test", 0.0) for fold in right]
     table = pd.DataFrame(rows, columns=["fold", "split", "probability"])
-    table.assign(label="flipping", acquisition="a", name=name).to_parquet(folder / "predictions.parquet")
+    table.assign(label="flipping", acquisition="a", name=name).to_parquet(
+        folder / "predictions.parquet"
+    )
 
 
 def test_each_fold_chooses_the_highest_validation_f1(tmp_path):
     fake_run(tmp_path, "cnn-uniform-k10-s0", {0: 3, 1: 7})
     fake_run(tmp_path, "crnn-uniform-k10-s0", {0: 5, 1: 2})
-    assert runs.select(tmp_path, 2)["run"].tolist() == ["stage2/crnn-uniform-k10-s0", "stage2/cnn-uniform-k10-s0"]
+    assert runs.select(tmp_path, 2)["run"].tolist() == [
+        "stage2/crnn-uniform-k10-s0",
+        "stage2/cnn-uniform-k10-s0",
+    ]
     answers = runs.chosen_answers(tmp_path, 2)
-    assert answers[["fold", "name"]].values.tolist() == [[0, "crnn-uniform-k10-s0"], [1, "cnn-uniform-k10-s0"]]
-    assert runs.chosen_answers(tmp_path, 2, "validation").value_counts(["fold", "split"]).tolist() == [8, 8]
+    assert answers[["fold", "name"]].values.tolist() == [
+        [0, "crnn-uniform-k10-s0"],
+        [1, "cnn-uniform-k10-s0"],
+    ]
+    assert runs.chosen_answers(tmp_path, 2, "validation").value_counts(
+        ["fold", "split"]
+    ).tolist() == [8, 8]
 
 
 def test_seeds_are_averaged_and_ties_go_to_uniform_as_in_the_paper(tmp_path):
@@ -99,32 +119,53 @@ def test_committed_reference_results_follow_from_their_predictions():
         stage = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))["stage"]
         answers = pd.read_parquet(path.parent / "predictions.parquet")
         for split, part in answers.groupby("split"):
-            assert json.loads(path.read_text(encoding="utf-8"))[split] == pytest.approx(metrics.summary(part, stage)), (
-                path
-            )
+            assert json.loads(path.read_text(encoding="utf-8"))[split] == pytest.approx(
+                metrics.summary(part, stage)
+            ), path
 
 
-def answering_run(results, name: str, answers: dict[str, tuple[str, float]], variant: str = "text") -> None:
-    """A stage 2 run with these labels and probabilities of test sequences, and one validation sequence, wrong."""
+def answering_run(
+    results, name: str, answers: dict[str, tuple[str, float]], variant: str = "text"
+) -> None:
+    """A stage 2 run with these labels and probabilities of test sequences, and one validation
+    sequence, wrong.
+    """
     folder = results / "stage2" / name
     folder.mkdir(parents=True)
     model, sampling, k, seed = name.split("-")[:4]
-    content = {"stage": 2, "model": model, "sampling": sampling, "k": int(k[1:]), "seed": int(seed[1:])}
-    (folder / "config.json").write_text(json.dumps(content | {"variant": variant}), encoding="utf-8")
+    content = {
+        "stage": 2,
+        "model": model,
+        "sampling": sampling,
+        "k": int(k[1:]),
+        "seed": int(seed[1:]),
+    }
+    (folder / "config.json").write_text(
+        json.dumps(content | {"variant": variant}), encoding="utf-8"
+    )
     (folder / "metrics.json").write_text("{}", encoding="utf-8")
-    rows = [("v", "flipping", 0.0, "validation"), *((n, label, p, "test") for n, (label, p) in answers.items())]
+    rows = [
+        ("v", "flipping", 0.0, "validation"),
+        *((n, label, p, "test") for n, (label, p) in answers.items()),
+    ]
     table = pd.DataFrame(rows, columns=["name", "label", "probability", "split"])
     table.assign(fold=0, acquisition="a").to_parquet(folder / "predictions.parquet")
 
 
 @pytest.fixture
 def failures(tmp_path) -> pd.DataFrame:
-    """Two seeds and a switched detail: `hard` is wrong in both, `half` in one, `easy` in none; `once` is in one."""
+    """Two seeds and a switched detail: `hard` is wrong in both, `half` in one, `easy` in none;
+    `once` is in one.
+    """
     easy, hard = ("flipping", 0.9), ("tank-treading", 0.75)
-    answering_run(tmp_path, "cnn-uniform-k10-s0", {"easy": easy, "half": ("flipping", 0.5), "hard": hard})
+    answering_run(
+        tmp_path, "cnn-uniform-k10-s0", {"easy": easy, "half": ("flipping", 0.5), "hard": hard}
+    )
     more = {"easy": easy, "half": ("flipping", 0.4), "hard": hard, "once": ("flipping", 0.0)}
     answering_run(tmp_path, "cnn-uniform-k10-s1", more)
-    answering_run(tmp_path, "cnn-uniform-k10-s0-raw-grey", {"easy": ("flipping", 0.0)}, variant="raw-grey")
+    answering_run(
+        tmp_path, "cnn-uniform-k10-s0-raw-grey", {"easy": ("flipping", 0.0)}, variant="raw-grey"
+    )
     return runs.failures(tmp_path, 2)
 
 
@@ -142,7 +183,11 @@ def test_failures_of_the_kept_runs_add_up_to_their_confusion_matrices(stage):
     table = runs.collect(runs.REFERENCE / "released").query("stage == @stage and split == 'test'")
     failures = runs.failures(runs.REFERENCE / "released", stage)
     assert failures["runs"].sum() == table["n"].sum()
-    assert failures["wrong"].sum() == failures["failed"].map(len).sum() == (table["fp"] + table["fn"]).sum()
+    assert (
+        failures["wrong"].sum()
+        == failures["failed"].map(len).sum()
+        == (table["fp"] + table["fn"]).sum()
+    )
 
 
 def test_a_review_sheet_has_a_blind_twin_that_does_not_tell_the_label(failures):
@@ -150,16 +195,26 @@ def test_a_review_sheet_has_a_blind_twin_that_does_not_tell_the_label(failures):
     assert sheet["name"].tolist() == ["hard", "once"]
     assert sheet["label"].tolist() == ["tank-treading", "flipping"]
     assert sorted(blind["name"]) == ["hard", "once"]
-    assert blind.columns.tolist() == ["name", "acquisition", "relabelled"]  # nor any answer, which would tell it
+    # nor any answer, which would tell it
+    assert blind.columns.tolist() == ["name", "acquisition", "relabelled"]
     many = pd.concat([failures.head(1).assign(name=f"{i:02}") for i in range(20)])
     assert runs.review(many)[1]["name"].tolist() != sorted(many["name"])
     pd.testing.assert_frame_equal(runs.review(many)[1], runs.review(many)[1])
 
 
 def test_runs_at_chance_are_those_whose_interval_holds_one_half():
-    """The page names what learned nothing; a run that always gives one answer is such a one, a good one is not."""
-    rows = {"always": (0, 0, 60, 60), "good": (50, 10, 10, 50), "upside down": (10, 50, 50, 10), "thin": (2, 1, 1, 2)}
-    table = pd.DataFrame([dict(zip(("tp", "fp", "fn", "tn"), counts), run=name) for name, counts in rows.items()])
+    """The page names what learned nothing; a run that always gives one answer is such a one, a good
+    one is not.
+    """
+    rows = {
+        "always": (0, 0, 60, 60),
+        "good": (50, 10, 10, 50),
+        "upside down": (10, 50, 50, 10),
+        "thin": (2, 1, 1, 2),
+    }
+    table = pd.DataFrame(
+        [dict(zip(("tp", "fp", "fn", "tn"), counts), run=name) for name, counts in rows.items()]
+    )
     table = table.assign(stage=2, split="validation")
     assert runs.at_chance(table, 2) == ["always", "thin"]
     assert runs.at_chance(table, 1) == runs.at_chance(table, 2, "test") == []

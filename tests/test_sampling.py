@@ -14,7 +14,9 @@ ROUNDING = 1e-12  #: scikit-image's window sums are rounded, ours are exact
 
 
 def film(n: int, seed: int, smooth: float = 2) -> np.ndarray:
-    noise = gaussian_filter(np.random.default_rng(seed).normal(size=(n, 31, 31)), (1, smooth, smooth))
+    noise = gaussian_filter(
+        np.random.default_rng(seed).normal(size=(n, 31, 31)), (1, smooth, smooth)
+    )
     return np.clip(120 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
 
 
@@ -27,7 +29,9 @@ def skimage_ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def plain_ranks(frames: np.ndarray) -> list[int]:
-    """The rule of `rbc.sampling.similarity` as a plain loop over scikit-image, noting who goes when: the oracle."""
+    """The rule of `rbc.sampling.similarity` as a plain loop over scikit-image, noting who goes
+    when: the oracle.
+    """
     ranks, kept = [0] * len(frames), list(range(len(frames)))
     pairs = [skimage_ssim(a, b) for a, b in zip(frames, frames[1:])]
     while len(kept) > 1:
@@ -50,8 +54,15 @@ def test_ssim_equals_scikit_image(seed, smooth):
 
 def test_ssim_equals_scikit_image_on_flat_and_extreme_frames():
     flat, full = np.full((31, 31), 100, np.uint8), np.full((31, 31), 255, np.uint8)
-    board = np.where(np.indices((31, 31)).sum(axis=0) % 2, full, 0).astype(np.uint8)  # the largest variance there is
-    for a, b in [(flat, flat), (flat, full), (full, 0 * full), (0 * full, 0 * full), (board, 255 - board)]:
+    # the largest variance there is
+    board = np.where(np.indices((31, 31)).sum(axis=0) % 2, full, 0).astype(np.uint8)
+    for a, b in [
+        (flat, flat),
+        (flat, full),
+        (full, 0 * full),
+        (0 * full, 0 * full),
+        (board, 255 - board),
+    ]:
         assert sampling.ssim(a, b) == pytest.approx(skimage_ssim(a, b), abs=ROUNDING)
 
 
@@ -79,7 +90,9 @@ def test_ties_of_repeated_and_flat_frames_go_as_in_the_plain_loop(order, seed):
 @given(places=st.lists(st.integers(0, 960), min_size=2, max_size=9))
 @settings(max_examples=30, deadline=None)
 def test_pairs_equal_but_for_rounding_are_the_only_ones_the_plain_loop_may_order_otherwise(places):
-    """One bright pixel on a flat frame: its place does not change the SSIM, but the last bits of scikit-image's."""
+    """One bright pixel on a flat frame: its place does not change the SSIM, but the last bits of
+    scikit-image's.
+    """
     frames = np.full((len(places), 961), 100, np.uint8)
     frames[np.arange(len(places)), places] = 140
     frames = frames.reshape(-1, 31, 31)
@@ -120,7 +133,9 @@ def test_a_sequence_too_long_for_a_rank_is_named():
 @pytest.mark.parametrize("sampler", sampling.SAMPLERS)
 @pytest.mark.parametrize("ranked", [False, True])
 def test_all_at_once_is_each_by_itself(cells, sampler, ranked):
-    given = Sequences(cells.frames, cells.index, cells.meta, sampling.ranks(cells) if ranked else None)
+    given = Sequences(
+        cells.frames, cells.index, cells.meta, sampling.ranks(cells) if ranked else None
+    )
     given = given.select(np.arange(len(cells)) % 3 > 0)
     for k in (10, 40, 200):
         frames, lengths = sampling.sample_all(given, sampler, k, seed=4)
@@ -150,10 +165,14 @@ def test_uniform_keeps_both_ends_and_even_gaps(n, k):
 
 
 def test_a_random_subset_depends_on_seed_and_frames_and_not_on_the_place(cells):
-    first, again, other = (sampling.sample_all(cells, "uniform-random", 10, seed)[0] for seed in (0, 0, 1))
+    first, again, other = (
+        sampling.sample_all(cells, "uniform-random", 10, seed)[0] for seed in (0, 0, 1)
+    )
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     late = np.arange(len(cells)) >= 40
-    assert np.array_equal(sampling.sample_all(cells.select(late), "uniform-random", 10)[0], first[late])
+    assert np.array_equal(
+        sampling.sample_all(cells.select(late), "uniform-random", 10)[0], first[late]
+    )
 
 
 def test_a_random_subset_takes_every_frame_equally_often():
@@ -200,7 +219,8 @@ def test_medians_are_numpys(seed, levels):
     ("model", "stage", "each"), [("cnn", 1, 38), ("cnn", 2, 38), ("crnn", 1, 50), ("crnn", 2, 700)]
 )
 def test_balance_as_in_the_paper(model, stage, each):
-    positive = np.r_[np.ones(38, bool), np.zeros(700, bool)]  # the paper's 3,800 and 70,000, a hundredth
+    # the paper's 3,800 and 70,000, a hundredth
+    positive = np.r_[np.ones(38, bool), np.zeros(700, bool)]
     chosen = sampling.balance(positive, model, stage, seed=0)
     assert (positive[chosen].sum(), (~positive[chosen]).sum()) == (each, each)
     copies = np.bincount(chosen)[:38]

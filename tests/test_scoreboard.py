@@ -1,4 +1,6 @@
-"""The scoreboard: every claim a row, every run with its predictions, and the released model beside the paper."""
+"""The scoreboard: every claim a row, every run with its predictions, and the released model beside
+the paper.
+"""
 
 import re
 from html.parser import HTMLParser
@@ -22,13 +24,22 @@ def study() -> Study:
 
 def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes():
     listed = claims.load()[1]
-    verdicts = dict.fromkeys((c.id for c in listed), decisions.Verdict(decisions.DIFFERS, "a < b", (f"run: {RUN}",)))
+    verdicts = dict.fromkeys(
+        (c.id for c in listed), decisions.Verdict(decisions.DIFFERS, "a < b", (f"run: {RUN}",))
+    )
     page = scoreboard.html(listed, verdicts, "released")
     ids = re.findall(r'<tr id="([^"]+)"', page)
     assert sorted(ids) == sorted(c.id for c in listed)
-    assert ids[0].startswith("table3") and ids[-1].startswith(("d-", "first"))  # printed scores lead
-    assert page.count("<details>") == page.count('href="runs/stage1-crnn-uniform-k50-s0.html"') == len(listed)
-    assert page.count('href="../../../predictions/released/stage1-crnn-uniform-k50-s0.csv"') == len(listed)
+    # printed scores lead
+    assert ids[0].startswith("table3") and ids[-1].startswith(("d-", "first"))
+    assert (
+        page.count("<details>")
+        == page.count('href="runs/stage1-crnn-uniform-k50-s0.html"')
+        == len(listed)
+    )
+    assert page.count('href="../../../predictions/released/stage1-crnn-uniform-k50-s0.csv"') == len(
+        listed
+    )
     assert "a &lt; b" in page and len(page) < 2_000_000
     assert not re.search(r"(src|href)=\"(https?:)?//", page)  # no request to anywhere else
 
@@ -45,7 +56,9 @@ def test_tags_are_closed_in_their_order():
             assert self.stack.pop() == tag
 
     listed = claims.load()[1][:3]
-    verdict = decisions.Verdict(decisions.READING, "x", ("audit: a", "check: b"), {"ours": 0.5}, ("one", "other"))
+    verdict = decisions.Verdict(
+        decisions.READING, "x", ("audit: a", "check: b"), {"ours": 0.5}, ("one", "other")
+    )
     verdicts = {c.id: verdict for c in listed}
     reader = Open()
     reader.feed(scoreboard.html(listed, verdicts, "demo"))
@@ -63,7 +76,8 @@ def test_published_predictions_are_those_of_the_run(tmp_path):
 def test_the_released_model_stands_beside_the_paper_and_ours(study):
     table = scoreboard.released_model(study)
     assert table.loc[("reliable kept", "released model"), "sequences"] == "106 of 200"
-    assert table.loc[("unreliable discarded", "released model"), "share"] == "0.98 [0.96, 0.99]"  # Wilson, 197 of 200
+    # Wilson, 197 of 200
+    assert table.loc[("unreliable discarded", "released model"), "share"] == "0.98 [0.96, 0.99]"
     assert table.loc[("reliable kept", "paper"), "share"].startswith("0.92 [0.91")
     test = runs.collect(RELEASED).set_index(["run", "split"]).loc[(RUN, "test")]
     ours = table.loc[("reliable kept", f"ours: {RUN}"), "sequences"]
@@ -73,16 +87,21 @@ def test_the_released_model_stands_beside_the_paper_and_ours(study):
 def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium, tmp_path):
     listed = claims.load()[1]
     verdicts = {
-        c.id: decisions.Verdict(decisions.UNRESOLVED if i % 3 else decisions.DIFFERS, "x") for i, c in enumerate(listed)
+        c.id: decisions.Verdict(decisions.UNRESOLVED if i % 3 else decisions.DIFFERS, "x")
+        for i, c in enumerate(listed)
     }
-    (tmp_path / "page.html").write_text(with_scripts(scoreboard.html(listed, verdicts, "released")), encoding="utf-8")
+    (tmp_path / "page.html").write_text(
+        with_scripts(scoreboard.html(listed, verdicts, "released")), encoding="utf-8"
+    )
     page = chromium.new_page()
     page.goto((tmp_path / "page.html").as_uri())
     sign = scoreboard.SIGNS[decisions.UNRESOLVED]
     page.select_option("label:has-text('Verdict') select", f"{sign}{decisions.UNRESOLVED}")
     page.select_option("label:has-text('Place') select", "Table 3")
     page.fill(".table-controls input", "recall")
-    kept = [c.id for i, c in enumerate(listed) if i % 3 and c.place == "Table 3" and "recall" in c.says]
+    kept = [
+        c.id for i, c in enumerate(listed) if i % 3 and c.place == "Table 3" and "recall" in c.says
+    ]
     shown = page.eval_on_selector_all("tbody tr:not([hidden])", "rows => rows.map(row => row.id)")
     assert sorted(shown) == sorted(kept) and len(kept) > 3
     assert page.text_content("[role=status]") == f"{len(kept)} of {len(listed)} rows shown"
@@ -92,7 +111,9 @@ def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium
 def test_a_link_to_a_claim_opens_its_two_numbers_its_rule_and_its_predictions(chromium, tmp_path):
     """Who comes from the landing page sees at once what a verdict rests on."""
     listed = [c for c in claims.load()[1] if c.group == "printed scores"]
-    verdict = decisions.Verdict(decisions.DIFFERS, "x", (f"run: {RUN}",), {"ours": 0.5, "printed": 0.9, "seeds": 5})
+    verdict = decisions.Verdict(
+        decisions.DIFFERS, "x", (f"run: {RUN}",), {"ours": 0.5, "printed": 0.9, "seeds": 5}
+    )
     body = scoreboard.html(listed, {c.id: verdict for c in listed}, "released")
     (tmp_path / "page.html").write_text(with_scripts(body), encoding="utf-8")
     page = chromium.new_page()
@@ -111,5 +132,9 @@ def test_counts_are_split_by_what_is_claimed(study):
     tolerance, listed = claims.load()
     verdicts = {c.id: judging.judge(c, study, tolerance) for c in listed}
     table = scoreboard.counts(listed, verdicts)
-    assert list(table.index) == list(dict.fromkeys(claims.GROUPS.values())) and table["all"].gt(0).all()
-    assert table.loc["printed scores", "all"] == 2 * 64 + 9 + 10 + 1  # Tables 3 to 5, the text's, the fraction
+    assert (
+        list(table.index) == list(dict.fromkeys(claims.GROUPS.values()))
+        and table["all"].gt(0).all()
+    )
+    # Tables 3 to 5, the text's, the fraction
+    assert table.loc["printed scores", "all"] == 2 * 64 + 9 + 10 + 1

@@ -67,7 +67,10 @@ def test_no_sequences_at_all(tmp_path: Path) -> None:
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
     made().save(tmp_path / "out")
-    with pytest.raises(ZeroDivisionError), files.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES) as part:
+    with (
+        pytest.raises(ZeroDivisionError),
+        files.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES) as part,
+    ):
         (part / "x").write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     assert len(sequences.load(tmp_path / "out")) == 12
@@ -77,14 +80,26 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
 def test_killed_between_the_two_renames(tmp_path: Path) -> None:
     made().save(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / ".out.old")  # as it is then
-    with pytest.raises(ZeroDivisionError), files.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES):
+    with (
+        pytest.raises(ZeroDivisionError),
+        files.whole_folder(tmp_path / "out", sequences.SEQUENCE_FILES),
+    ):
         raise ZeroDivisionError
     assert len(sequences.load(tmp_path / "out")) == 12
 
 
 @pytest.mark.parametrize(
     "damage",
-    ["no meta.json", "no frames", "cut frames", "pickled frames", "no json", "other index", "short ranks", "no ranks"],
+    [
+        "no meta.json",
+        "no frames",
+        "cut frames",
+        "pickled frames",
+        "no json",
+        "other index",
+        "short ranks",
+        "no ranks",
+    ],
 )
 def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "out"
@@ -98,7 +113,9 @@ def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
         "no json": lambda: (folder / "meta.json").write_text("{", encoding="utf-8"),
         "short ranks": lambda: np.save(folder / "similarity.npy", np.zeros(3, np.uint16)),
         "no ranks": lambda: (folder / "similarity.npy").write_bytes(b"none"),
-        "other index": lambda: made().index.assign(start=10**6).to_parquet(folder / "index.parquet"),
+        "other index": lambda: (
+            made().index.assign(start=10**6).to_parquet(folder / "index.parquet")
+        ),
     }
     harm[damage]()
     with pytest.raises(RbcError) as caught:
@@ -108,7 +125,10 @@ def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
 
 def test_meta_tells_real_from_simulated(tmp_path: Path) -> None:
     made().save(tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "meta.json").read_text(encoding="utf-8"))["simulated"] is True
+    assert (
+        json.loads((tmp_path / "out" / "meta.json").read_text(encoding="utf-8"))["simulated"]
+        is True
+    )
 
 
 def test_the_checksum_tells_frames_and_labels_apart(cells, tmp_path):
@@ -117,13 +137,19 @@ def test_the_checksum_tells_frames_and_labels_apart(cells, tmp_path):
         index = cells.index.copy()
         index.loc[0, list(change)] = list(change.values())
         sequences.Sequences(cells.frames, index, cells.meta).save(tmp_path / str(number))
-        sums.append(json.loads((tmp_path / str(number) / "meta.json").read_text(encoding="utf-8"))["sha256"])
+        sums.append(
+            json.loads((tmp_path / str(number) / "meta.json").read_text(encoding="utf-8"))["sha256"]
+        )
     assert cells.index["label"].iat[0] != "flipping" and len(set(sums)) == 2
 
 
 @pytest.mark.parametrize(
     ("column", "value", "message"),
-    [("label", "round", "none of tank-treading"), ("split", "exam", "none of train"), ("length", 10**9, "outside")],
+    [
+        ("label", "round", "none of tank-treading"),
+        ("split", "exam", "none of train"),
+        ("length", 10**9, "outside"),
+    ],
 )
 def test_an_impossible_index_is_an_error(cells, column, value, message):
     index = cells.index.copy()
@@ -139,7 +165,7 @@ def test_a_name_that_is_there_twice_is_an_error(cells):
         sequences.Sequences(cells.frames, index)
 
 
-# ------------------------------------------------------------------------------- nothing of the user's is lost
+# --- nothing of the user's is lost ---
 
 
 def write_into(folder: Path) -> None:
@@ -148,9 +174,13 @@ def write_into(folder: Path) -> None:
     cells.select(np.arange(len(cells)) < 3).save(folder)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "meta.json", "movie.avi", "deep/er/notes.txt", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "meta.json", "movie.avi", "deep/er/notes.txt", ".hidden"]
+)
 def test_a_folder_of_somebody_else_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
-    """`--out` naming a folder of the user's must never delete it, even where names are like ours."""
+    """`--out` naming a folder of the user's must never delete it, even where names are like
+    ours.
+    """
     theirs = tmp_path / "theirs"
     (theirs / name).parent.mkdir(parents=True)
     (theirs / name).write_text("mine", encoding="utf-8")
@@ -184,8 +214,12 @@ def test_what_the_user_lays_there_while_we_work_is_kept(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.rglob("*")] == ["out", "notes.txt"]
 
 
-def test_files_links_and_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file, a link to a folder with files, the current folder and one around it all end in a line."""
+def test_files_links_and_the_folder_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, a link to a folder with files, the current folder and one around it all end in a
+    line.
+    """
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine", encoding="utf-8")
@@ -208,7 +242,9 @@ def test_files_links_and_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("length", [250, 255])
 def test_a_long_name_is_written(tmp_path: Path, length: int) -> None:
-    """Temporary names must fit the disk where the name itself does; one that does not gets a line."""
+    """Temporary names must fit the disk where the name itself does; one that does not gets a
+    line.
+    """
     write_into(tmp_path / ("n" * length))
     assert [len(p.name) for p in tmp_path.iterdir()] == [length]
     with pytest.raises(RbcError, match="too long"):
@@ -237,10 +273,15 @@ with files.whole_folder(Path(sys.argv[1]), ["x", "y"]) as part:
 
 
 def test_two_runs_into_one_folder_do_not_mix(tmp_path: Path) -> None:
-    """The second is refused in a line while the first works, and the first ends whole; killed, it holds no lock."""
+    """The second is refused in a line while the first works, and the first ends whole; killed, it
+    holds no lock.
+    """
     first, killed = (
         subprocess.Popen(
-            [sys.executable, "-c", WRITE, tmp_path / name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+            [sys.executable, "-c", WRITE, tmp_path / name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
         )
         for name in ("out", "killed")
     )
@@ -258,7 +299,8 @@ def test_two_runs_into_one_folder_do_not_mix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(errno.EROFS, "read-only"), (errno.EACCES, "permission"), (errno.ENOSPC, "disk is full")]
+    ("number", "said"),
+    [(errno.EROFS, "read-only"), (errno.EACCES, "permission"), (errno.ENOSPC, "disk is full")],
 )
 def test_a_disk_that_refuses_gets_a_line(tmp_path: Path, number: int, said: str) -> None:
     """Read-only and full disks are told in words; the folder stays as it was."""
@@ -273,7 +315,10 @@ def test_a_disk_that_refuses_gets_a_line(tmp_path: Path, number: int, said: str)
 
 def test_a_command_that_forgets_a_file_in_its_list_is_told(tmp_path: Path) -> None:
     """Else its second run would be refused as if the user had laid the file there."""
-    with pytest.raises(AssertionError, match=r"new\.csv"), files.whole_folder(tmp_path / "out", ["x"]) as part:
+    with (
+        pytest.raises(AssertionError, match=r"new\.csv"),
+        files.whole_folder(tmp_path / "out", ["x"]) as part,
+    ):
         (part / "new.csv").write_text("", encoding="utf-8")
 
 
@@ -292,6 +337,8 @@ def test_altered_sequences_are_refused_on_load(tmp_path: Path, change: str) -> N
         index.to_parquet(folder / "index.parquet")
     else:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        (folder / "meta.json").write_text(json.dumps({**meta, "sha256": "0" * 64}), encoding="utf-8")
+        (folder / "meta.json").write_text(
+            json.dumps({**meta, "sha256": "0" * 64}), encoding="utf-8"
+        )
     with pytest.raises(RbcError, match="altered or damaged"):
         sequences.load(folder)

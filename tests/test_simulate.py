@@ -1,4 +1,6 @@
-"""The simulator: its physics against independent calculations, its contract, and that no shortcut gives labels away."""
+"""The simulator: its physics against independent calculations, its contract, and that no shortcut
+gives labels away.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,19 @@ from rbc.paper import LABELS, in_stage, positive
 from rbc.sequences import Sequences, checksum
 from rbc.simulate import cells, optics
 
-SMALL = {"train": dict.fromkeys(LABELS, 12), "test": {"tank-treading": 9, "flipping": 2, "unreliable": 30}}
+SMALL = {
+    "train": dict.fromkeys(LABELS, 12),
+    "test": {"tank-treading": 9, "flipping": 2, "unreliable": 30},
+}
 FLAT = simulate.Optics(blur=0.0)
 Y, X = np.mgrid[:31, :31] - 15
 
 
 @pytest.fixture(scope="module")
 def many() -> Sequences:
-    return simulate.sequences({"train": dict.fromkeys(LABELS, 500), "test": dict.fromkeys(LABELS, 200)}, seed=0)
+    return simulate.sequences(
+        {"train": dict.fromkeys(LABELS, 500), "test": dict.fromkeys(LABELS, 200)}, seed=0
+    )
 
 
 # --- physics ---
@@ -55,7 +62,8 @@ def test_jeffery_solves_jefferys_equation_of_motion(ratio: float, constant: floa
     solved = solve_ivp(motion, (0, times[-1]), frames[0], t_eval=times, rtol=1e-9, atol=1e-9).y.T
     np.testing.assert_allclose(frames, solved, atol=1e-6)
     whole = simulate.jeffery(2, ratio, constant, period=period * simulate.FPS)
-    np.testing.assert_allclose(whole, simulate.jeffery(2, ratio, constant), atol=1e-9)  # the default period
+    # the default period
+    np.testing.assert_allclose(whole, simulate.jeffery(2, ratio, constant), atol=1e-9)
 
 
 def test_render_is_the_projection_of_a_hollow_ellipsoid() -> None:
@@ -65,7 +73,9 @@ def test_render_is_the_projection_of_a_hollow_ellipsoid() -> None:
     fine = (np.arange(-270, 270) + 0.5) / 27  # px
     y, x = np.meshgrid(fine, fine, indexing="ij")
     q = 1 - x**2 / shape[0, 0, 0] - y**2 / shape[0, 1, 1]
-    hollow = optics.HOLLOW * np.sqrt(np.clip(q / optics.HOLLOW**2 + 1 - 1 / optics.HOLLOW**2, 0, None))
+    hollow = optics.HOLLOW * np.sqrt(
+        np.clip(q / optics.HOLLOW**2 + 1 - 1 / optics.HOLLOW**2, 0, None)
+    )
     chord = np.sqrt(np.clip(q, 0, None)) - 0.7 * hollow
     for i, j in [(0, 1), (2, 3), (5, 0), (4, 7)]:
         wave = np.cos(2 * np.pi * (fx[j] * x + fy[i] * y))
@@ -80,7 +90,8 @@ def test_render_shifts_exactly_and_leaves_cells_far_outside_undrawn() -> None:
     np.testing.assert_allclose(moved[:-2, 3:], still[2:, :-3], atol=1e-4)
     assert not gone.any()
     half = simulate.render(shape[:1], np.array([[0.5, 0.0]]), np.array([5.0]), FLAT, (31, 31))[0]
-    np.testing.assert_allclose(half[:, 16:], half[:, 15:0:-1], atol=1e-4)  # mirror symmetric about x = 15.5
+    # mirror symmetric about x = 15.5
+    np.testing.assert_allclose(half[:, 16:], half[:, 15:0:-1], atol=1e-4)
     wide = simulate.render(shape[:1], centre[:1], np.array([5.0]), FLAT, (40, 61))[0]
     np.testing.assert_allclose(wide[20 - 15 : 20 + 16, 30 - 15 : 30 + 16], still, atol=0.05)
 
@@ -90,7 +101,9 @@ def test_render_changes_sign_across_the_focus_and_blurs_along_the_flow() -> None
     heights = optics.LIQUID * np.array([15.0, -15.0])  # as 15 um in air
     above, below = simulate.render(shape, np.zeros((2, 2)), heights, FLAT, (31, 31))
     assert above[15, 15] > 10 and below[15, 15] < -10
-    fast = simulate.render(shape[:1], np.zeros((1, 2)), np.array([5.0]), simulate.Optics(blur=5.0), (31, 31))[0]
+    fast = simulate.render(
+        shape[:1], np.zeros((1, 2)), np.array([5.0]), simulate.Optics(blur=5.0), (31, 31)
+    )[0]
     assert np.abs(np.diff(fast, axis=1)).max() < 0.8 * np.abs(np.diff(fast, axis=0)).max()
 
 
@@ -100,16 +113,24 @@ def test_the_projection_of_a_tank_treading_cell_stays_and_of_a_flipping_one_does
     assert still.std() / still.mean() < 0.05 < 0.3 < turning.std() / turning.mean()
 
 
-@pytest.mark.parametrize(("ratio", "shear", "fps"), [(1.0, 10.0, 60.0), (0.375, 10.0, 60.0), (0.5, 40.0, 120.0)])
-def test_the_period_is_what_the_equation_of_motion_needs_for_a_turn(ratio: float, shear: float, fps: float) -> None:
-    """The one period of both simulators follows from integrating how fast a disc turns, at any rates."""
+@pytest.mark.parametrize(
+    ("ratio", "shear", "fps"), [(1.0, 10.0, 60.0), (0.375, 10.0, 60.0), (0.5, 40.0, 120.0)]
+)
+def test_the_period_is_what_the_equation_of_motion_needs_for_a_turn(
+    ratio: float, shear: float, fps: float
+) -> None:
+    """The one period of both simulators follows from integrating how fast a disc turns, at any
+    rates.
+    """
     phi = np.linspace(0, 2 * np.pi, 100_001)
     speed = shear / (1 + ratio**2) * (ratio**2 * np.cos(phi) ** 2 + np.sin(phi) ** 2)  # rad/s
     seconds = np.trapezoid(1 / speed, phi)
     assert simulate.jeffery_period(ratio, shear, fps) == pytest.approx(seconds * fps, rel=1e-6)
 
 
-def test_no_flipping_cell_turns_faster_than_a_sphere_or_at_another_rate_than_its_shape_sets() -> None:
+def test_no_flipping_cell_turns_faster_than_a_sphere_or_at_another_rate_than_its_shape_sets() -> (
+    None
+):
     """A period drawn apart from the shape made a fifth of the flipping cells impossible."""
     scene = simulate.acquisition("SA0112_10s01", 0, replace(simulate.Ranges(), stretch=0.0))
     for seed in range(40):
@@ -118,8 +139,10 @@ def test_no_flipping_cell_turns_faster_than_a_sphere_or_at_another_rate_than_its
         ratio = np.sqrt(axes[0, 0] / axes[0, 2])
         period = simulate.jeffery_period(ratio)
         across, along = vectors[:, 0, 0], vectors[:, 2, 0]
-        turned = np.unwrap(2 * np.arctan2(across, along)) / 2  # an axis has no sense, so angles count modulo pi
-        whole = np.unwrap(np.arctan2(np.sin(turned) / ratio, np.cos(turned)))  # even in time, by Jeffery
+        # an axis has no sense, so angles count modulo pi
+        turned = np.unwrap(2 * np.arctan2(across, along)) / 2
+        # even in time, by Jeffery
+        whole = np.unwrap(np.arctan2(np.sin(turned) / ratio, np.cos(turned)))
         np.testing.assert_allclose(abs(np.diff(whole)), 2 * np.pi / period, rtol=1e-6)
         assert period >= 4 * np.pi / simulate.SHEAR * simulate.FPS
 
@@ -138,7 +161,9 @@ def test_defocus_delays_light_by_its_wavelength_in_the_liquid() -> None:
 
 @pytest.mark.parametrize("heading", [0.0, 0.4, -0.4])
 def test_the_flow_stretches_a_tank_treading_cell_along_its_length(heading: float) -> None:
-    """In u = shear rate * z the stretched quadrant is where x and z have one sign; a disc tumbles into it."""
+    """In u = shear rate * z the stretched quadrant is where x and z have one sign; a disc tumbles
+    into it.
+    """
     shapes = simulate.tank_treading(60, (6.5, 5.5, 2.5), heading=heading, swing=0.05)
     long = np.linalg.eigh(shapes)[1][:, :, 2]
     assert (long[:, 0] * long[:, 2] > 0).all()
@@ -147,7 +172,9 @@ def test_the_flow_stretches_a_tank_treading_cell_along_its_length(heading: float
 
 
 def test_a_rolling_cell_looks_the_same_all_the_time_and_thin_across_the_flow() -> None:
-    """What the camera sees of a wheel that rolls along x: neither a tank-treader's outline nor a flip."""
+    """What the camera sees of a wheel that rolls along x: neither a tank-treader's outline nor a
+    flip.
+    """
     scene = simulate.acquisition("SD0505_10s01", 0, simulate.Ranges(wobble=0.0))
     for seed in range(5):
         seen = cells._roller(40, scene, np.random.default_rng(seed))[:, :2, :2]
@@ -161,9 +188,17 @@ def test_a_rolling_cell_looks_the_same_all_the_time_and_thin_across_the_flow() -
 def test_rolling_cells_are_drawn_on_request_and_get_no_label_of_the_paper() -> None:
     """The paper has no class for them, so stage 2 must never learn from them."""
     made = simulate.rolling(12, seed=3)
-    assert set(made.index["label"]) == {"unlabelled"} and made.meta["motion"] == "rolling" and made.simulated
+    assert (
+        set(made.index["label"]) == {"unlabelled"}
+        and made.meta["motion"] == "rolling"
+        and made.simulated
+    )
     assert not in_stage(made.index["label"], 2).any()
-    assert checksum(made) == checksum(simulate.rolling(12, seed=3)) != checksum(simulate.rolling(12, seed=4))
+    assert (
+        checksum(made)
+        == checksum(simulate.rolling(12, seed=3))
+        != checksum(simulate.rolling(12, seed=4))
+    )
     assert made.index["acquisition"].nunique() == 9
     with pytest.raises(RbcError, match="-1 sequences asked for"):
         simulate.rolling(-1, seed=0)
@@ -182,12 +217,21 @@ def test_counts_splits_names_and_meta() -> None:
 
 
 def test_acquisitions_are_those_of_table_2_and_one_patient_is_never_trained_on() -> None:
-    plan = simulate.plan({s: dict.fromkeys(LABELS, 100) for s in ("train", "validation", "test")}, seed=0)
-    assert plan.groupby("split")["acquisition"].nunique().to_dict() == {"train": 19, "validation": 4, "test": 9}
+    plan = simulate.plan(
+        {s: dict.fromkeys(LABELS, 100) for s in ("train", "validation", "test")}, seed=0
+    )
+    assert plan.groupby("split")["acquisition"].nunique().to_dict() == {
+        "train": 19,
+        "validation": 4,
+        "test": 9,
+    }
     assert plan["patient"].nunique() == 4
     test = plan[plan["split"] == "test"].groupby("patient")["acquisition"].nunique()
     seen = set(plan[plan["split"] == "train"]["patient"])
-    assert test[[p not in seen for p in test.index]].sum() == 4 and test[[p in seen for p in test.index]].sum() == 5
+    assert (
+        test[[p not in seen for p in test.index]].sum() == 4
+        and test[[p in seen for p in test.index]].sum() == 5
+    )
     assert simulate.plan(SMALL, 0, {"train": 2})["acquisition"].nunique() == 2 + 41 // 6
 
 
@@ -201,7 +245,11 @@ def test_names_and_order_do_not_give_the_label_away() -> None:
 
 def test_same_seed_same_bits_in_whole_and_in_part() -> None:
     made = simulate.sequences(SMALL, seed=7)
-    assert checksum(made) == checksum(simulate.sequences(SMALL, seed=7)) != checksum(simulate.sequences(SMALL, seed=8))
+    assert (
+        checksum(made)
+        == checksum(simulate.sequences(SMALL, seed=7))
+        != checksum(simulate.sequences(SMALL, seed=8))
+    )
     row = simulate.plan(SMALL, seed=7).iloc[20]
     np.testing.assert_array_equal(simulate.strip(row.label, row.acquisition, row.key, 7), made[20])
     alone = simulate.sequences({"test": SMALL["test"]}, seed=7)
@@ -213,14 +261,20 @@ def test_same_bits_with_other_kernels_and_threads() -> None:
     script = "from rbc import sequences, simulate; from tests.test_simulate import SMALL; "
     script += "print(sequences.checksum(simulate.sequences(SMALL, seed=7)))"
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "OPENBLAS_", "NPY_"))}
-    other = {"OPENBLAS_CORETYPE": "Prescott", "OMP_NUM_THREADS": "2", "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4"}
+    other = {
+        "OPENBLAS_CORETYPE": "Prescott",
+        "OMP_NUM_THREADS": "2",
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4",
+    }
     made = [_output(script, {**plain, **more}) for more in ({"OMP_NUM_THREADS": "1"}, other)]
     assert made[0] == made[1] != ""
 
 
 def _output(script: str, env: dict[str, str]) -> str:
     command = [sys.executable, "-W", "ignore", "-c", script]
-    return subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        command, cwd=ROOT, env=env, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 @pytest.mark.parametrize(
@@ -229,7 +283,11 @@ def _output(script: str, env: dict[str, str]) -> str:
         ({"training": {"flipping": 1}}, {}, "split 'training' is none of"),
         ({"train": {"rolling": 1}}, {}, "label 'rolling' is none of"),
         ({"train": {"flipping": -1}}, {}, "-1 sequences asked for"),
-        ({"train": {"flipping": 1}}, {"acquisitions": {"train": 20}}, "20 acquisitions asked for; choose 1 to 19"),
+        (
+            {"train": {"flipping": 1}},
+            {"acquisitions": {"train": 20}},
+            "20 acquisitions asked for; choose 1 to 19",
+        ),
         ({"train": {"flipping": 1}}, {"seed": -1}, "seed -1"),
     ],
 )
@@ -239,10 +297,15 @@ def test_a_wrong_request_is_one_clear_error(counts: dict, more: dict, says: str)
 
 
 def test_results_of_an_older_simulator_can_say_so() -> None:
-    """A kept result knows its physics; pages must not show it as if today's simulator had made it."""
+    """A kept result knows its physics; pages must not show it as if today's simulator had made
+    it.
+    """
     assert simulate.older(simulate.PHYSICS, "These") == ""
     told = simulate.older(simulate.PHYSICS - 1, "These scores")
-    assert told.startswith("These scores rest on an older simulator.") and simulate.CHANGES[simulate.PHYSICS] in told
+    assert (
+        told.startswith("These scores rest on an older simulator.")
+        and simulate.CHANGES[simulate.PHYSICS] in told
+    )
 
 
 def test_an_unknown_acquisition_is_an_error() -> None:
@@ -254,15 +317,24 @@ def test_an_unknown_acquisition_is_an_error() -> None:
 
 
 def _shortcut(mean: np.ndarray, length: np.ndarray, target: np.ndarray) -> float:
-    """Best balanced accuracy, cross-validated, of two classifiers that see only mean grey level and length."""
+    """Best balanced accuracy, cross-validated, of two classifiers that see only mean grey level and
+    length.
+    """
     features = np.stack([mean, length], axis=1)
     linear = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
-    trees = HistGradientBoostingClassifier(max_depth=3, max_iter=60, class_weight="balanced", random_state=0)
-    return max(balanced_accuracy_score(target, cross_val_predict(m, features, target, cv=5)) for m in (linear, trees))
+    trees = HistGradientBoostingClassifier(
+        max_depth=3, max_iter=60, class_weight="balanced", random_state=0
+    )
+    return max(
+        balanced_accuracy_score(target, cross_val_predict(m, features, target, cv=5))
+        for m in (linear, trees)
+    )
 
 
 @pytest.mark.parametrize(("stage", "limit"), [(1, 0.65), (2, 0.60)])
-def test_mean_grey_level_and_length_stay_near_chance(many: Sequences, stage: int, limit: float) -> None:
+def test_mean_grey_level_and_length_stay_near_chance(
+    many: Sequences, stage: int, limit: float
+) -> None:
     part = many.select(in_stage(many.index["label"], stage))
     mean, length = np.array([s.mean() for s in part]), part.index["length"].to_numpy()
     target = positive(part.index["label"], stage)
@@ -271,7 +343,9 @@ def test_mean_grey_level_and_length_stay_near_chance(many: Sequences, stage: int
 
 
 def _change(strip: np.ndarray) -> float:
-    """How much the second moments of the cell change over its frames, px^2; frames with intruders count little."""
+    """How much the second moments of the cell change over its frames, px^2; frames with intruders
+    count little.
+    """
     excess = np.clip(np.abs(strip - np.median(strip)) - 6, 0, None) * (np.hypot(X, Y) < 9)
     mass = excess.sum(axis=(1, 2)) + 1e-6
     moments = [(excess * product).sum(axis=(1, 2)) / mass for product in (X * X, Y * Y, X * Y)]
@@ -279,7 +353,9 @@ def _change(strip: np.ndarray) -> float:
     return (high - low).sum()
 
 
-def test_an_honest_feature_tells_flipping_from_tank_treading_but_not_perfectly(many: Sequences) -> None:
+def test_an_honest_feature_tells_flipping_from_tank_treading_but_not_perfectly(
+    many: Sequences,
+) -> None:
     part = many.select(in_stage(many.index["label"], 2))
     auc = roc_auc_score(positive(part.index["label"], 2), [_change(s) for s in part])
     assert 0.7 < auc < 0.92
@@ -287,7 +363,9 @@ def test_an_honest_feature_tells_flipping_from_tank_treading_but_not_perfectly(m
 
 def test_each_acquisition_has_its_own_background(many: Sequences) -> None:
     grey = pd.Series([np.median(s) for s in many.select(in_stage(many.index["label"], 2))])
-    by_acquisition = grey.groupby(many.index["acquisition"][in_stage(many.index["label"], 2)].to_numpy())
+    by_acquisition = grey.groupby(
+        many.index["acquisition"][in_stage(many.index["label"], 2)].to_numpy()
+    )
     assert by_acquisition.std().median() < 1 and by_acquisition.mean().between(76, 150).all()
     assert by_acquisition.mean().std() > 10
 
@@ -296,9 +374,13 @@ def test_each_acquisition_has_its_own_background(many: Sequences) -> None:
 
 
 def _profile(strips: list[np.ndarray]) -> np.ndarray:
-    """Median over the sequences of the mean grey level at radius 0 to 9 px, against the background: (10,)."""
+    """Median over the sequences of the mean grey level at radius 0 to 9 px, against the background:
+    (10,).
+    """
     radius = np.rint(np.hypot(X, Y)).astype(int)
-    return np.median([[(s - np.median(s))[:, radius == r].mean() for r in range(10)] for s in strips], axis=0)
+    return np.median(
+        [[(s - np.median(s))[:, radius == r].mean() for r in range(10)] for s in strips], axis=0
+    )
 
 
 def _real(label: int) -> list[np.ndarray]:
@@ -316,7 +398,10 @@ def test_simulated_cells_look_like_the_real_ones_on_average(many: Sequences, lab
     real, made = _real(label), list(many.select(many.index["label"] == LABELS[label]))
     spread = [np.median([np.median(s.std(axis=(1, 2))) for s in strips]) for strips in (real, made)]
     assert spread[1] == pytest.approx(spread[0], rel=0.2)  # cell and noise together, grey levels
-    noise = [np.median([np.diff(s[:, :3, :3].astype(float)).std() / 2**0.5 for s in x]) for x in (real, made)]
+    noise = [
+        np.median([np.diff(s[:, :3, :3].astype(float)).std() / 2**0.5 for s in x])
+        for x in (real, made)
+    ]
     assert noise[1] == pytest.approx(noise[0], abs=0.3)
     length = [np.median([len(s) for s in x]) for x in (real, made)]
     assert length[1] == pytest.approx(length[0], abs=5)
@@ -330,6 +415,8 @@ def test_ranges_reach_the_cells():
     dark = simulate.sequences(counts, seed=4, ranges=simulate.Ranges(gain=0.0))
     assert max(np.std(x - x.mean((1, 2), keepdims=True)) for x in dark) < 3.5  # noise alone
     alone = simulate.Ranges(crowd=(0.0, 0.0))  # intruders may flip
-    plain, wide = (simulate.sequences(counts, seed=4, ranges=replace(alone, stretch=s)) for s in (0.0, 0.4))
+    plain, wide = (
+        simulate.sequences(counts, seed=4, ranges=replace(alone, stretch=s)) for s in (0.0, 0.4)
+    )
     same = [np.array_equal(a, b) for a, b in zip(plain, wide)]
     assert same == (plain.index["label"] == "tank-treading").tolist()

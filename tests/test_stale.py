@@ -1,4 +1,6 @@
-"""What a change makes stale: exactly the runs and pages that depend on it. Asked of a copy of a finished book."""
+"""What a change makes stale: exactly the runs and pages that depend on it. Asked of a copy of a
+finished book.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,17 @@ from conftest import RUNS, TINY, rbc
 ASK_PAGES = """
 import json
 from compendium import building, profiles
-print(json.dumps([page.name for page in building.pages(profiles.load("tests/tiny.yaml")) if not page.is_fresh()]))
+pages = building.pages(profiles.load("tests/tiny.yaml"))
+print(json.dumps([page.name for page in pages if not page.is_fresh()]))
 """
 
 
 @pytest.fixture(scope="module")
 def finished(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the finished book, its files as new as a fresh checkout's."""
-    return shutil.copytree(built, tmp_path_factory.mktemp("finished") / "rbc-dynamics", copy_function=shutil.copy)
+    return shutil.copytree(
+        built, tmp_path_factory.mktemp("finished") / "rbc-dynamics", copy_function=shutil.copy
+    )
 
 
 @pytest.fixture
@@ -53,7 +58,11 @@ def states(checkout: Path) -> Counter:
 def stale_pages(checkout: Path) -> list[str]:
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     command = [sys.executable, "-c", ASK_PAGES]
-    return json.loads(subprocess.run(command, cwd=checkout, env=environment, capture_output=True, check=True).stdout)
+    return json.loads(
+        subprocess.run(
+            command, cwd=checkout, env=environment, capture_output=True, check=True
+        ).stdout
+    )
 
 
 def profile_with(**values: object) -> Callable[[str], str]:
@@ -96,12 +105,25 @@ STALE = {"stale": len(RUNS)}
         ("notebooks/test.ipynb", lambda text: text.replace("# ", "# Yet another ", 1), ALL),
     ],
     ids=[
-        "epochs", "data", "one more seed", "title", "networks", "sampling", "augmentation", "comment", "docstring",
-        "figures", "page",
+        "epochs",
+        "data",
+        "one more seed",
+        "title",
+        "networks",
+        "sampling",
+        "augmentation",
+        "comment",
+        "docstring",
+        "figures",
+        "page",
     ],
-)  # fmt: skip
-def test_a_change_makes_stale_exactly_the_runs_that_depend_on_it(finished, changed, file, edit, expected):
-    """Numbers of another profile, data or code are never taken for those of this one; words retrain nothing."""
+)
+def test_a_change_makes_stale_exactly_the_runs_that_depend_on_it(
+    finished, changed, file, edit, expected
+):
+    """Numbers of another profile, data or code are never taken for those of this one; words retrain
+    nothing.
+    """
     changed(file, edit)
     assert states(finished) == expected
 
@@ -117,23 +139,33 @@ def test_a_copy_with_new_times_is_fresh(finished):
 @pytest.mark.parametrize(
     ("file", "edit", "expected"),
     [
-        ("notebooks/learn-motion.ipynb", lambda text: text.replace("# ", "# Yet another ", 1), ["learn-motion"]),
+        (
+            "notebooks/learn-motion.ipynb",
+            lambda text: text.replace("# ", "# Yet another ", 1),
+            ["learn-motion"],
+        ),
         ("rbc/simulate/cells.py", appended("# a comment"), []),
         ("data/ladder.yaml", appended("# a comment"), ["ladder"]),
     ],
     ids=["a sentence", "a comment in code", "a file that a page reads"],
 )
-def test_a_change_makes_stale_exactly_the_pages_that_depend_on_it(finished, changed, file, edit, expected):
+def test_a_change_makes_stale_exactly_the_pages_that_depend_on_it(
+    finished, changed, file, edit, expected
+):
     """A sentence remakes its page alone."""
     changed(file, edit)
     assert stale_pages(finished) == expected
 
 
 def test_a_sentence_remakes_only_its_page_and_stale_runs_are_never_shown(finished, changed):
-    """The command itself does what the status says: one page here; and runs first where they are stale."""
+    """The command itself does what the status says: one page here; and runs first where they are
+    stale.
+    """
     changed("notebooks/learn-networks.ipynb", lambda text: text.replace("# ", "# Yet another ", 1))
     result = rbc("book", "--profile", TINY, cwd=finished)
     assert result.returncode == 0, result.stderr
     made = [line for line in result.stderr.splitlines() if " of " in line and " s: " in line]
     assert [line.rpartition(": ")[2] for line in made] == ["page learn-networks"]
-    assert "Yet another " in (finished / "_build/html/book/pages/learn-networks.html").read_text(encoding="utf-8")
+    assert "Yet another " in (finished / "_build/html/book/pages/learn-networks.html").read_text(
+        encoding="utf-8"
+    )

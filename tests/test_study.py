@@ -22,17 +22,23 @@ def study(folder: Path, register: Path = NOWHERE) -> Study:
 
 
 def as_seed(folder: Path, run: str, seed: int, wrong: int) -> None:
-    """Add a run's copy under another seed, with the answers of every so many sequences turned round."""
+    """Add a run's copy under another seed, with the answers of every so many sequences turned
+    round.
+    """
     new = Path(shutil.copytree(folder / run, folder / run.replace("-s0", f"-s{seed}")))
     config = json.loads((new / "config.json").read_text(encoding="utf-8"))
     (new / "config.json").write_text(json.dumps(config | {"seed": seed}), encoding="utf-8")
     table = pd.read_parquet(new / "predictions.parquet")
-    turned = table["probability"].where(np.arange(len(table)) % wrong != 0, 1 - table["probability"])
+    turned = table["probability"].where(
+        np.arange(len(table)) % wrong != 0, 1 - table["probability"]
+    )
     table.assign(probability=turned).to_parquet(new / "predictions.parquet", index=False)
 
 
 def test_errors_are_no_smaller_than_those_of_independent_cells():
-    assert sampling_sd("recall", 0.9, 0.5, 1000, 10, 0.5) == pytest.approx((0.09 / 1000) ** 0.5, rel=0.08)
+    assert sampling_sd("recall", 0.9, 0.5, 1000, 10, 0.5) == pytest.approx(
+        (0.09 / 1000) ** 0.5, rel=0.08
+    )
     assert sampling_sd("recall", 1.0, 0.5, 20, 10, 0.5) > 0.02
     m = study(RELEASED).measured(1, "test", "recall", chosen(1))
     assert m.cells_sd >= (0.93 * 0.07 / 126) ** 0.5 * 0.9 and m.seeds == 1
@@ -49,15 +55,23 @@ def test_seeds_widen_an_error_and_a_single_one_borrows_their_spread(tmp_path):
     assert both.draws[0] < single.draws[0]
     lender = Path(shutil.copytree(copied, tmp_path / "register"))
     alone = study(RELEASED, lender).measured(*about, ("crnn", "similarity", 20))
-    assert alone.seeds == 1 and alone.borrowed and alone.seed_se == pytest.approx(both.seed_se * 2**0.5)
-    assert np.isnan(study(RELEASED, lender).measured(*about, ("cnn", "uniform", 20)).seed_se)  # another model
+    assert (
+        alone.seeds == 1
+        and alone.borrowed
+        and alone.seed_se == pytest.approx(both.seed_se * 2**0.5)
+    )
+    # another model
+    assert np.isnan(study(RELEASED, lender).measured(*about, ("cnn", "uniform", 20)).seed_se)
 
 
 @pytest.mark.parametrize("score", ["precision", "f1", "accuracy"])
 def test_derived_scores_are_the_reweighted_ones(score):
     c = metrics.Confusion(30, 20, 10, 140)
-    assert derived(score, c.recall, c.specificity, 0.1) == pytest.approx(metrics.reweighted(c, 0.1)[score])
-    assert derived(score, c.recall, c.specificity, 0.2) == pytest.approx(getattr(c, score))  # its own share
+    assert derived(score, c.recall, c.specificity, 0.1) == pytest.approx(
+        metrics.reweighted(c, 0.1)[score]
+    )
+    # its own share
+    assert derived(score, c.recall, c.specificity, 0.2) == pytest.approx(getattr(c, score))
 
 
 def test_the_fraction_called_counts_both_kinds_of_errors():

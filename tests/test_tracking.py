@@ -56,11 +56,13 @@ def _write(path: Path, frames: list[np.ndarray], codec: str = "raw") -> Path:
     return path
 
 
-# ------------------------------------------------------------------------------------------ the result
+# --- the result ---
 
 
 def test_links_and_positions_agree_with_the_truth(tmp_path: Path) -> None:
-    """Four movies together: in one alone, a single cell missed for a few frames is a percent of the links."""
+    """Four movies together: in one alone, a single cell missed for a few frames is a percent of the
+    links.
+    """
     results = []
     for seed in range(1, 5):
         shown, known = movies.physics(replace(SCENE, seed=seed))
@@ -75,8 +77,12 @@ def test_links_and_positions_agree_with_the_truth(tmp_path: Path) -> None:
     assert table["switches"].sum() == 0
 
 
-def test_every_crop_is_the_picture_at_its_track(movie: Path, tracked: tuple, frames: list[np.ndarray]) -> None:
-    """A crop is the frame at its track, without the background as the lamp lit it, on one level of grey."""
+def test_every_crop_is_the_picture_at_its_track(
+    movie: Path, tracked: tuple, frames: list[np.ndarray]
+) -> None:
+    """A crop is the frame at its track, without the background as the lamp lit it, on one level of
+    grey.
+    """
     sequences, tracks = tracked
     background = detection.background(video.open_movie(movie).sample(100)).astype(float)
     level = np.median(background)
@@ -87,11 +93,16 @@ def test_every_crop_is_the_picture_at_its_track(movie: Path, tracked: tuple, fra
             x, y = round(row.x_px), round(row.y_px)
             here = np.s_[y - 15 : y + 16, x - 15 : x + 16]
             light = frames[row.frame].sum() / background.sum()
-            assert abs(crop - (frames[row.frame][here] / light - background[here] + level)).max() <= 0.52
+            assert (
+                abs(crop - (frames[row.frame][here] / light - background[here] + level)).max()
+                <= 0.52
+            )
 
 
 def test_no_track_begins_before_the_movie(tracked: tuple) -> None:
-    """A cell that is there in the first frames is followed back to the first of them and no further."""
+    """A cell that is there in the first frames is followed back to the first of them and no
+    further.
+    """
     first = tracked[1].groupby("track")["frame"].min()
     assert first.min() == 0
     assert (first == 0).sum() >= 4
@@ -99,7 +110,9 @@ def test_no_track_begins_before_the_movie(tracked: tuple) -> None:
 
 
 def test_the_linker_keeps_each_frame_once() -> None:
-    """Detections of the first frames are not kept twice, or a track would be followed back through copies."""
+    """Detections of the first frames are not kept twice, or a track would be followed back through
+    copies.
+    """
     parameters = tracking.Parameters()
     linker, picture = tracking.Linker(parameters, (200, 600)), np.zeros((200, 600), np.uint8)
     for t in range(12):
@@ -113,7 +126,9 @@ def test_the_linker_keeps_each_frame_once() -> None:
 def test_tracks_are_steady_and_go_to_the_right(tracked: tuple) -> None:
     for _, path in tracked[1].groupby("track"):
         assert (np.diff(path["x_px"]) > 0).all()
-        assert np.polyfit(path["frame"], path["x_px"], 1)[0] == pytest.approx(path["speed_px"].iat[0])
+        assert np.polyfit(path["frame"], path["x_px"], 1)[0] == pytest.approx(
+            path["speed_px"].iat[0]
+        )
 
 
 def test_stuck_cells_make_no_track(tracked: tuple, truth: pd.DataFrame) -> None:
@@ -123,7 +138,9 @@ def test_stuck_cells_make_no_track(tracked: tuple, truth: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize(("threads", "chunk"), [(1, 1), (2, 7), (3, 64)])
-def test_bits_do_not_depend_on_threads_or_chunk(movie: Path, tracked: tuple, threads: int, chunk: int) -> None:
+def test_bits_do_not_depend_on_threads_or_chunk(
+    movie: Path, tracked: tuple, threads: int, chunk: int
+) -> None:
     sequences, tracks = tracking.track(movie, threads=threads, chunk=chunk)
     assert checksum(sequences) == checksum(tracked[0])
     pd.testing.assert_frame_equal(tracks, tracked[1], check_exact=True)
@@ -133,7 +150,9 @@ def test_trackpy_agrees_on_a_sparse_movie(tmp_path: Path) -> None:
     trackpy = pytest.importorskip("trackpy")
     trackpy.quiet()
     depths = (62.0, 64.0)  # all in focus at one speed, so that a plain linker has it easy
-    scene = replace(SCENE, frames=60, cells=3, seed=5, stuck=0, depths_um=depths, flicker=0.0, flipping=0.0)
+    scene = replace(
+        SCENE, frames=60, cells=3, seed=5, stuck=0, depths_um=depths, flicker=0.0, flipping=0.0
+    )
     stack = np.stack(list(movies.physics(scene)[0]))
     _, ours = tracking.track(_write(tmp_path / "m.avi", list(stack)), threads=1)
     contrast = abs(stack.astype(float) - np.median(stack, axis=0)).clip(0, 255).astype(np.uint8)
@@ -151,16 +170,17 @@ def test_trackpy_agrees_on_a_sparse_movie(tmp_path: Path) -> None:
     assert near.groupby("track")["particle"].nunique().max() == 1
 
 
-# ------------------------------------------------------------------------------------------- the flow
+# --- the flow ---
 
 
 def _links_kept(
     truth: pd.DataFrame, tracks: pd.DataFrame, flagged: set[str] = frozenset()
 ) -> tuple[float, float, float]:
-    """Share of links of cells that one track holds, of cells covered over 80 %, and of cells on several tracks
-    that are not flagged.
+    """Share of links of cells that one track holds, of cells covered over 80 %, and of cells on
+    several tracks that are not flagged.
 
-    Only cells whose crops no other sprite touches: in a small field the few that collide are a matter of luck.
+    Only cells whose crops no other sprite touches: in a small field the few that collide are a
+    matter of luck.
     """
     alone = set(truth["cell"])
     for _, here in truth.groupby("frame"):
@@ -200,7 +220,9 @@ FIELD = (480, 640)
 
 @pytest.fixture(scope="module")
 def passing() -> Sequences:
-    """Simulated cells, as long as real reliable sequences of a field of 640 px at the same speeds."""
+    """Simulated cells, as long as real reliable sequences of a field of 640 px at the same
+    speeds.
+    """
     counts = {"test": {"tank-treading": 28, "flipping": 12, "unreliable": 0}}
     made = simulate.sequences(counts, seed=4)
     lengths = np.random.default_rng(4).integers(8, 25, len(made))  # 24 to 80 px/frame
@@ -210,13 +232,17 @@ def passing() -> Sequences:
 
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_no_cell_is_lost_or_counted_twice(tmp_path: Path, passing: Sequences, name: str) -> None:
-    """Cells that cross the field fast are tracked whole and once, whatever the light and the pump do."""
-    frames, truth = movies.sprites(passing, movies.Scene(shape=FIELD, cells=5, seed=2, **CONDITIONS[name]))
+    """Cells that cross the field fast are tracked whole and once, whatever the light and the pump
+    do.
+    """
+    frames, truth = movies.sprites(
+        passing, movies.Scene(shape=FIELD, cells=5, seed=2, **CONDITIONS[name])
+    )
     sequences, tracks = tracking.track(_write(tmp_path / "m.avi", list(frames)), threads=1)
     flagged = {later for _, later in sequences.meta["continued"]}
     held, covered, twice = _links_kept(truth, tracks, flagged)
-    # One cell in some 25 may be missed, three where four nuisances meet and but five cells tell the common step:
-    # benchmarks/tracking.py has the shares of full-size movies.
+    # One cell in some 25 may be missed, three where four nuisances meet and but five cells tell the
+    # common step: benchmarks/tracking.py has the shares of full-size movies.
     assert held >= 0.96
     assert covered >= (0.87 if name == "all of it" else 0.95)
     assert twice == 0
@@ -230,40 +256,58 @@ def test_no_cell_is_lost_or_counted_twice(tmp_path: Path, passing: Sequences, na
 def test_crops_in_uneven_light_are_those_in_even_light(tmp_path: Path, passing: Sequences) -> None:
     """The grey level of a crop tells nothing of where in the field, or when, its cell was."""
     levels = {}
-    for name, light in {"even": {}, "uneven": {"uneven": 15.0, "vignette": 0.2, "drift": 0.2}}.items():
+    for name, light in {
+        "even": {},
+        "uneven": {"uneven": 15.0, "vignette": 0.2, "drift": 0.2},
+    }.items():
         frames, _ = movies.sprites(passing, movies.Scene(shape=FIELD, cells=5, seed=2, **light))
         sequences, _ = tracking.track(_write(tmp_path / f"{name}.avi", list(frames)), threads=1)
-        rims = [np.median(sequences[i][:, [0, 1, -2, -1]], axis=(1, 2)) for i in range(len(sequences))]
+        rims = [
+            np.median(sequences[i][:, [0, 1, -2, -1]], axis=(1, 2)) for i in range(len(sequences))
+        ]
         levels[name] = np.concatenate(rims)
         assert np.percentile(levels[name], 95) - np.percentile(levels[name], 5) <= 3
-    assert abs(np.median(levels["even"]) - np.median(levels["uneven"])) <= 6  # the vignette takes light from all
+    # the vignette takes light from all
+    assert abs(np.median(levels["even"]) - np.median(levels["uneven"])) <= 6
 
 
-def test_real_cells_in_uneven_light_are_kept_as_their_strips_are(tmp_path: Path, released_sample: Path) -> None:
+def test_real_cells_in_uneven_light_are_kept_as_their_strips_are(
+    tmp_path: Path, released_sample: Path
+) -> None:
     """Stage 1 keeps of tracked crops what it keeps of the authors' strips, within three points."""
     strips = ingest.strips(released_sample / "Stage_1" / "test")
     reliable = strips.index["label"] != "unreliable"
     own = strips.select((reliable & (strips.index["acquisition"] == "LJ0926_10s03")).to_numpy())
-    frames, truth = movies.sprites(own, movies.Scene(shape=(700, 1376), cells=5, seed=3, uneven=15.0))
-    sequences, tracks = tracking.track(_write(tmp_path / "LJ0926_10s03.avi", list(frames)), threads=2)
+    frames, truth = movies.sprites(
+        own, movies.Scene(shape=(700, 1376), cells=5, seed=3, uneven=15.0)
+    )
+    sequences, tracks = tracking.track(
+        _write(tmp_path / "LJ0926_10s03.avi", list(frames)), threads=2
+    )
     cells = tracks.assign(cell=movies.pair(tracks, truth)).query("cell >= 0")
     longest = cells.groupby(["cell", "track"]).size().reset_index(name="n").sort_values("n")
     longest = longest.drop_duplicates("cell", keep="last")
     assert len(longest) == len(own)
     kept = (classify.classify(own)["reliable_margin"] >= 0).mean()
-    tracked = (classify.classify(sequences)["reliable_margin"].to_numpy()[longest["track"]] >= 0).mean()
-    assert abs(tracked - kept) <= 1 / len(own) + 0.03  # one cell of these few is more than three points
+    tracked = (
+        classify.classify(sequences)["reliable_margin"].to_numpy()[longest["track"]] >= 0
+    ).mean()
+    # one cell of these few is more than three points
+    assert abs(tracked - kept) <= 1 / len(own) + 0.03
 
 
 def test_tracks_of_one_cell_are_flagged(tmp_path: Path, passing: Sequences) -> None:
     """A track that starts where another ended is named, so that its cell need not count twice."""
     frames, truth = movies.sprites(passing, movies.Scene(shape=FIELD, cells=5, seed=2))
-    short = replace(tracking.Parameters.derive(0.6, 60, 10), max_speed_px=120.0, max_gap=2, max_hidden=3)
+    short = replace(
+        tracking.Parameters.derive(0.6, 60, 10), max_speed_px=120.0, max_gap=2, max_hidden=3
+    )
     slow = truth[truth["speed_px"] < 30].groupby("frame").size()
     hidden = [f.copy() for f in frames]
     blank = np.median(np.stack(hidden), axis=0).astype(np.uint8)
     first = int(slow.idxmax())
-    for i in range(first, first + 6):  # as if a bubble had passed: everything unseen, the light as before
+    # as if a bubble had passed: everything unseen, the light as before
+    for i in range(first, first + 6):
         hidden[i] = blank
     sequences, tracks = tracking.track(_write(tmp_path / "m.avi", hidden), short, threads=1)
     on = tracks.assign(cell=movies.pair(tracks, truth)).query("cell >= 0")
@@ -277,7 +321,9 @@ def test_tracks_of_one_cell_are_flagged(tmp_path: Path, passing: Sequences) -> N
 
 
 def test_a_flow_along_the_diagonal_is_refused(tmp_path: Path, passing: Sequences) -> None:
-    """Where neither axis is that of the flow the user must turn the movie, and is told by how much it is off."""
+    """Where neither axis is that of the flow the user must turn the movie, and is told by how much
+    it is off.
+    """
     frames, _ = movies.sprites(passing, movies.Scene(shape=(700, 640), cells=5, seed=2, tilt=35.0))
     with pytest.raises(RbcError, match=r"move 3\d degrees off the axes"):
         tracking.track(_write(tmp_path / "m.avi", list(frames)), threads=1)
@@ -293,7 +339,7 @@ def test_tracks_at_a_limit_are_objected_to(tmp_path: Path, passing: Sequences) -
     assert tracking.track(path, threads=1)[0].meta["objections"] == []
 
 
-# --------------------------------------------------------------------------------------- the single steps
+# --- the single steps ---
 
 
 def test_registration_finds_sub_pixel_shifts() -> None:
@@ -330,11 +376,13 @@ def test_parameters_follow_the_units_and_refuse_nonsense() -> None:
         tracking.Parameters(threshold=-1)
 
 
-# --------------------------------------------------------------------------------------------- reading
+# --- reading ---
 
 
 @pytest.mark.parametrize("name", ["m.tif", "ffv1.avi", "raw24.avi", "ffv1.mkv"])
-def test_lossless_files_give_the_same_frames(tmp_path: Path, frames: list[np.ndarray], name: str) -> None:
+def test_lossless_files_give_the_same_frames(
+    tmp_path: Path, frames: list[np.ndarray], name: str
+) -> None:
     codec = "raw24" if "raw24" in name else "ffv1"
     opened = video.open_movie(_write(tmp_path / name, frames[:20], codec))
     assert (opened.n_frames, opened.shape, opened.shift) == (20, SHAPE, 0)
@@ -346,11 +394,15 @@ def test_lossless_files_give_the_same_frames(tmp_path: Path, frames: list[np.nda
 
 
 def test_sixteen_bit_stack_and_folder_of_frames(tmp_path: Path, frames: list[np.ndarray]) -> None:
-    tifffile.imwrite(tmp_path / "m16.tif", np.stack(frames[:10]).astype(np.uint16) << 4, compression="zlib")
+    tifffile.imwrite(
+        tmp_path / "m16.tif", np.stack(frames[:10]).astype(np.uint16) << 4, compression="zlib"
+    )
     folder = tmp_path / "frames"
     folder.mkdir()
     for i in range(10):
-        tifffile.imwrite(folder / f"f{i}.tif", np.repeat(frames[i][..., None], 3, axis=2), photometric="rgb")
+        tifffile.imwrite(
+            folder / f"f{i}.tif", np.repeat(frames[i][..., None], 3, axis=2), photometric="rgb"
+        )
     deep, rgb = video.open_movie(tmp_path / "m16.tif"), video.open_movie(folder)
     assert (deep.n_frames, rgb.n_frames) == (10, 10)
     for opened in (deep, rgb):
@@ -375,7 +427,7 @@ def test_lossy_movies_are_tracked_too(
     assert result["precision"] > 0.95
 
 
-# ---------------------------------------------------------------------------------------- broken movies
+# --- broken movies ---
 
 
 def test_no_movie_no_frame_one_frame(tmp_path: Path, frames: list[np.ndarray]) -> None:
@@ -409,12 +461,18 @@ def test_still_black_and_empty_scenes(tmp_path: Path, frames: list[np.ndarray]) 
 def test_other_directions_are_turned_inside(
     tmp_path: Path, frames: list[np.ndarray], truth: pd.DataFrame, turn: object, said: str
 ) -> None:
-    """A movie that flows another way gives its tracks where its cells are, and crops turned with the flow."""
+    """A movie that flows another way gives its tracks where its cells are, and crops turned with
+    the flow.
+    """
     turned = [np.ascontiguousarray(turn(f)) for f in frames]
     sequences, tracks = tracking.track(_write(tmp_path / "m.avi", turned), threads=1)
     x, y = truth["x_px"], truth["y_px"]
     right = SHAPE[1] - 1
-    places = {"right to left": (right - x, y), "top to bottom": (y, x), "bottom to top": (y, right - x)}[said]
+    places = {
+        "right to left": (right - x, y),
+        "top to bottom": (y, x),
+        "bottom to top": (y, right - x),
+    }[said]
     known = truth.assign(x_px=places[0], y_px=places[1])
     scored = movies.score(tracks, known, turned[0].shape)
     assert scored["recall"] > 0.97 and scored["precision"] > 0.97
@@ -447,7 +505,9 @@ def test_truncated_tiff_ends_clearly(tmp_path: Path, frames: list[np.ndarray]) -
         assert "cut.tif" in str(error)
 
 
-def test_dark_frames_are_left_out_and_said(tmp_path: Path, frames: list[np.ndarray], truth: pd.DataFrame) -> None:
+def test_dark_frames_are_left_out_and_said(
+    tmp_path: Path, frames: list[np.ndarray], truth: pd.DataFrame
+) -> None:
     dark = [f if i not in (40, 41, 90) else np.zeros_like(f) for i, f in enumerate(frames)]
     sequences, tracks = tracking.track(_write(tmp_path / "m.avi", dark), threads=1)
     assert sequences.meta["notes"][0] == "3 dark frames left out: 40, 41, 90"
@@ -455,7 +515,9 @@ def test_dark_frames_are_left_out_and_said(tmp_path: Path, frames: list[np.ndarr
     assert movies.score(tracks, truth, SHAPE)["switches"] == 0
 
 
-def test_damaged_frame_in_the_middle_is_left_out_and_said(tmp_path: Path, frames: list[np.ndarray]) -> None:
+def test_damaged_frame_in_the_middle_is_left_out_and_said(
+    tmp_path: Path, frames: list[np.ndarray]
+) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     for i, frame in enumerate(frames[:60]):
@@ -475,7 +537,8 @@ def test_damaged_packet_is_left_out_and_said(tmp_path: Path, frames: list[np.nda
         places = [(p.pos, p.size) for p in packets]
     data = bytearray(path.read_bytes())
     start, size = places[30]
-    data[start + 16 : start + size - 16] = bytes(size - 32)  # the frame itself, not the container around it
+    # the frame itself, not the container around it
+    data[start + 16 : start + size - 16] = bytes(size - 32)
     path.write_bytes(data)
     sequences, tracks = tracking.track(path, threads=1)
     assert sequences.meta["notes"][0] == "1 damaged frames left out: 30"
@@ -491,26 +554,39 @@ def test_changing_size_is_named(tmp_path: Path, frames: list[np.ndarray]) -> Non
         tracking.track(folder, threads=1)
 
 
-# ------------------------------------------------------------------------------------------- the folder
+# --- the folder ---
 
 
-def test_folder_is_whole_or_not_there(tmp_path: Path, movie: Path, frames: list[np.ndarray], tracked: tuple) -> None:
+def test_folder_is_whole_or_not_there(
+    tmp_path: Path, movie: Path, frames: list[np.ndarray], tracked: tuple
+) -> None:
     done = []
-    sequences = tracking.track_movie(movie, tmp_path / "out", clip=True, threads=1, progress=lambda *n: done.append(n))
+    sequences = tracking.track_movie(
+        movie, tmp_path / "out", clip=True, threads=1, progress=lambda *n: done.append(n)
+    )
     assert done[-1] == (120, 120)
     assert checksum(load(tmp_path / "out")) == checksum(tracked[0]) == sequences.meta["sha256"]
     assert sequences.simulated
     names = {p.name for p in (tmp_path / "out").iterdir()}
-    assert names == {"frames.npy", "index.parquet", "meta.json", "tracks.parquet", "overlay.png", "clip.avi"}
+    assert names == {
+        "frames.npy",
+        "index.parquet",
+        "meta.json",
+        "tracks.parquet",
+        "overlay.png",
+        "clip.avi",
+    }
     table = pd.read_parquet(tmp_path / "out" / "tracks.parquet")
     assert list(table.columns) == list(tracking.TRACKS)
     assert (sequences.index["label"] == "unlabelled").all()
     with pytest.raises(RbcError):
-        tracking.track_movie(_write(tmp_path / "still.avi", frames[:1] * 40), tmp_path / "still", threads=1)
+        tracking.track_movie(
+            _write(tmp_path / "still.avi", frames[:1] * 40), tmp_path / "still", threads=1
+        )
     assert not list(tmp_path.glob("*still")) and not list(tmp_path.glob(".*part"))
 
 
-# ---------------------------------------------------------------------------------------- the benchmark
+# --- the benchmark ---
 
 
 def test_the_benchmark_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -21,7 +21,10 @@ def few(cells) -> Sequences:
 
 
 def easy(n: int = 48) -> Sequences:
-    """Flipping: a bar that turns; tank-treading: a bar that stays. Nothing but the motion differs."""
+    """Flipping: a bar that turns; tank-treading: a bar that stays.
+
+    Nothing but the motion differs.
+    """
     rng = np.random.default_rng(0)
     y, x = np.mgrid[-15:16, -15:16]
     strips, labels = [], []
@@ -29,10 +32,14 @@ def easy(n: int = 48) -> Sequences:
         turning = i % 2 == 1
         angles = rng.uniform(0, np.pi) + (np.linspace(0, np.pi, 10) if turning else np.zeros(10))
         bars = [40.0 * (np.abs(x * np.sin(a) - y * np.cos(a)) < 2) for a in angles]
-        strips.append((100 + np.array(bars) + rng.normal(0, 2, (10, 31, 31))).clip(0, 255).astype(np.uint8))
+        strips.append(
+            (100 + np.array(bars) + rng.normal(0, 2, (10, 31, 31))).clip(0, 255).astype(np.uint8)
+        )
         labels.append("flipping" if turning else "tank-treading")
     split = ["train", "train", "validation", "test"]
-    rows = pd.DataFrame({"name": [f"s{i}" for i in range(n)], "label": labels, "acquisition": "a", "patient": "p"})
+    rows = pd.DataFrame(
+        {"name": [f"s{i}" for i in range(n)], "label": labels, "acquisition": "a", "patient": "p"}
+    )
     rows["split"] = [split[(i // 2) % 4] for i in range(n)]
     return from_list(strips, rows, {"simulated": True})
 
@@ -41,11 +48,14 @@ def easy(n: int = 48) -> Sequences:
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(few, model):
     """The promise of every page: the same seed on the same machine gives the same numbers."""
     first, again, other = (
-        training.train(few, Configuration(2, model, "similarity", 10, seed), TINY) for seed in (0, 0, 1)
+        training.train(few, Configuration(2, model, "similarity", 10, seed), TINY)
+        for seed in (0, 0, 1)
     )
     pd.testing.assert_frame_equal(first.predictions, again.predictions, check_exact=True)
     assert all(np.array_equal(first.weights[name], again.weights[name]) for name in first.weights)
-    assert any(not np.array_equal(first.weights[name], other.weights[name]) for name in first.weights)
+    assert any(
+        not np.array_equal(first.weights[name], other.weights[name]) for name in first.weights
+    )
 
 
 @pytest.mark.parametrize("model", ["cnn", "crnn"])
@@ -62,7 +72,10 @@ def test_stage_2_answers_for_the_unreliable_test_sequences_too(few):
     index = few.index
     asked = index[(index["label"] == "unreliable") & (index["split"] == "test")]
     assert len(asked) and outcome.unreliable["name"].tolist() == asked["name"].tolist()
-    assert set(outcome.unreliable["split"]) == {"test"} and outcome.unreliable["probability"].between(0, 1).all()
+    assert (
+        set(outcome.unreliable["split"]) == {"test"}
+        and outcome.unreliable["probability"].between(0, 1).all()
+    )
     assert "unreliable" not in set(outcome.predictions["label"])
     assert training.train(few, Configuration(1, "cnn", "uniform", 10), TINY).unreliable.empty
 
@@ -75,20 +88,26 @@ def test_the_kept_weights_are_those_of_the_best_epoch_or_the_last(few, keep):
     part = outcome.predictions[outcome.predictions["split"] == "validation"]
     p = torch.tensor(part["probability"].to_numpy())
     loss = cross_entropy(
-        torch.log(torch.stack([1 - p, p], 1)), torch.tensor((part["label"] == "flipping").to_numpy() * 1)
+        torch.log(torch.stack([1 - p, p], 1)),
+        torch.tensor((part["label"] == "flipping").to_numpy() * 1),
     )
     losses = outcome.history["valid_loss"]
-    assert (losses.min() if keep == "best" else losses.iat[-1]) == pytest.approx(float(loss), rel=1e-3)
+    assert (losses.min() if keep == "best" else losses.iat[-1]) == pytest.approx(
+        float(loss), rel=1e-3
+    )
     assert outcome.history["valid_loss"].nunique() > 1
 
 
 def test_inputs_have_no_background_and_zeros_after_the_end():
-    short = from_list([np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True})
+    short = from_list(
+        [np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True}
+    )
     data = training.rows(short, Configuration(2, "cnn", "uniform", 10), torch.device("cpu"))
     x, lengths, _ = data.batch(torch.tensor([0]), Training(epochs=1, noise_sd=2.0), learning=True)
     assert lengths.tolist() == [4]
     assert float(x[0, 4:].abs().max()) == 0.0
-    assert 0.05 < float(x[0, :4].std()) < 0.15 and abs(float(x[0, :4].mean())) < 0.01  # 2 grey levels of noise over 20
+    # 2 grey levels of noise over 20
+    assert 0.05 < float(x[0, :4].std()) < 0.15 and abs(float(x[0, :4].mean())) < 0.01
 
 
 def test_stage_1_sees_all_sequences_and_stage_2_the_reliable_ones(few):
@@ -111,22 +130,31 @@ def test_folds_are_whole_acquisitions(cells):
 def test_a_last_batch_of_one_is_left_out_of_training_only(cells):
     data = training.rows(cells, Configuration(1, "cnn", "uniform", 10), torch.device("cpu"))
     nine = np.arange(9)
-    sizes = [[len(b[0]) for b in training.loader(data, nine, TINY, shuffle)] for shuffle in (True, False)]
+    sizes = [
+        [len(b[0]) for b in training.loader(data, nine, TINY, shuffle)] for shuffle in (True, False)
+    ]
     assert sizes == [[8], [8, 1]]
 
 
 @pytest.mark.parametrize("allocate", [torch.empty, np.empty])
 def test_out_of_memory_names_a_smaller_batch(allocate):
     c = Configuration(2, "cnn", "uniform", 10)
-    with pytest.raises(RbcError, match="out of memory at batch_size 8; set batch_size: 4 in the profile") as error:  # noqa: SIM117
-        with training.memory(c, TINY):
-            allocate(2**55)
+    with (
+        pytest.raises(
+            RbcError, match="out of memory at batch_size 8; set batch_size: 4 in the profile"
+        ) as error,
+        training.memory(c, TINY),
+    ):
+        allocate(2**55)
     assert c.path in str(error.value) and "\n" not in str(error.value)
-    with pytest.raises(RuntimeError, match="shape"), training.memory(c, TINY):  # another error stays what it is
+    # another error stays what it is
+    with pytest.raises(RuntimeError, match="shape"), training.memory(c, TINY):
         torch.ones(2).view(3)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: running out of its memory is not tried")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no GPU here: running out of its memory is not tried"
+)
 def test_out_of_memory_on_cuda_names_a_smaller_batch(cells):
     torch.cuda.set_per_process_memory_fraction(1e-4)
     try:
@@ -140,19 +168,26 @@ def test_out_of_memory_on_cuda_names_a_smaller_batch(cells):
 def test_bfloat16_changes_the_last_bits_and_learns_as_well():
     """Half precision is a switched detail: it must do something, and no harm."""
     c = Configuration(2, "crnn", "uniform", 10)
-    full, half = (training.train(easy(), c, EASY.model_copy(update={"precision": p})) for p in ("float32", "bfloat16"))
+    full, half = (
+        training.train(easy(), c, EASY.model_copy(update={"precision": p}))
+        for p in ("float32", "bfloat16")
+    )
     assert not np.array_equal(full.predictions["probability"], half.predictions["probability"])
     called = half.predictions["probability"] >= 0.5
     assert (called == (half.predictions["label"] == "flipping")).mean() > 0.8
 
 
 def test_raw_grey_levels_and_black_padding_are_what_they_say():
-    short = from_list([np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True})
+    short = from_list(
+        [np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True}
+    )
     data = training.rows(short, Configuration(2, "cnn", "uniform", 10), torch.device("cpu"))
     raw, _, _ = data.batch(torch.tensor([0]), Training(epochs=1, grey="raw"))
     black, _, _ = data.batch(torch.tensor([0]), Training(epochs=1, padding="black"))
     assert raw[0, 0, 0, 0] == pytest.approx(90 / 255) and float(raw[0, 4:].abs().max()) == 0.0
-    assert float(black[0, 0].abs().max()) == 0.0 and torch.all(black[0, 4:] == -90 / inputs.GREY_SCALE)
+    assert float(black[0, 0].abs().max()) == 0.0 and torch.all(
+        black[0, 4:] == -90 / inputs.GREY_SCALE
+    )
 
 
 def test_cuda_without_a_gpu_is_an_error():
@@ -162,7 +197,9 @@ def test_cuda_without_a_gpu_is_an_error():
         training.device("cuda")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: scores on CUDA are not compared")
+@pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no GPU here: scores on CUDA are not compared"
+)
 def test_cuda_learns_as_the_cpu_does():
     outcome = training.train(
         easy(), Configuration(2, "crnn", "uniform", 10), EASY.model_copy(update={"device": "auto"})
@@ -176,9 +213,13 @@ def test_a_network_starts_from_given_weights_and_says_where_there_are_none(tmp_p
     monkeypatch.chdir(tmp_path)
     c, cpu = Configuration(2, "cnn", "similarity", 10, 0, "frames"), torch.device("cpu")
     own = training.settings(TINY, c)
-    given = training.network(Configuration(2, "cnn", "similarity", 10, 7, "frames"), own, cpu).state_dict()
+    given = training.network(
+        Configuration(2, "cnn", "similarity", 10, 7, "frames"), own, cpu
+    ).state_dict()
     save_file(given, tmp_path / "given.safetensors")
-    found = training.network(c, own.model_copy(update={"start": "given.safetensors"}), cpu).state_dict()
+    found = training.network(
+        c, own.model_copy(update={"start": "given.safetensors"}), cpu
+    ).state_dict()
     fresh = training.network(c, own, cpu).state_dict()
     assert all(torch.equal(found[name], given[name]) for name in given)
     assert not torch.equal(fresh["head.1.weight"], given["head.1.weight"])

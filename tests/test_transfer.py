@@ -1,4 +1,6 @@
-"""From simulated cells to real ones: the script end to end on little, and what is kept of the true one."""
+"""From simulated cells to real ones: the script end to end on little, and what is kept of the true
+one.
+"""
 
 import importlib.util
 import json
@@ -20,12 +22,16 @@ KEPT = runs.REFERENCE / "transfer"
 
 def script(*arguments) -> None:
     found = subprocess.run(
-        [sys.executable, "workflow/transfer.py", *map(str, arguments)], cwd=ROOT, capture_output=True
+        [sys.executable, "workflow/transfer.py", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
     )
     assert found.returncode == 0, found.stderr.decode()[-3000:]
 
 
-def test_a_search_and_a_training_leave_answers_for_cells_that_were_not_learned_from(tmp_path, cells):
+def test_a_search_and_a_training_leave_answers_for_cells_that_were_not_learned_from(
+    tmp_path, cells
+):
     cells.save(tmp_path / "cells")
     out = ("--data", tmp_path / "cells", "--out", tmp_path / "out")
     script("fit", *out, "--tries", 1)
@@ -48,7 +54,9 @@ def test_a_simulator_is_nearer_to_itself_than_another_one():
 
 @pytest.mark.parametrize("made_with", [{}, {"physics": 1}, {"physics": 99}])
 def test_ranges_found_with_another_physics_are_refused(tmp_path, made_with):
-    """A depth of then is another blur today, and periods are no longer drawn: such ranges would pass in silence."""
+    """A depth of then is another blur today, and periods are no longer drawn: such ranges would
+    pass in silence.
+    """
     kept = json.loads((KEPT / "search.json").read_text(encoding="utf-8"))
     kept.pop("physics", None)
     (tmp_path / "search.json").write_text(json.dumps(kept | made_with), encoding="utf-8")
@@ -57,13 +65,19 @@ def test_ranges_found_with_another_physics_are_refused(tmp_path, made_with):
 
 
 def test_what_is_kept_says_with_which_physics_it_was_made():
-    """The page that shows these scores reads it, and says so where the simulator has changed since."""
+    """The page that shows these scores reads it, and says so where the simulator has changed
+    since.
+    """
     for name in ("search.json", "provenance.json"):
         assert json.loads((KEPT / name).read_text(encoding="utf-8"))["physics"] <= simulate.PHYSICS
 
 
 def test_steps_stay_inside_their_limits():
-    rng, ranges, limits = np.random.default_rng(0), simulate.Ranges(), transfer.MOTIONS | transfer.LIGHT
+    rng, ranges, limits = (
+        np.random.default_rng(0),
+        simulate.Ranges(),
+        transfer.MOTIONS | transfer.LIGHT,
+    )
     for _ in range(100):
         ranges = transfer.step(ranges, limits, rng)
     for name, (low, high) in limits.items():
@@ -74,8 +88,8 @@ def test_steps_stay_inside_their_limits():
 
 def test_the_threshold_comes_from_simulation_alone():
     table = pd.DataFrame({
-        "label": ["flipping"] * 4 + ["tank-treading"] * 4 + ["flipping"], "split": ["simulated"] * 8 + ["test"],
-        "score": [3.0, 4, 5, 6, -1, 0, 1, 2, 2.9],
+        "label": ["flipping"] * 4 + ["tank-treading"] * 4 + ["flipping"],
+        "split": ["simulated"] * 8 + ["test"], "score": [3.0, 4, 5, 6, -1, 0, 1, 2, 2.9],
     })  # fmt: skip
     found = transfer.placed(table)
     assert (found["probability"][:8] >= 0.5).tolist() == [True] * 4 + [False] * 4
@@ -89,4 +103,6 @@ def test_kept_figures_are_those_of_the_kept_answers():
         again = transfer.told_of(answers[answers["level"] == one["level"]], one["level"])
         for split in ("strips", "test"):
             for how, scores in one[split].items():
-                assert [x["mean"] for x in again[split][how]] == pytest.approx([x["mean"] for x in scores])
+                assert [x["mean"] for x in again[split][how]] == pytest.approx(
+                    [x["mean"] for x in scores]
+                )

@@ -1,4 +1,6 @@
-"""Reading movies as people have them: right, or refused with the true reason; never a traceback or a wrong grey."""
+"""Reading movies as people have them: right, or refused with the true reason; never a traceback or
+a wrong grey.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def levels(movie: video.Movie) -> np.ndarray:
 
 @pytest.mark.parametrize("name", READ)
 def test_a_lossless_movie_gives_its_grey_levels(name: str, tmp_path: Path) -> None:
-    """Every way to store a movie without loss must give the same levels, in order, counted right."""
+    """Every way to store a movie without loss must give the same levels, in order, counted
+    right.
+    """
     movie = video.open_movie(READ[name](tmp_path, SHOWN))
     assert movie.n_frames == len(SHOWN) and movie.shape == SHOWN.shape[1:]
     found = levels(movie)
@@ -61,7 +65,7 @@ def test_there_are_sixty_of_them() -> None:
     assert len(READ) + len(CLOSE) + len(REFUSED) >= 100
 
 
-# --------------------------------------------------------------------------------------------- depth
+# --- depth ---
 
 
 def deep(tmp_path: Path, change: object) -> video.Movie:
@@ -94,7 +98,7 @@ def test_a_shallow_picture_on_an_offset_keeps_its_contrast(tmp_path: Path) -> No
     assert np.ptp(found) >= np.ptp(SHOWN) and any("less" in note for note in movie.notes)
 
 
-# ------------------------------------------------------------------------------------------ lengths, time
+# --- lengths, time ---
 
 
 def test_what_is_announced_and_not_there_is_noted(tmp_path: Path) -> None:
@@ -140,7 +144,7 @@ def test_a_stream_without_a_container_has_no_rate(tmp_path: Path) -> None:
     assert movie.about(None, None, 10)["frame_rate"] == {"value": 60.0, "source": "assumed"}
 
 
-# ---------------------------------------------------------------------------------------------- units
+# --- units ---
 
 IMAGEJ = {"imagej": True, "resolution": (2.5, 2.5)}
 UNITS = {
@@ -206,7 +210,7 @@ def test_units_are_read_in_the_stated_order(name: str, tmp_path: Path) -> None:
     assert given["frame_rate"] == {"value": 30.0, "source": "given"}
 
 
-# --------------------------------------------------------------------------------- fields, broken frames
+# --- fields, broken frames ---
 
 
 def test_woven_fields_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The package as `pip install` gives it: a real wheel, in an environment of its own, far from the checkout."""
+"""The package as `pip install` gives it: a real wheel, in an environment of its own, far from the
+checkout.
+"""
 
 from __future__ import annotations
 
@@ -71,14 +73,27 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a copy of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     source = copy_checkout(folder / "source")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-q"]
-    subprocess.run([*command, "-w", str(folder), str(source)], check=True, capture_output=True, timeout=300)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "-q",
+    ]
+    subprocess.run(
+        [*command, "-w", str(folder), str(source)], check=True, capture_output=True, timeout=300
+    )
     return next(folder.glob("rbc-*.whl"))
 
 
 @pytest.fixture(scope="module")
 def rbc(wheel: Path, tmp_path_factory: pytest.TempPathFactory):
-    """Runs the installed command line in a folder of its own, where only the wheel's base packages can be imported."""
+    """Runs the installed command line in a folder of its own, where only the wheel's base packages
+    can be imported.
+    """
     folder = tmp_path_factory.mktemp("far")
     environment = folder / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
@@ -89,30 +104,49 @@ def rbc(wheel: Path, tmp_path_factory: pytest.TempPathFactory):
     with zipfile.ZipFile(wheel) as archive:
         about = next(name for name in archive.namelist() if name.endswith("METADATA"))
         lines = archive.read(about).decode().splitlines()
-    needed = [Requirement(line.partition(":")[2]) for line in lines if line.startswith("Requires-Dist:")]
+    needed = [
+        Requirement(line.partition(":")[2]) for line in lines if line.startswith("Requires-Dist:")
+    ]
     base = closure({plain(r.name) for r in needed if r.marker is None})
     book = closure({plain(r.name) for r in needed if r.marker is not None}) - base
     refused = sorted(modules(book) - modules(base))
     assert {"fastai", "snakemake", "papermill", "matplotlib"} <= set(refused)
     lender = str(Path(pytest.__file__).parent.parent)
-    (site / "sitecustomize.py").write_text(LENDS.format(lender=lender, refused=set(refused)), encoding="utf-8")
+    (site / "sitecustomize.py").write_text(
+        LENDS.format(lender=lender, refused=set(refused)), encoding="utf-8"
+    )
 
     def run(*words: object) -> subprocess.CompletedProcess:
         command = [environment / "bin" / "rbc", *map(str, words)]
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RBC"))}
-        return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, timeout=300)
+        clean = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("PYTHON", "RBC"))
+        }
+        return subprocess.run(
+            command, cwd=folder, env=clean, capture_output=True, text=True, timeout=300
+        )
 
     return run
 
 
 def test_the_wheel_holds_what_the_bench_tool_reads(wheel: Path) -> None:
-    """Weights, reported numbers and the report's page travel inside the package; tests and data do not."""
+    """Weights, reported numbers and the report's page travel inside the package; tests and data do
+    not.
+    """
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for file in ("bench/weights/stage1.safetensors", "bench/weights/models.json", "bench/report.html"):
+    for file in (
+        "bench/weights/stage1.safetensors",
+        "bench/weights/models.json",
+        "bench/report.html",
+    ):
         assert f"rbc/{file}" in names
     assert {"rbc/validity.json", "rbc/reported/table5.csv", "compendium/cli.py"} <= names
-    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"rbc", "compendium"}
+    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {
+        "rbc",
+        "compendium",
+    }
 
 
 def test_a_movie_becomes_a_marker_without_the_checkout(rbc) -> None:
@@ -133,20 +167,28 @@ def test_the_paper_is_audited_without_the_checkout(rbc) -> None:
     far = rbc("audit", "--json")
     assert far.returncode == 0, far.stderr
     near = subprocess.run(
-        [sys.executable, "-m", "compendium", "audit", "--json"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
+        [sys.executable, "-m", "compendium", "audit", "--json"], cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     there, here = json.loads(far.stdout), json.loads(near.stdout)
     missing = [check["key"] for check in here["checks"] if check not in there["checks"]]
     assert missing == ["short-sequences", "crossing"]
-    assert far.stderr.strip() == ("left out, as they need the checkout of the compendium: crossing, short-sequences")
+    assert far.stderr.strip() == (
+        "left out, as they need the checkout of the compendium: crossing, short-sequences"
+    )
     assert there["rows"] == here["rows"]
 
 
-@pytest.mark.parametrize("words", [("grid",), ("data", "summary"), ("claims",), ("data", "fetch", "released")])
+@pytest.mark.parametrize(
+    "words", [("grid",), ("data", "summary"), ("claims",), ("data", "fetch", "released")]
+)
 def test_what_needs_the_checkout_says_so(rbc, words: tuple[str, ...]) -> None:
-    """One line that says what is missing and how to get it, not a path inside of the installed package."""
+    """One line that says what is missing and how to get it, not a path inside of the installed
+    package.
+    """
     answer = rbc(*words)
     assert answer.returncode == 1
-    assert re.fullmatch(r"rbc: this command needs the checkout of the compendium, .*\n", answer.stderr)
+    assert re.fullmatch(
+        r"rbc: this command needs the checkout of the compendium, .*\n", answer.stderr
+    )
     assert "site-packages" not in answer.stderr

@@ -1,4 +1,6 @@
-"""The whole way in a copy of the checkout: grid, interrupt, exactness, pages and book, with the tests' tiny profile."""
+"""The whole way in a copy of the checkout: grid, interrupt, exactness, pages and book, with the
+tests' tiny profile.
+"""
 
 import json
 import re
@@ -30,13 +32,17 @@ def test_a_book_stopped_three_times_ends_complete_and_leaves_nothing_half_writte
 
 
 def test_a_book_stopped_three_times_has_the_bits_of_a_grid_never_stopped(grid, tmp_path_factory):
-    """No number depends on when a build was interrupted, nor on the threads that the machine offers."""
+    """No number depends on when a build was interrupted, nor on the threads that the machine
+    offers.
+    """
     other = copy_checkout(tmp_path_factory.mktemp("never") / "rbc-dynamics")
     result = rbc("grid", "--profile", TINY, cwd=other, env={"OMP_NUM_THREADS": "2"})
     assert result.returncode == 0, result.stderr
     for run in RUNS:
         for file in ("metrics.json", "weights.safetensors", "predictions.parquet"):
-            assert (grid / run / file).read_bytes() == (other / "results" / "tiny" / run / file).read_bytes()
+            assert (grid / run / file).read_bytes() == (
+                other / "results" / "tiny" / run / file
+            ).read_bytes()
 
 
 def test_a_finished_grid_and_book_do_nothing_again(grid, checkout):
@@ -46,19 +52,28 @@ def test_a_finished_grid_and_book_do_nothing_again(grid, checkout):
     for command in ("grid", "book"):
         again = rbc(command, "--profile", TINY, cwd=checkout)
         assert (again.returncode, again.stderr) == (0, "")
-    assert {p: p.stat().st_mtime_ns for folder in made for p in folder.rglob("*") if p.is_file()} == before
+    assert {
+        p: p.stat().st_mtime_ns for folder in made for p in folder.rglob("*") if p.is_file()
+    } == before
 
 
 def test_a_run_says_where_it_comes_from(grid):
     origin = json.loads((grid / RUNS[0] / "provenance.json").read_text(encoding="utf-8"))
     assert origin["data"]["simulated"] is True and len(origin["data"]["sha256"]) == 64
     assert origin["packages"]["torch"].startswith("2.13") and origin["seconds"] > 0
-    assert load_file(grid / RUNS[0] / "weights.safetensors")["fold0.stem.0.weight"].shape == (64, 10, 7, 7)
+    assert load_file(grid / RUNS[0] / "weights.safetensors")["fold0.stem.0.weight"].shape == (
+        64,
+        10,
+        7,
+        7,
+    )
 
 
 def test_results_of_the_grid_as_json(grid, checkout):
     table = json.loads(rbc("results", "--profile", TINY, "--json", cwd=checkout).stdout)
-    assert {(r["run"], r["split"]) for r in table} == {(run, s) for run in RUNS for s in ("validation", "test")}
+    assert {(r["run"], r["split"]) for r in table} == {
+        (run, s) for run in RUNS for s in ("validation", "test")
+    }
     assert all(r["tp"] + r["fp"] + r["fn"] + r["tn"] == r["n"] for r in table)
 
 
@@ -75,7 +90,17 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
         assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
         assert (html / f"predictions/tiny/{run.replace('/', '-')}.csv").exists()
     for part in ("tiny", "released"):
-        reports = ("dataset", "claims", "sampling", "selection", "test", "errors", "browse", "marker", "packet")
+        reports = (
+            "dataset",
+            "claims",
+            "sampling",
+            "selection",
+            "test",
+            "errors",
+            "browse",
+            "marker",
+            "packet",
+        )
         assert {f"book/pages/{part}/{name}.html" for name in reports} <= pages
 
 
@@ -109,19 +134,26 @@ def test_numbers_on_the_page_are_those_of_the_runs(html, grid):
     for run in RUNS:
         scores = json.loads((grid / run / "metrics.json").read_text(encoding="utf-8"))["test"]
         counts = "".join(f"<td>{scores[count]}</td>" for count in COUNTS)
-        assert f">seed0</a></td>{counts}<td>{scores['recall']:.2f}[" in text  # seed, counts in their order, recall
+        # seed, counts in their order, recall
+        assert f">seed0</a></td>{counts}<td>{scores['recall']:.2f}[" in text
 
 
 def test_in_the_built_book_films_step_and_tables_sort_and_filter(html, chromium):
     page = chromium.new_page()
     page.goto((html / "book/pages/tiny/browse.html").as_uri())
-    assert page.text_content(".browse [role=status]").startswith("20 of 20 sequences")  # those of tests/tiny.yaml
+    # those of tests/tiny.yaml
+    assert page.text_content(".browse [role=status]").startswith("20 of 20 sequences")
     page.select_option("[name=label]", "flipping")
     assert page.text_content(".browse [role=status]").startswith("4 of 20 sequences")
     page.locator(".browse-strip").first.press("Enter")
     page.keyboard.press("ArrowRight")
     assert ", frame 2 of " in page.text_content("figcaption p")
-    assert page.locator(".browse-window img").first.evaluate("film => film.naturalWidth / film.naturalHeight") > 5
+    assert (
+        page.locator(".browse-window img").first.evaluate(
+            "film => film.naturalWidth / film.naturalHeight"
+        )
+        > 5
+    )
     page.goto((html / "book/pages/tiny/test.html").as_uri())
     page.locator("th:has-text('recall') button").first.click()
     assert page.locator("th[aria-sort=ascending]").count() == 1

@@ -1,4 +1,6 @@
-"""A server on loopback that speaks the part of Zenodo's records API that is used, and misbehaves on request."""
+"""A server on loopback that speaks the part of Zenodo's records API that is used, and misbehaves on
+request.
+"""
 
 import hashlib
 import json
@@ -11,7 +13,9 @@ RECORD = "5723606"
 
 
 class Zenodo:
-    """One record: `files` by name; `answers` by path (last part), a list of statuses or bytes to give first."""
+    """One record: `files` by name; `answers` by path (last part), a list of statuses or bytes to
+    give first.
+    """
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = dict(files)
@@ -31,7 +35,12 @@ class Zenodo:
         content = self.files[name]
         link = f"https://zenodo.org/api/records/{RECORD}/files/{name}/content"
         md5 = hashlib.md5(content).hexdigest()
-        return {"key": name, "size": len(content), "checksum": f"md5:{md5}", "links": {"self": link}}
+        return {
+            "key": name,
+            "size": len(content),
+            "checksum": f"md5:{md5}",
+            "links": {"self": link},
+        }
 
     def close(self) -> None:
         self.server.shutdown()

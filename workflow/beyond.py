@@ -1,8 +1,10 @@
-"""Judge the finished runs of the profile ours, keep the answers in data/reference/ours/ and ship models: no pixels.
+"""Judge the finished runs of the profile ours, keep the answers in data/reference/ours/ and ship
+models: no pixels.
 
     python workflow/beyond.py [--results results/ours]
 
-Runs are those of `rbc grid --profile ours`. The support vector machines are fitted here, in seconds.
+Runs are those of `rbc grid --profile ours`. The support vector machines are fitted here, in
+seconds.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from rbc.sequences import Sequences
 from rbc.settings import Fold
 
 TOGETHER = -1  #: in column seed: all seeds' networks answer together
-SETTING = "strips"  #: in column left_out: stage 2's answers for the strips, each by networks that have not seen it
+#: in column left_out: stage 2's answers for the strips, each by networks that have not seen it
+SETTING = "strips"
 TEAMS = {
     1: [("cnn",), ("frames",), ("focus",), ("frames", "focus")],
     2: [
@@ -47,18 +50,24 @@ TEAMS = {
     ],
 }  #: models that answer together
 SHIPPED_SEED = 0
-#: how many members of each kind, None for all, chosen for speed: stage 1 has one for each blood draw, which that member
-#: has not seen, and no networks (with the table of all models in sight); stage 2 has one for each of the first folds
+#: how many members of each kind, None for all, chosen for speed: stage 1 has one for each blood
+#: draw, which that member has not seen, and no networks (with the table of all models in sight);
+#: stage 2 has one for each of the first folds
 SHIPPED = {1: {"focus": None}, 2: {"focus": None, "frames": 2}}
 SHIPPED_K = 10  #: frames that the shipped networks look at, for speed; they trained on 7 to 17
-INPUT = "31 x 31 px of 0.6 um, 8 bit; networks take each sequence minus the median of its kept frames, over 20"
+INPUT = (
+    "31 x 31 px of 0.6 um, 8 bit; networks take each sequence minus the median of its kept"
+    " frames, over 20"
+)
 SCORES = ("recall", "specificity", "balanced_accuracy", "auc")
 
 
 def main() -> None:
     """From the runs to the kept answers, the figures and the shipped weights."""
     profile = profiles.load("ours")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--results", type=Path, default=profile.results_folder)
     results = parser.parse_args().results
     cells = sequences.load(profile.data_folder)
@@ -75,7 +84,13 @@ def main() -> None:
         others = {"focus": (machine, folds)} | (
             {"series": (series.machines(cells, folds), folds)} if stage == 2 else {}
         )
-        tables += judged(stage, networks(results, stage, profile, cells), profile.stages[stage].folds, others, left)
+        tables += judged(
+            stage,
+            networks(results, stage, profile, cells),
+            profile.stages[stage].folds,
+            others,
+            left,
+        )
         shipped[str(stage)] = ship(stage, cells, profile, folds, arrays, results)
     table = pd.concat(tables, ignore_index=True)
     table.to_parquet(kept / "answers.parquet", index=False)
@@ -90,29 +105,44 @@ def main() -> None:
 def left_out(profile: Profile, stage: int) -> dict[str, list[list[str]]]:
     """What is judged in turn, by the name of the unit: groups of acquisitions."""
     folds = profile.stages[stage].folds
-    return {"test": [folds[0].test]} if stage == 2 else units(sorted({a for fold in folds for a in fold.train}))
+    return (
+        {"test": [folds[0].test]}
+        if stage == 2
+        else units(sorted({a for fold in folds for a in fold.train}))
+    )
 
 
-def networks(results: Path, stage: int, profile: Profile, cells: Sequences) -> dict[str, dict[int, pd.DataFrame]]:
-    """Scored predictions of a stage's complete runs, by kind of network (our variants by name) and seed.
+def networks(
+    results: Path, stage: int, profile: Profile, cells: Sequences
+) -> dict[str, dict[int, pd.DataFrame]]:
+    """Scored predictions of a stage's complete runs, by kind of network (our variants by name) and
+    seed.
 
-    Stage 2's validation is asked again, as thresholds come from it: its strips get back the noise that JPEG took.
+    Stage 2's validation is asked again, as thresholds come from it: its strips get back the noise
+    that JPEG took.
     """
     out = {}
     for file in sorted(results.glob(f"stage{stage}/[!.]*/config.json")):
         c = Configuration(
-            **{f.name: json.loads(file.read_text(encoding="utf-8"))[f.name] for f in fields(Configuration)}
+            **{
+                f.name: json.loads(file.read_text(encoding="utf-8"))[f.name]
+                for f in fields(Configuration)
+            }
         )
         table = pd.read_parquet(file.parent / "predictions.parquet")
         if stage == 2:
-            table = pd.concat([table[table["split"] == "test"], validated(file.parent, c, profile, cells)])
+            table = pd.concat(
+                [table[table["split"] == "test"], validated(file.parent, c, profile, cells)]
+            )
         kind = c.variant if c.variant.startswith("frames") else c.model
         out.setdefault(kind, {})[c.seed] = beyond.scored(table.reset_index(drop=True))
     return out
 
 
 def validated(run: Path, c: Configuration, profile: Profile, cells: Sequences) -> pd.DataFrame:
-    """What each fold's network of a run answers for the sequences it left out, with noise (`beyond.with_noise`)."""
+    """What each fold's network of a run answers for the sequences it left out, with noise
+    (`beyond.with_noise`).
+    """
     training.torch.set_num_threads(profile.training.threads)
     own = training.settings(profile.training_of(c), c).model_copy(update={"start": ""})
     splits = training.folds(cells.index, profile.stages[c.stage].folds)
@@ -121,7 +151,9 @@ def validated(run: Path, c: Configuration, profile: Profile, cells: Sequences) -
     for fold in range(len(splits)):
         model = training.network(c, own, inside.rows.frames.device)
         part = {name: tensor for name, tensor in every.items() if name.startswith(f"fold{fold}.")}
-        model.load_state_dict({name.removeprefix(f"fold{fold}."): tensor for name, tensor in part.items()})
+        model.load_state_dict(
+            {name.removeprefix(f"fold{fold}."): tensor for name, tensor in part.items()}
+        )
         tables.append(inside.answers(model, fold, "validation", own))
     return pd.concat(tables)
 
@@ -129,33 +161,55 @@ def validated(run: Path, c: Configuration, profile: Profile, cells: Sequences) -
 def keep(results: Path, kept: Path) -> None:
     """The runs without weights and notebooks, and what describes the data."""
     shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(results, kept, ignore=shutil.ignore_patterns("weights.safetensors", "notebook.ipynb", ".*"))
+    shutil.copytree(
+        results, kept, ignore=shutil.ignore_patterns("weights.safetensors", "notebook.ipynb", ".*")
+    )
 
 
 def units(acquisitions: list[str]) -> dict[str, list[list[str]]]:
     """What is left out in turn: each acquisition, each blood draw, each patient."""
-    part_of = {"acquisition": str, "blood draw": metrics.blood_draw, "patient": lambda name: name[:2]}
+    part_of = {
+        "acquisition": str,
+        "blood draw": metrics.blood_draw,
+        "patient": lambda name: name[:2],
+    }
     return {
-        unit: [[a for a in acquisitions if of(a) == part] for part in sorted(set(map(of, acquisitions)))]
+        unit: [
+            [a for a in acquisitions if of(a) == part]
+            for part in sorted(set(map(of, acquisitions)))
+        ]
         for unit, of in part_of.items()
     }
 
 
 def machine_folds(left: dict[str, list[list[str]]]) -> list[Fold]:
-    """Each unit left out, for its answers; and each with one more acquisition, for the threshold."""
+    """Each unit left out, for its answers; and each with one more acquisition, for the
+    threshold.
+    """
     acquisitions = [a for (a,) in left["acquisition"]]
-    out = {frozenset([*own, *more]) for one in left.values() for own in one for more in ([], *left["acquisition"])}
+    out = {
+        frozenset([*own, *more])
+        for one in left.values()
+        for own in one
+        for more in ([], *left["acquisition"])
+    }
     parts = [([a for a in acquisitions if a not in o], sorted(o)) for o in sorted(out, key=sorted)]
     return [Fold(train=train, validation=own, test=[]) for train, own in parts if train]
 
 
 def judged(
-    stage: int, found: dict[str, dict[int, pd.DataFrame]], folds: list[Fold], machines: dict[str, tuple], left: dict
+    stage: int,
+    found: dict[str, dict[int, pd.DataFrame]],
+    folds: list[Fold],
+    machines: dict[str, tuple],
+    left: dict,
 ) -> Iterator[pd.DataFrame]:
-    """Answers of each of `TEAMS`, of each seed and of all together, for whatever is left out in turn.
+    """Answers of each of `TEAMS`, of each seed and of all together, for whatever is left out in
+    turn.
 
-    `found` are the networks' predictions on `folds`, `machines` the other models' with theirs. Stage 2's
-    strips, which set the threshold, are there too, as left_out `SETTING`: what models are chosen by.
+    `found` are the networks' predictions on `folds`, `machines` the other models' with theirs.
+    Stage 2's strips, which set the threshold, are there too, as left_out `SETTING`: what models are
+    chosen by.
     """
     for team in TEAMS[stage]:
         own = [found.get(kind, {}) for kind in team if kind not in machines]
@@ -168,19 +222,25 @@ def judged(
                 continue
             kinds = [*kinds, *(machines[kind] for kind in team if kind in machines)]
             for group in groups:
-                table = beyond.judged(kinds, stage, group).assign(stage=stage, model=" + ".join(team), seed=seed)
+                table = beyond.judged(kinds, stage, group).assign(
+                    stage=stage, model=" + ".join(team), seed=seed
+                )
                 outside = unit if stage == 1 else np.where(table["setting"], SETTING, unit)
                 table = table.assign(left_out=outside).drop(columns="setting")
                 yield table[~table["acquisition"].isin(group) == (table["left_out"] == SETTING)]
 
 
 def figures(table: pd.DataFrame, stage: int) -> dict:
-    """Scores over seeds and of all seeds together, with 95 % intervals; recall by label; what staying open costs."""
+    """Scores over seeds and of all seeds together, with 95 % intervals; recall by label; what
+    staying open costs.
+    """
     single, together = table[table["seed"] != TOGETHER], table[table["seed"] == TOGETHER]
     called = together.assign(called=together["probability"] >= metrics.THRESHOLD)
     sure = called[~called["unsure"]]
     wrong = sure["called"].to_numpy() != positive(sure["label"], stage)
-    out = {"together": [metrics.uncertainty(together.drop(columns="seed"), stage, s) for s in SCORES]}
+    out = {
+        "together": [metrics.uncertainty(together.drop(columns="seed"), stage, s) for s in SCORES]
+    }
     if len(single):
         out["over_seeds"] = [metrics.uncertainty(single, stage, s) for s in SCORES]
     half = metrics.confusion(together.assign(probability=expit(together["score"])), stage)
@@ -189,46 +249,85 @@ def figures(table: pd.DataFrame, stage: int) -> dict:
     out["called_positive"] = {label: float(share) for label, share in by_label.items()}
     if stage == 1:
         out["motions_apart"] = float(abs(by_label[RELIABLE[0]] - by_label[RELIABLE[1]]))
-    return out | {"unsure": float(called["unsure"].mean()), "wrong_of_the_sure": float(wrong.mean())}
+    return out | {
+        "unsure": float(called["unsure"].mean()),
+        "wrong_of_the_sure": float(wrong.mean()),
+    }
 
 
 def ship(
-    stage: int, cells: Sequences, profile: Profile, folds: list[Fold], machines: list[dict], results: Path
+    stage: int,
+    cells: Sequences,
+    profile: Profile,
+    folds: list[Fold],
+    machines: list[dict],
+    results: Path,
 ) -> dict:
-    """Write a stage's weights; its part of models.json. `machines` are the arrays of each of `folds`.
+    """Write a stage's weights; its part of models.json.
 
-    What sets thresholds and calibration: answers for what each fold left out, in stage 1 the shipped ones', in stage 2
-    all five folds' for the strips.
+    `machines` are the arrays of each of `folds`.
+
+    What sets thresholds and calibration: answers for what each fold left out, in stage 1 the
+    shipped ones', in stage 2 all five folds' for the strips.
     """
     every = {"focus": folds, "frames": profile.stages[stage].folds}
     own_folds = {kind: every[kind] for kind in SHIPPED[stage]}
     arrays = {"focus": machines.__getitem__, "frames": lambda fold: weights(results, stage, fold)}
-    asked = {kind: draws_left_out(f) if stage == 1 else list(range(len(f))) for kind, f in own_folds.items()}
+    asked = {
+        kind: draws_left_out(f) if stage == 1 else list(range(len(f)))
+        for kind, f in own_folds.items()
+    }
     own = described(stage, own_folds, asked)
-    judged_on = beyond.with_noise(cells.select((cells.index["split"] == ("test", "train")[stage - 1]).to_numpy()))
+    judged_on = beyond.with_noise(
+        cells.select((cells.index["split"] == ("test", "train")[stage - 1]).to_numpy())
+    )
     with TemporaryDirectory() as folder:
-        save(stage, {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in asked.items()}, Path(folder))
+        save(
+            stage,
+            {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in asked.items()},
+            Path(folder),
+        )
         found = classify.scores(judged_on, {stage: own}, Path(folder))[stage]
     chosen = {kind: numbers[: SHIPPED[stage][kind]] for kind, numbers in asked.items()}
-    save(stage, {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in chosen.items()}, classify.MODELS)
-    return placed(described(stage, own_folds, chosen), [judged_on.index.assign(score=s) for s in found.values()], stage)
+    save(
+        stage,
+        {kind: {n: arrays[kind](n) for n in numbers} for kind, numbers in chosen.items()},
+        classify.MODELS,
+    )
+    return placed(
+        described(stage, own_folds, chosen),
+        [judged_on.index.assign(score=s) for s in found.values()],
+        stage,
+    )
 
 
 def described(stage: int, folds: dict[str, list[Fold]], chosen: dict[str, list[int]]) -> dict:
     """A stage's part of models.json before anything is calibrated: who trained on what."""
-    members = {k: {"members": {str(i): folds[k][i].train for i in numbers}} for k, numbers in chosen.items()}
+    members = {
+        k: {"members": {str(i): folds[k][i].train for i in numbers}}
+        for k, numbers in chosen.items()
+    }
     return {"sampling": "uniform", "k": SHIPPED_K, "kinds": members}
 
 
 def placed(own: dict, tables: list[pd.DataFrame], stage: int) -> dict:
-    """A stage's part of models.json with calibration, threshold and what stays open; tables as its kinds of model."""
+    """A stage's part of models.json with calibration, threshold and what stays open; tables as its
+    kinds of model.
+    """
     both, pairs = beyond.combined(tables, np.ones(len(tables[0]), bool), stage)
-    threshold, within = beyond.limits(both["score"].to_numpy(), positive(both["label"], stage), stage)
+    threshold, within = beyond.limits(
+        both["score"].to_numpy(), positive(both["label"], stage), stage
+    )
     about = {
         kind: {"slope": slope, "offset": offset, **own["kinds"][kind]}
         for kind, (offset, slope) in zip(own["kinds"], pairs)
     }
-    return own | {"threshold": threshold, "unsure_within": within, "seed": SHIPPED_SEED, "kinds": about}
+    return own | {
+        "threshold": threshold,
+        "unsure_within": within,
+        "seed": SHIPPED_SEED,
+        "kinds": about,
+    }
 
 
 def save(stage: int, kinds: dict, folder: Path) -> None:
@@ -250,20 +349,29 @@ def weights(results: Path, stage: int, fold: int) -> dict[str, np.ndarray]:
     (folder,) = results.glob(f"stage{stage}/[!.]*-s{SHIPPED_SEED}-frames")
     every = load_file(folder / "weights.safetensors")
     own = {name: array for name, array in every.items() if name.startswith(f"fold{fold}.")}
-    return {name.removeprefix(f"fold{fold}."): array.astype(np.float16) for name, array in own.items()}
+    return {
+        name.removeprefix(f"fold{fold}."): array.astype(np.float16) for name, array in own.items()
+    }
 
 
 def shipped_figures(cells: Sequences) -> list[dict]:
-    """What `rbc classify` reaches on the test acquisitions, each judged by members that have not seen it."""
+    """What `rbc classify` reaches on the test acquisitions, each judged by members that have not
+    seen it.
+    """
     tests = cells.select((cells.index["split"] == "test").to_numpy())
     found = tests.index[beyond.KEY].join(classify.classify(tests).drop(columns="name"))
     out = []
     for stage in STAGES:
         own = found[in_stage(found["label"], stage)]
         own = own.assign(probability=expit(own[f"{POSITIVE[stage]}_margin"]))
-        out.append({"stage": stage, "scores": [metrics.uncertainty(own, stage, score) for score in SCORES]})
+        out.append(
+            {"stage": stage, "scores": [metrics.uncertainty(own, stage, score) for score in SCORES]}
+        )
     wrong = (found["decision"] != found["label"]) & (found["decision"] != "unsure")
-    return [*out, {"unsure": float((found["decision"] == "unsure").mean()), "wrong": float(wrong.mean())}]
+    return [
+        *out,
+        {"unsure": float((found["decision"] == "unsure").mean()), "wrong": float(wrong.mean())},
+    ]
 
 
 def write(path: Path, content: dict | list) -> None:

@@ -1,9 +1,11 @@
-"""Climb the reproduction ladder (data/ladder.yaml) and compare with what it gave when it was last measured.
+"""Climb the reproduction ladder (data/ladder.yaml) and compare with what it gave when it was last
+measured.
 
-python workflow/ladder.py RUNG ... [--keep]     the rungs by name, in the ladder's order; all of them: --up-to RUNG
+python workflow/ladder.py RUNG ... [--keep]     the rungs by name, in the ladder's order; all of
+them: --up-to RUNG
 
-Ends with one JSON line a rung: seconds, and whether it gave what was expected. Exit code 1 where one did not. With
---keep the figures become data/reference/ladder.json, which the book's page shows.
+Ends with one JSON line a rung: seconds, and whether it gave what was expected. Exit code 1 where
+one did not. With --keep the figures become data/reference/ladder.json, which the book's page shows.
 """
 
 import argparse
@@ -25,16 +27,27 @@ KEPT = ROOT / "data" / "reference" / "ladder.json"
 
 
 def climb(rung: dict, kept: dict) -> dict:
-    """Run one rung: rung, seconds, exit code, SHA-256 of what it printed (where that counts), as expected or not."""
+    """Run one rung: rung, seconds, exit code, SHA-256 of what it printed (where that counts), as
+    expected or not.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     started = time.perf_counter()
     done = subprocess.run(
-        rung["command"], shell=True, cwd=ROOT, env=os.environ | {"PATH": path}, stdout=subprocess.PIPE
+        rung["command"],
+        shell=True,
+        cwd=ROOT,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
     )
     seconds = round(time.perf_counter() - started, 1)
     printed = hashlib.sha256(done.stdout).hexdigest() if rung["expect"] == "output" else None
     before = kept.get(rung["rung"], {}).get("printed", printed)
-    answer = {"rung": rung["rung"], "seconds": seconds, "exit_code": done.returncode, "printed": printed}
+    answer = {
+        "rung": rung["rung"],
+        "seconds": seconds,
+        "exit_code": done.returncode,
+        "printed": printed,
+    }
     return answer | {"as_expected": done.returncode == 0 and printed == before}
 
 
@@ -49,10 +62,14 @@ def chosen(names: list[str], up_to: str | None) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("rungs", nargs="*", metavar="RUNG")
     parser.add_argument("--up-to", metavar="RUNG", help="all rungs up to this one")
-    parser.add_argument("--keep", action="store_true", help="write the figures to data/reference/ladder.json")
+    parser.add_argument(
+        "--keep", action="store_true", help="write the figures to data/reference/ladder.json"
+    )
     given = parser.parse_args()
     kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {"rungs": {}}
     answers = []
@@ -60,9 +77,16 @@ def main() -> None:
         answers.append(climb(rung, {} if given.keep else kept["rungs"]))
         print(json.dumps(answers[-1]), flush=True)
     if given.keep:
-        machine = {"cores": os.cpu_count(), "processor": platform.machine(), "commit": runs.git("rev-parse", "HEAD")}
+        machine = {
+            "cores": os.cpu_count(),
+            "processor": platform.machine(),
+            "commit": runs.git("rev-parse", "HEAD"),
+        }
         found = {answer["rung"]: {**answer, **machine} for answer in answers}
-        KEPT.write_text(json.dumps({"rungs": kept["rungs"] | found}, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        KEPT.write_text(
+            json.dumps({"rungs": kept["rungs"] | found}, indent=1, sort_keys=True) + "\n",
+            encoding="utf-8",
+        )
     raise SystemExit(0 if all(answer["as_expected"] for answer in answers) else 1)
 
 

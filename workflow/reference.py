@@ -1,4 +1,5 @@
-"""Copy a profile's finished runs from results/ into data/reference/, without weights: no pixels are in them.
+"""Copy a profile's finished runs from results/ into data/reference/, without weights: no pixels are
+in them.
 
 python workflow/reference.py released|register|ablations
 """
@@ -19,7 +20,11 @@ LEFT_OUT = {
 
 def main(name: str) -> None:
     profile = load(name)
-    missing = [c.path for c in profile.configurations() if not runs.complete(profile.results_folder / c.path)]
+    missing = [
+        c.path
+        for c in profile.configurations()
+        if not runs.complete(profile.results_folder / c.path)
+    ]
     if missing:
         raise SystemExit(f"not complete, nothing copied: {', '.join(missing)}")
     with whole_folder(runs.REFERENCE / name, ("dataset.json", "*")) as part:

@@ -1,7 +1,7 @@
 """Pack the built book for a release: python workflow/release.py. Refuses a checkout with changes.
 
-Writes _build/release/: site.tar.gz (the same bits from the same pages), MANIFEST.sha256 (every file of the site) and
-SHA256SUMS (of these two).
+Writes _build/release/: site.tar.gz (the same bits from the same pages), MANIFEST.sha256 (every file
+of the site) and SHA256SUMS (of these two).
 """
 
 import gzip
@@ -46,7 +46,10 @@ def pack(site: Path, out: Path) -> None:
 
 def main() -> None:
     if runs.git("status", "--porcelain"):
-        sys.exit("the checkout has changes, or is none: commit or remove them, build the book again, then publish")
+        sys.exit(
+            "the checkout has changes, or is none: commit or remove them, build the book again,"
+            " then publish"
+        )
     if not (SITE / "index.html").exists():
         sys.exit(f"{SITE}: no book there; make it with make book")
     pack(SITE, OUT)

@@ -1,4 +1,6 @@
-"""Formulas as MathML, made when the book is built: a page needs neither a script nor another site to show them."""
+"""Formulas as MathML, made when the book is built: a page needs neither a script nor another site
+to show them.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,14 @@ from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
-#: Environments that latex2mathml does not know or would number itself, and those that look the same.
-SAME = {"{aligned}": "{split}", "{align}": "{align*}", "{gathered}": "{gather*}", "{equation}": "{split}"}
+#: Environments that latex2mathml does not know or would number itself, and those that look the
+#: same.
+SAME = {
+    "{aligned}": "{split}",
+    "{align}": "{align*}",
+    "{gathered}": "{gather*}",
+    "{equation}": "{split}",
+}
 
 
 def mathml(node: nodes.Element, display: str) -> str:

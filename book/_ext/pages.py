@@ -1,4 +1,6 @@
-"""What every page needs beyond the theme: names and roles that screen readers use, and a last line with its history."""
+"""What every page needs beyond the theme: names and roles that screen readers use, and a last line
+with its history.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ from compendium.runs import git
 #: What the theme and docutils write, and what WCAG wants there instead.
 MENDED = [
     # the button that opens a part of the contents has no name
-    (re.compile(r"(<a [^>]*>([^<]*)</a><details[^>]*>)<summary>"), r'\1<summary aria-label="Pages below \2">'),
-    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),  # the old role is no child of a list
+    (
+        re.compile(r"(<a [^>]*>([^<]*)</a><details[^>]*>)<summary>"),
+        r'\1<summary aria-label="Pages below \2">',
+    ),
+    # the old role is no child of a list
+    (re.compile(r'role="doc-biblioentry"'), 'role="listitem"'),
     # the theme's icons come from its font as well; this script, 1.5 MB, would only draw them again
     (re.compile(r"<script [^>]*fontawesome\.js[^>]*></script>"), ""),
 ]
@@ -37,21 +43,31 @@ def source(page: str) -> str:
 
 
 def launch(origin: str, notebook: str) -> str:
-    """A link that runs a notebook of the course on Binder, where the checkout's origin is on GitHub; else nothing.
+    """A link that runs a notebook of the course on Binder, where the checkout's origin is on
+    GitHub; else nothing.
 
     The others need runs or data, which Binder does not have.
     """
     found = re.search(r"github\.com[:/](.+?)(\.git)?$", origin)
     if not found or not notebook.startswith("notebooks/learn-"):
         return ""
-    return f' <a href="https://mybinder.org/v2/gh/{found[1]}/HEAD?labpath={notebook}">Run this page on Binder.</a>'
+    return (
+        f' <a href="https://mybinder.org/v2/gh/{found[1]}/HEAD?labpath={notebook}">Run this'
+        " page on Binder.</a>"
+    )
 
 
 def history(app, page, template, context, doctree) -> None:
     """Put the build, the last change of the page's source and where to run it into the footer."""
-    changed = git("log", "-1", "--format=%cs (commit %h)", "--", source(page)) if doctree and source(page) else ""
+    changed = (
+        git("log", "-1", "--format=%cs (commit %h)", "--", source(page))
+        if doctree and source(page)
+        else ""
+    )
     last = f" {source(page)} last changed on {changed}." if changed not in ("", "unknown") else ""
-    context["theme_extra_footer"] = f"<p>{built()}{last}{launch(git('remote', 'get-url', 'origin'), source(page))}</p>"
+    context["theme_extra_footer"] = (
+        f"<p>{built()}{last}{launch(git('remote', 'get-url', 'origin'), source(page))}</p>"
+    )
 
 
 def mend(app, error) -> None:
@@ -61,13 +77,19 @@ def mend(app, error) -> None:
         for pattern, better in MENDED:
             text = pattern.sub(better, text)
         path.write_text(text, encoding="utf-8")
-    for path in [path for pattern in NOT_READ for path in Path(app.outdir, "_static").rglob(pattern)]:
+    for path in [
+        path for pattern in NOT_READ for path in Path(app.outdir, "_static").rglob(pattern)
+    ]:
         path.unlink()
 
 
 def setup(app):
     # found pages are fetched for their summaries, which a browser refuses from a disk
-    app.add_js_file(None, body="if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;")
+    app.add_js_file(
+        None,
+        body="if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY ="
+        " false;",
+    )
     app.connect("html-page-context", history)
     app.connect("build-finished", mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,6 @@
-"""Zip and tar archives unpacked safely: no path out of the folder, no links, no bombs, nothing executed."""
+"""Zip and tar archives unpacked safely: no path out of the folder, no links, no bombs, nothing
+executed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from rbc import RbcError
 from compendium.data.layouts import inside, printable
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-MAX_BYTES = 40 * 10**9  #: Table 2's sequences are 4.4 GB of pixels; .mat files might hold them as doubles
+#: Table 2's sequences are 4.4 GB of pixels; .mat files might hold them as doubles
+MAX_BYTES = 40 * 10**9
 MAX_FILES = 1_000_000
 MAX_RATIO = 100  #: of unpacked to packed bytes, above `FREE_BYTES`; pictures do not get near it
 FREE_BYTES = 100 * 10**6
@@ -33,8 +36,8 @@ def is_archive(file: Path) -> bool:
 def unpack(archive: Path, folder: Path) -> Path:
     """Unpack an archive, and those inside it, into a new `folder`, which is returned.
 
-    Raises `RbcError` for what is no whole archive, encrypted, too large, holds links or devices, or names a path
-    outside; nothing is left then.
+    Raises `RbcError` for what is no whole archive, encrypted, too large, holds links or devices, or
+    names a path outside; nothing is left then.
     """
     try:
         _unpack(Path(archive), Path(folder), MAX_DEPTH)
@@ -45,7 +48,9 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 def opened(folder: Path, scratch: Path) -> Path:
-    """The folder itself where it holds no archives; else `scratch`, with them unpacked and links to its other files."""
+    """The folder itself where it holds no archives; else `scratch`, with them unpacked and links to
+    its other files.
+    """
     archives = _archives(folder)
     if not archives:
         return folder
@@ -61,13 +66,15 @@ def opened(folder: Path, scratch: Path) -> Path:
 
 def _unpack(archive: Path, folder: Path, depth: int) -> None:
     if depth == 0:
-        raise RbcError(f"{archive}: archives within archives, more than {MAX_DEPTH} deep; unpack it by hand")
+        raise RbcError(f"{archive}: archives within archives, more than {MAX_DEPTH} deep; unpack"
+            " it by hand")
     folder.mkdir(parents=True)
     members = _zip if archive.name.lower().endswith(".zip") else _tar
     try:
         _write(archive, members(archive), folder)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
-        raise RbcError(f"{archive}: damaged or cut off ({type(error).__name__}); fetch it again") from error
+        raise RbcError(f"{archive}: damaged or cut off ({type(error).__name__}); fetch it"
+            " again") from error
     for inner in _archives(folder):
         _unpack(inner, _place(inner, inner.parent), depth - 1)
         inner.unlink()
@@ -92,7 +99,8 @@ def _hidden(path: Path) -> bool:
 
 
 def _place(archive: Path, folder: Path) -> Path:
-    """Where an archive goes: its name without suffix, so that train.zip counts as a folder train."""
+    """Where an archive goes: its name without suffix, so that train.zip counts as a folder train.
+    """
     suffix = next(s for s in sorted(SUFFIXES, key=len, reverse=True) if archive.name.lower().endswith(s))
     plain = folder / archive.name[: -len(suffix)]
     return plain if not plain.exists() else folder / f"{archive.name}.unpacked"
@@ -105,7 +113,8 @@ def _write(archive: Path, members: Iterator[Member], folder: Path) -> None:
         _check_path(archive, path)
         if count > MAX_FILES or total + size > limit:
             raise RbcError(
-                f"{archive}: unpacks to over {limit / 1e9:.1f} GB (or the room there is) or {MAX_FILES} files; refused"
+                f"{archive}: unpacks to over {limit / 1e9:.1f} GB (or the room there is) or"
+                f" {MAX_FILES} files; refused"
             )
         target = folder / path
         try:

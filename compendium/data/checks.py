@@ -1,7 +1,9 @@
-"""Checks of a data set before any result: what the paper states, what the data shows, and whether it matters.
+"""Checks of a data set before any result: what the paper states, what the data shows, and whether
+it matters.
 
-Every check is a pure function of `Sequences` that returns a `Finding`; `check` runs them all, for the book's page and
-for ``rbc data check``. Frames are read a sequence at a time, so data larger than memory can be checked.
+Every check is a pure function of `Sequences` that returns a `Finding`; `check` runs them all, for
+the book's page and for ``rbc data check``. Frames are read a sequence at a time, so data larger
+than memory can be checked.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from rbc.sequences import Sequences
 
 EDGE = np.ones((FRAME_PX, FRAME_PX), bool)
 EDGE[3:-3, 3:-3] = False  #: outside the halo of a centred cell (9 to 10 px): background
-#: Correlation of the finest structure (noise) above which two films are taken for one. Measured on the released sample:
-#: PNG films made brighter by 5 with noise of sd 1 reach .92, films of different cells .83 at most. Not found: copies
-#: with more noise, shifted by a pixel or strongly compressed, and JPEG strips with any noise added.
+#: Correlation of the finest structure (noise) above which two films are taken for one. Measured on
+#: the released sample: PNG films made brighter by 5 with noise of sd 1 reach .92, films of
+#: different cells .83 at most. Not found: copies with more noise, shifted by a pixel or strongly
+#: compressed, and JPEG strips with any noise added.
 SAME_NOISE = 0.88
-SAME_SHAPE = 0.98  #: cosine of descriptors below which no pair is looked at; such copies reach .999 or more
+#: cosine of descriptors below which no pair is looked at; such copies reach .999 or more
+SAME_SHAPE = 0.98
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Finding:
     Attributes
     ----------
     key : short name, unique
-    paper, data, matters : what the paper states, what the data shows, whether and why it matters; plain sentences
+    paper, data, matters : what the paper states, what the data shows, whether and why it matters;
+        plain sentences
     grave : whether results should not be read without it
     table : the figures behind it
     """
@@ -86,7 +91,8 @@ def counts(sequences: Sequences) -> Finding:
         "counts",
         f"Table 2 counts {printed.to_numpy().sum():,} sequences, by class and split.",
         f"{len(sequences):,} sequences; {equal} of 9 counts equal Table 2's." + f" None: {lacking}." * bool(len(empty)),
-        "This is the paper's data set." if equal == 9 else "A part or another set: its scores are not the paper's.",
+        "This is the paper's data set." if equal == 9 else "A part or another set: its scores are"
+            " not the paper's.",
         equal < 9,
         table,
     )
@@ -95,8 +101,8 @@ def counts(sequences: Sequences) -> Finding:
 def test_acquisitions(sequences: Sequences) -> Finding:
     """Reliable sequences of each test acquisition, beside Table 5.
 
-    Its numbers of reliable cells are all different, so they alone say which row an acquisition is; its percentage can
-    then turn out another than the printed one.
+    Its numbers of reliable cells are all different, so they alone say which row an acquisition is;
+    its percentage can then turn out another than the printed one.
     """
     printed = reported("table5")
     reliable = sequences.index[(sequences.index["split"] == "test") & sequences.index["label"].isin(RELIABLE)]
@@ -116,10 +122,14 @@ def test_acquisitions(sequences: Sequences) -> Finding:
     alike = int(((table["table5_percent"] - table["tank_treading_percent"]).abs() < 0.1 + 1e-9).sum())
     return Finding(
         "test acquisitions",
-        f"Table 5: nine test acquisitions with {', '.join(map(str, printed['n_reliable']))} reliable sequences.",
-        f"{len(table)} test acquisitions with {', '.join(map(str, table['n_reliable'])) or 'no'} reliable sequences; "
-        f"{known} have the number of one row of Table 5, {alike} of these its percentage too (to 0.1).",
-        "The acquisitions are Table 5's." if known == 9 else "Table 5 cannot be repeated acquisition by acquisition.",
+        f"Table 5: nine test acquisitions with {', '.join(map(str, printed['n_reliable']))}"
+        " reliable sequences.",
+        f"{len(table)} test acquisitions with {', '.join(map(str, table['n_reliable'])) or 'no'}"
+        " reliable sequences; "
+        f"{known} have the number of one row of Table 5, {alike} of these its percentage too (to"
+        " 0.1).",
+        "The acquisitions are Table 5's." if known == 9 else "Table 5 cannot be repeated"
+            " acquisition by acquisition.",
         known < 9,
         table,
     )
@@ -143,13 +153,15 @@ def short(sequences: Sequences) -> Finding:
 
 
 def lengths(sequences: Sequences) -> Finding:
-    """Numbers of frames per acquisition and label, and how far they alone tell the classes apart."""
+    """Numbers of frames per acquisition and label, and how far they alone tell the classes apart.
+    """
     index = sequences.index
     table = _spread(index, "length")
     return Finding(
         "lengths",
         "Sequences have 6 to more than 100 frames, below 40 on average.",
-        f"{index['length'].min()} to {index['length'].max()} frames, mean {index['length'].mean():.1f}. "
+        f"{index['length'].min()} to {index['length'].max()} frames, mean"
+        f" {index['length'].mean():.1f}. "
         + _tells(index, "length"),
         "A model can score above chance by counting frames where these AUC are far from .5.",
         False,
@@ -160,8 +172,9 @@ def lengths(sequences: Sequences) -> Finding:
 def grey_levels(looks: pd.DataFrame) -> Finding:
     """Background and brightest parts per acquisition and label; `looks` as from `appearance`.
 
-    Whether the background was removed cannot be told from films that were made visible: pixels above and below a
-    background of 0 need an offset. What can be told is where the background lies and how far it spreads.
+    Whether the background was removed cannot be told from films that were made visible: pixels
+    above and below a background of 0 need an offset. What can be told is where the background lies
+    and how far it spreads.
     """
     table = _spread(looks, "background").merge(_spread(looks, "peak"), on=["acquisition", "label", "n"])
     groups = looks.groupby("acquisition")["background"]
@@ -171,9 +184,12 @@ def grey_levels(looks: pd.DataFrame) -> Finding:
     return Finding(
         "grey levels",
         "The background was removed from every frame (Trajectories extraction).",
-        f"The median background of an acquisition is {centres.min():.0f} to {centres.max():.0f}; inside one it spreads "
-        f"by {spread} grey levels (standard deviation over sequences). This does not tell whether it was removed: a "
-        "film with pixels above and below its background needs an offset. A small spread is what removal leaves. "
+        f"The median background of an acquisition is {centres.min():.0f} to {centres.max():.0f};"
+        " inside one it spreads "
+        f"by {spread} grey levels (standard deviation over sequences). This does not tell whether"
+        " it was removed: a "
+        "film with pixels above and below its background needs an offset. A small spread is what"
+        " removal leaves. "
         f"As for the peak above it: {_tells(looks, 'peak')}",
         "Grey levels name the acquisition, and so its day and patient." if named else "No.",
         False,
@@ -184,7 +200,8 @@ def grey_levels(looks: pd.DataFrame) -> Finding:
 def track_numbers(sequences: Sequences) -> Finding:
     """Whether the track number in a name tells the label, by AUC within acquisitions.
 
-    It does where the mean over acquisitions is more than 0.1 from one half and three standard deviations of chance off.
+    It does where the mean over acquisitions is more than 0.1 from one half and three standard
+    deviations of chance off.
     """
     index = sequences.index
     tracks = index.assign(track=index["name"].str.extract(r"(\d+)$")[0].astype(float))
@@ -201,16 +218,20 @@ def track_numbers(sequences: Sequences) -> Finding:
     return Finding(
         "track numbers",
         "Nothing is said about the order of names.",
-        f"Within an acquisition the track number tells unreliable from reliable with AUC {means.iloc[0]:.2f}, "
+        "Within an acquisition the track number tells unreliable from reliable with AUC"
+        f" {means.iloc[0]:.2f}, "
         f"flipping from tank-treading with {means.iloc[1]:.2f} (means).",
-        "The name gives the label away: it must never be a feature, nor the order of files." if leaks else "No.",
+        "The name gives the label away: it must never be a feature, nor the order of"
+        " files." if leaks else "No.",
         leaks,
         table,
     )
 
 
 def patients(sequences: Sequences) -> Finding:
-    """Patients, days and acquisitions in each split, and what test sequences are of a patient trained on."""
+    """Patients, days and acquisitions in each split, and what test sequences are of a patient
+    trained on.
+    """
     index = sequences.index
     days = index["acquisition"].str.extract(r"^[A-Z]+(\d+)_")[0].fillna("?")
     table = (
@@ -231,9 +252,11 @@ def patients(sequences: Sequences) -> Finding:
         "patients",
         "Test patient 1 is kept unseen by training and validation; nothing is said of patient 2.",
         f"In the test set, unseen: {', '.join(unseen) or 'none'}; also trained or validated on: "
-        f"{', '.join(shared) or 'none'} ({share:.0%} of the test sequences, {len(same_day)} of their days shared). "
+        f"{', '.join(shared) or 'none'} ({share:.0%} of the test sequences, {len(same_day)} of"
+        " their days shared). "
         f"Acquisitions in both: {', '.join(twice) or 'none'}.",
-        f"Scores on {', '.join(shared)} are not those of a new patient: read them apart." if shared else "No.",
+        f"Scores on {', '.join(shared)} are not those of a new patient: read them"
+        " apart." if shared else "No.",
         bool(shared or twice),
         table,
     )
@@ -246,7 +269,9 @@ def same_pixels(sequences: Sequences) -> Finding:
 
 
 def shared_frames(sequences: Sequences) -> Finding:
-    """Sequences that share frames exactly, as one cell tracked twice does; frames of one grey level do not count."""
+    """Sequences that share frames exactly, as one cell tracked twice does; frames of one grey level
+    do not count.
+    """
     length = sequences.index["length"].to_numpy()
     owners = np.repeat(np.arange(len(sequences)), length)
     digests = np.concatenate([_frame_digests(frames) for frames in sequences] or [np.zeros(0, np.uint64)])
@@ -256,7 +281,9 @@ def shared_frames(sequences: Sequences) -> Finding:
 
 
 def near_duplicates(sequences: Sequences) -> Finding:
-    """Pairs across splits whose noise agrees though their pixels differ (see `SAME_NOISE` for what is found)."""
+    """Pairs across splits whose noise agrees though their pixels differ (see `SAME_NOISE` for what
+    is found).
+    """
     described = np.stack([_descriptor(f) for f in sequences]) if len(sequences) else np.zeros((0, 200), np.float32)
     pairs, scores = [], []
     for one, other in combinations(SPLITS, 2):
@@ -270,16 +297,19 @@ def near_duplicates(sequences: Sequences) -> Finding:
 
 
 def drift(looks: pd.DataFrame) -> Finding:
-    """How test acquisitions look beside training ones, on reliable sequences; `looks` as from `appearance`.
+    """How test acquisitions look beside training ones, on reliable sequences; `looks` as from
+    `appearance`.
 
-    The difference is that of the means over acquisitions, in standard deviations of the training acquisitions.
+    The difference is that of the means over acquisitions, in standard deviations of the training
+    acquisitions.
     """
     reliable = looks[looks["label"].isin(RELIABLE)]
     features = ["length", "background", "peak", "dip", "noise"]
     means = reliable.groupby(["split", "acquisition"])[features].mean()
     paper = "All acquisitions were made alike: same microscope, shear rate and processing."
     if not {"train", "test"} <= set(reliable["split"]):
-        return Finding("drift", paper, "Training or test has no reliable sequences.", "No.", False, pd.DataFrame())
+        return Finding("drift", paper, "Training or test has no reliable"
+            " sequences.", "No.", False, pd.DataFrame())
     train, test = means.loc["train"], means.loc["test"]
     step = test.mean() - train.mean()
     table = pd.DataFrame({"train": train.mean(), "test": test.mean(), "difference_sd": step / train.std()})
@@ -287,7 +317,10 @@ def drift(looks: pd.DataFrame) -> Finding:
     apart = (table["difference_sd"].abs() > 2) | table["difference_sd"].isna()
     far = table[apart & ((table["test"] / table["train"] - 1).abs() > 0.1)]
     shown = "; ".join(f"{r.feature} {r.train:g} in training, {r.test:g} in test" for r in far.itertuples())
-    warning = "A model may meet at test what training never showed it: augment for it, and do not trust thresholds."
+    warning = (
+        "A model may meet at test what training never showed it: augment for it, and do not"
+        " trust thresholds."
+    )
     return Finding(
         "drift",
         paper,
@@ -303,8 +336,9 @@ def drift(looks: pd.DataFrame) -> Finding:
 def appearance(sequences: Sequences) -> pd.DataFrame:
     """The index with grey-level figures of each sequence.
 
-    background: median of the frames' edges; peak and dip: how far the 99.5th percentile lies above it and the 0.5th
-    below; noise: standard deviation from neighbouring pixels of the top and bottom rows, of normal noise.
+    background: median of the frames' edges; peak and dip: how far the 99.5th percentile lies above
+    it and the 0.5th below; noise: standard deviation from neighbouring pixels of the top and bottom
+    rows, of normal noise.
     """
     rows = [_look(frames) for frames in sequences]
     return sequences.index.join(pd.DataFrame(rows, columns=["background", "peak", "dip", "noise"], dtype=float))
@@ -313,7 +347,8 @@ def appearance(sequences: Sequences) -> pd.DataFrame:
 def _look(frames: np.ndarray) -> tuple[float, float, float, float]:
     background = _quantile(frames[:, EDGE], 0.5)
     rows = frames[:, [0, 1, 2, -3, -2, -1]].astype(np.int16)
-    steps = np.abs(np.diff(rows, axis=2)).mean(axis=(1, 2))  # of normal noise: 2 / sqrt(pi) standard deviations
+    # of normal noise: 2 / sqrt(pi) standard deviations
+    steps = np.abs(np.diff(rows, axis=2)).mean(axis=(1, 2))
     peak, dip = _quantile(frames, 0.995) - background, background - _quantile(frames, 0.005)
     return background, peak, dip, float(np.median(steps) * np.sqrt(np.pi) / 2)
 
@@ -337,12 +372,15 @@ def _tells(index: pd.DataFrame, column: str) -> str:
     reliable = index[index["label"].isin(RELIABLE)]
     stage2 = auc(reliable[column], reliable["label"] == "flipping")
     return (
-        f"Alone it tells unreliable from reliable with AUC {stage1:.2f}, flipping from tank-treading with {stage2:.2f}."
+        f"Alone it tells unreliable from reliable with AUC {stage1:.2f}, flipping from"
+        f" tank-treading with {stage2:.2f}."
     )
 
 
 def auc(values: pd.Series, positive: pd.Series) -> float:
-    """Chance that a positive has the larger value, ties halved (Mann-Whitney); NaN where a class is empty."""
+    """Chance that a positive has the larger value, ties halved (Mann-Whitney); NaN where a class is
+    empty.
+    """
     n, m = int(positive.sum()), int((~positive).sum())
     if not n or not m:
         return float("nan")
@@ -356,7 +394,9 @@ def _chance_sd(positive: pd.Series) -> float:
 
 
 def _digest(pixels: np.ndarray) -> int:
-    """64 bits of BLAKE2b, never 0: among Table 2's 4.3 million frames, chance equality has a probability of 1e-6."""
+    """64 bits of BLAKE2b, never 0: among Table 2's 4.3 million frames, chance equality has a
+    probability of 1e-6.
+    """
     return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8).digest(), "little") or 1
 
 
@@ -366,7 +406,9 @@ def _frame_digests(frames: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(digests: np.ndarray, owners: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of different owners of one digest; of many owners only each and the next, so that none is left out."""
+    """Pairs of different owners of one digest; of many owners only each and the next, so that none
+    is left out.
+    """
     order = np.lexsort((owners, digests))
     digests, owners = digests[order], owners[order]
     equal = (digests[1:] == digests[:-1]) & (owners[1:] != owners[:-1])
@@ -374,7 +416,9 @@ def _neighbours(digests: np.ndarray, owners: np.ndarray) -> list[tuple[int, int]
 
 
 def _descriptor(frames: np.ndarray) -> np.ndarray:
-    """What a film looks like on average and how it varies, coarsely, without its brightness: (200,) float32, unit."""
+    """What a film looks like on average and how it varies, coarsely, without its brightness: (200,)
+    float32, unit.
+    """
     films = frames.astype(np.float32)
     halves = [_coarse(films.mean(axis=0)), _coarse(films.std(axis=0))]
     vector = np.concatenate([half - half.mean() for half in halves])
@@ -389,7 +433,8 @@ def _alike(described: np.ndarray, split: np.ndarray, one: str, other: str) -> li
     """Pairs to look at closely: for each sequence of `one` the most similar of `other`."""
     left, right = np.flatnonzero(split == one), np.flatnonzero(split == other)
     pairs = []
-    for begin in range(0, len(left) if len(right) else 0, 512):  # (512, N) float32: 150 MB at Table 2's size
+    # (512, N) float32: 150 MB at Table 2's size
+    for begin in range(0, len(left) if len(right) else 0, 512):
         block = left[begin : begin + 512]
         cosines = described[block] @ described[right].T
         best = cosines.argmax(axis=1)
@@ -399,7 +444,9 @@ def _alike(described: np.ndarray, split: np.ndarray, one: str, other: str) -> li
 
 
 def _noise_agreement(one: np.ndarray, other: np.ndarray) -> float:
-    """Median over eight of the shorter film's frames of the best correlation of finest structure with the other's."""
+    """Median over eight of the shorter film's frames of the best correlation of finest structure
+    with the other's.
+    """
     shorter, longer = sorted((one, other), key=len)
     shorter = shorter[np.linspace(0, len(shorter) - 1, 8).astype(int)]
     return float(np.median((_finest(shorter) @ _finest(longer).T).max(axis=1)))
@@ -432,7 +479,8 @@ def _pairs_finding(
     return Finding(
         key,
         "Each sequence is of one cell, and in one split.",
-        f"{len(pairs) or 'No'} {plural} {what}: {across} across splits, {differ} with different labels.",
+        f"{len(pairs) or 'No'} {plural} {what}: {across} across splits, {differ} with different"
+        " labels.",
         next((text for n, text in worst if n), "No."),
         bool(across or differ),
         table,

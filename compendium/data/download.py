@@ -1,8 +1,10 @@
-"""The paper's record on Zenodo and the authors' released sample: fetched, verified, unpacked; whole or not at all.
+"""The paper's record on Zenodo and the authors' released sample: fetched, verified, unpacked; whole
+or not at all.
 
-Zenodo is read through the program ``zenodo_get`` (AGPL, so run and never imported), which writes outside its folder for
-hostile names, keeps truncated files and ends well on an empty record. So the record's list is checked before, and the
-name, size and md5 of every file after it has come into a folder of its own.
+Zenodo is read through the program ``zenodo_get`` (AGPL, so run and never imported), which writes
+outside its folder for hostile names, keeps truncated files and ends well on an empty record. So the
+record's list is checked before, and the name, size and md5 of every file after it has come into a
+folder of its own.
 """
 
 from __future__ import annotations
@@ -68,14 +70,16 @@ def fetch_zenodo(
     record: str = ZENODO_RECORD,
     patience: Patience = Patience(),
 ) -> dict:
-    """Fetch what `out` still lacks of the record, verify all of it, and return what its meta.json says.
+    """Fetch what `out` still lacks of the record, verify all of it, and return what its meta.json
+    says.
 
-    Whole files wait in a hidden folder until all are there, so `out` never holds part of a record; run again, it goes
-    on where it stopped. With `from_path` the files are copied from a folder instead, with no network, and verified
-    where that folder has a meta.json of an earlier fetch. `base` is the server, another one for tests only.
+    Whole files wait in a hidden folder until all are there, so `out` never holds part of a record;
+    run again, it goes on where it stopped. With `from_path` the files are copied from a folder
+    instead, with no network, and verified where that folder has a meta.json of an earlier fetch.
+    `base` is the server, another one for tests only.
 
-    Raises `RbcError`, one line, for a record that is missing, closed, empty or has hostile names; for files that stay
-    damaged; for a full disk, and an interrupt.
+    Raises `RbcError`, one line, for a record that is missing, closed, empty or has hostile names;
+    for files that stay damaged; for a full disk, and an interrupt.
     """
     out = Path(out)
     with _alone(out):
@@ -102,10 +106,10 @@ def fetch_released(
 ) -> dict:
     """The authors' released sample at `RELEASED_COMMIT`, from GitHub's archive of their repository.
 
-    Only the strips and their list are kept, no code and no weights. Each file is checked against the SHA-256 values in
-    data/registry/released.sha256; files with no value there (131 test strips and dataset.csv) are counted as unknown.
-    `from_path` is a folder or an archive already there. Returns and writes meta.json: source, version, and numbers of
-    verified and unknown files.
+    Only the strips and their list are kept, no code and no weights. Each file is checked against
+    the SHA-256 values in data/registry/released.sha256; files with no value there (131 test strips
+    and dataset.csv) are counted as unknown. `from_path` is a folder or an archive already there.
+    Returns and writes meta.json: source, version, and numbers of verified and unknown files.
 
     Raises `RbcError` for what cannot be fetched, lacks the strips, or is altered.
     """
@@ -135,7 +139,8 @@ def _ask(url: str, patience: Patience) -> dict:
     try:
         found = answer.json()
     except ValueError as error:
-        raise RbcError(f"{url}: the server's answer is not JSON; try later or use --from") from error
+        raise RbcError(f"{url}: the server's answer is not JSON; try later or use"
+            " --from") from error
     if not isinstance(found, dict):
         raise RbcError(f"{url}: the server's answer is not a record; try later or use --from")
     return found
@@ -169,7 +174,8 @@ def _described(answer: dict, record: str) -> dict:
     where = f"Zenodo record {record}"
     listed = answer.get("files") or []
     if not listed:
-        raise RbcError(f"{where}: it lists no files (closed or empty?); download by hand and use --from")
+        raise RbcError(f"{where}: it lists no files (closed or empty?); download by hand and use"
+            " --from")
     files = [_record_file(where, entry) for entry in listed]
     if len({f.name.lower() for f in files}) < len(files):
         raise RbcError(f"{where}: two files have the same name; download by hand and use --from")
@@ -189,21 +195,27 @@ def _described(answer: dict, record: str) -> dict:
 def _record_file(where: str, entry: dict) -> RecordFile:
     name = entry.get("key") or entry.get("filename") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not _is_plain(name):
-        raise RbcError(f"{where}: the file name {name!r} is not safe; download by hand and use --from")
+        raise RbcError(f"{where}: the file name {name!r} is not safe; download by hand and use"
+            " --from")
     size, checksum = entry.get("size"), str(entry.get("checksum", "")).removeprefix("md5:")
     if not isinstance(size, int) or size < 0 or len(checksum) != 32 or not set(checksum) <= set("0123456789abcdef"):
-        raise RbcError(f"{where}: {name!r} has no usable size and md5; download by hand and use --from")
+        raise RbcError(f"{where}: {name!r} has no usable size and md5; download by hand and use"
+            " --from")
     return RecordFile(name, size, checksum)
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is one visible file in one folder on every system, and not that of our own meta.json."""
+    """Whether a name is one visible file in one folder on every system, and not that of our own
+    meta.json.
+    """
     plain = inside(name) and name.isprintable() and not set(name) & set('/\\:*?"<>|')
     return plain and name[0] not in ".~-" and name.lower() != "meta.json"
 
 
 def _fetch_file(file: RecordFile, folder: Path, record: str, base: str, patience: Patience) -> None:
-    """One file of the record into `folder`, through zenodo_get in an empty folder, tried again until it is right."""
+    """One file of the record into `folder`, through zenodo_get in an empty folder, tried again
+    until it is right.
+    """
     for pause in [*patience.pauses(), None]:
         scratch = folder / "part"
         shutil.rmtree(scratch, ignore_errors=True)
@@ -216,7 +228,8 @@ def _fetch_file(file: RecordFile, folder: Path, record: str, base: str, patience
         problem = _problem(scratch / file.name, file, said)
         shutil.rmtree(scratch)
         if "disk is full" in problem or pause is None:
-            raise RbcError(f"{file.name}: {problem}; what is whole is kept, run the same command again")
+            raise RbcError(f"{file.name}: {problem}; what is whole is kept, run the same command"
+                " again")
         time.sleep(pause)
 
 
@@ -284,13 +297,16 @@ def _move_in(waiting: Path, out: Path, files: list[RecordFile], described: dict)
 
 
 def _copied(source: Path, out: Path, record: str) -> dict:
-    """Files already downloaded: verified where a meta.json lies beside them, else noted as unverified."""
+    """Files already downloaded: verified where a meta.json lies beside them, else noted as
+    unverified.
+    """
     if not source.is_dir() or not any(source.iterdir()):
         raise RbcError(f"{source}: no folder with downloaded files there")
     described, files = _noted(source)
     for file in files:
         if not _is_whole(source / file.name, file):
-            raise RbcError(f"{source / file.name}: missing, truncated or altered (md5 differs); fetch it again")
+            raise RbcError(f"{source / file.name}: missing, truncated or altered (md5 differs);"
+                " fetch it again")
     with _scratch(out) as scratch:
         _copy_tree(source, scratch / "new")
         if not described:
@@ -309,7 +325,8 @@ def _noted(source: Path) -> tuple[dict, list[RecordFile]]:
         described = json.loads((source / "meta.json").read_text(encoding="utf-8"))
         return described, [RecordFile(**f) for f in described.get("files", [])]
     except (ValueError, TypeError, AttributeError) as error:
-        raise RbcError(f"{source / 'meta.json'}: not the list of an earlier fetch; move it away") from error
+        raise RbcError(f"{source / 'meta.json'}: not the list of an earlier fetch; move it"
+            " away") from error
 
 
 def _download(url: str, file: Path, patience: Patience) -> Path:
@@ -327,7 +344,8 @@ def _download(url: str, file: Path, patience: Patience) -> Path:
             pass  # cut off: try again below
         if pause is not None:
             time.sleep(pause)
-    raise RbcError(f"{url}: cut off each time; try later, or use --from with files already downloaded")
+    raise RbcError(f"{url}: cut off each time; try later, or use --from with files already"
+        " downloaded")
 
 
 def _released_root(folder: Path) -> Path:
@@ -337,7 +355,8 @@ def _released_root(folder: Path) -> Path:
     for candidate in [folder, *sorted(folder.iterdir())]:
         if (candidate / "Stage_1/test/dataset.csv").is_file() and (candidate / "Stage_2/data").is_dir():
             return candidate
-    raise RbcError(f"{folder}: not the released sample (Stage_1/test/dataset.csv and Stage_2/data are missing)")
+    raise RbcError(f"{folder}: not the released sample (Stage_1/test/dataset.csv and Stage_2/data"
+        " are missing)")
 
 
 def _compare(folder: Path) -> dict[str, int]:
@@ -346,9 +365,11 @@ def _compare(folder: Path) -> dict[str, int]:
     files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
     for path in sorted(files.keys() & known.keys()):
         if file_hash(files[path]) != known[path]:
-            raise RbcError(f"{path}: altered (SHA-256 differs from {RELEASED_SUMS.name}); fetch it again")
+            raise RbcError(f"{path}: altered (SHA-256 differs from {RELEASED_SUMS.name}); fetch it"
+                " again")
     if missing := sorted(known.keys() - files.keys()):
-        raise RbcError(f"{missing[0]}: missing from the released sample, and {len(missing) - 1} more; fetch it again")
+        raise RbcError(f"{missing[0]}: missing from the released sample, and {len(missing) - 1}"
+            " more; fetch it again")
     return {"verified": len(known), "unknown": len(files) - len(known)}
 
 
@@ -362,7 +383,8 @@ def _copy_tree(source: Path, target: Path) -> None:
 def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise RbcError(f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free; make room or move it")
+        raise RbcError(f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free;"
+            " make room or move it")
 
 
 def _replace(new: Path, old: Path) -> None:
@@ -398,7 +420,8 @@ def _alone(out: Path) -> Iterator[None]:
     except Timeout as error:
         raise RbcError(f"{out}: another fetch is running there") from error
     except KeyboardInterrupt as error:
-        raise RbcError(f"{out}: interrupted; what is whole is kept, run the same command again") from error
+        raise RbcError(f"{out}: interrupted; what is whole is kept, run the same command"
+            " again") from error
     except OSError as error:
         raise RbcError(
             f"{out}: {error.strerror or error}; what is whole is kept, run the same command again"

@@ -1,7 +1,8 @@
 """Folders of film strips into `Sequences`: every file is checked, nothing is guessed.
 
-A strip is one picture 31 px high and 31 x size px wide: the frames of one sequence from left to right. Sequences come
-out in the order of split and name, so the same cells give the same `Sequences` from every layout (`compendium.data.layouts`).
+A strip is one picture 31 px high and 31 x size px wide: the frames of one sequence from left to
+right. Sequences come out in the order of split and name, so the same cells give the same
+`Sequences` from every layout (`compendium.data.layouts`).
 """
 
 from __future__ import annotations
@@ -43,13 +44,15 @@ CHUNK = 256  #: sequences that one process reads at a time: about 8 MB of frames
 
 
 def released(folder: Path) -> Sequences:
-    """The authors' released sample: stage-1 test strips (split ``test``) and stage-2 strips (split ``train``).
+    """The authors' released sample: stage-1 test strips (split ``test``) and stage-2 strips (split
+    ``train``).
 
-    The stage-2 strips come from the paper's 23 training and validation acquisitions mixed; which of them validate is
-    for a profile to say (`Sequences.index` has the acquisitions). Where the folder holds ``SHA256SUMS``, every file
-    listed there is verified first.
+    The stage-2 strips come from the paper's 23 training and validation acquisitions mixed; which of
+    them validate is for a profile to say (`Sequences.index` has the acquisitions). Where the folder
+    holds ``SHA256SUMS``, every file listed there is verified first.
 
-    Raises `RbcError`, one line, for a missing folder or file, a picture that is no strip and labels that make no sense.
+    Raises `RbcError`, one line, for a missing folder or file, a picture that is no strip and labels
+    that make no sense.
     """
     folder = _existing(folder, "make it with: rbc data fetch released")
     return _in_memory(folder, RELEASED, RELEASED_META, simulated=False)
@@ -78,10 +81,12 @@ def strips(folder: Path) -> Sequences:
 def into(
     folder: Path, out: Path, layout: Path | None = None, *, simulated: bool = False, workers: int | None = None
 ) -> None:
-    """As `read`, but straight into a folder that `rbc.sequences.load` opens: for data larger than memory.
+    """As `read`, but straight into a folder that `rbc.sequences.load` opens: for data larger than
+    memory.
 
-    Strips are read by `workers` processes (default: one a core), each writing its chunks in their place, so memory
-    does not grow with the data. Archives are unpacked beside `out` for the while. Written whole or not at all.
+    Strips are read by `workers` processes (default: one a core), each writing its chunks in their
+    place, so memory does not grow with the data. Archives are unpacked beside `out` for the while.
+    Written whole or not at all.
     """
     workers = workers or _cores()
     with whole_folder(Path(out), SEQUENCE_FILES) as part, _pool(workers) as pool:
@@ -103,8 +108,8 @@ def into(
 def listing(folder: Path, layout: Layout) -> pd.DataFrame:
     """The sequences of a folder, unread, in order of split and name.
 
-    Columns: name, label, acquisition, patient, split, file, item (place in a .mat file, else -1), size (frames;
-    0 where only the picture tells).
+    Columns: name, label, acquisition, patient, split, file, item (place in a .mat file, else -1),
+    size (frames; 0 where only the picture tells).
     """
     readers = {"csv": csv_rows, "classes": class_rows, "mat": mat_rows}
     tables = [readers[part.kind](folder, layout, part) for part in layout.parts]
@@ -118,7 +123,9 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
 
 
 def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
-    """Rows of ``dataset.csv`` (by default sequence_name, label 0 to 2, size in frames), as `listing` has them."""
+    """Rows of ``dataset.csv`` (by default sequence_name, label 0 to 2, size in frames), as
+    `listing` has them.
+    """
     where = folder / part.path / "dataset.csv"
     table = _read_csv(where, layout.columns)
     if (repeated := table.duplicated()).any():
@@ -126,7 +133,8 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     sizes = pd.to_numeric(table["size"], errors="coerce")
     if (wrong := ~(sizes >= 1) | (sizes % 1 != 0)).any():
         bad = table[wrong].iloc[0]
-        raise RbcError(f"{where}: {bad['name']!r} has the size {bad['size']!r}; it is a number of frames")
+        raise RbcError(f"{where}: {bad['name']!r} has the size {bad['size']!r}; it is a number of"
+            " frames")
     names = _parsed(where, table["name"], layout)  # before any path is made of a name
     files = [where.parent / layout.image.format(name=name) for name in table["name"]]
     if not layout.unlisted:
@@ -135,7 +143,9 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
 
 
 def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
-    """Rows of the pictures in folders named for their class (``TankTreading/``, ``others/``), as `listing` has them."""
+    """Rows of the pictures in folders named for their class (``TankTreading/``, ``others/``), as
+    `listing` has them.
+    """
     where = _existing(folder / part.path, "the layout needs it")
     folders = [f for f in sorted(where.iterdir()) if f.is_dir() and not f.name.startswith(".")]
     if layout is RELEASED:  # both are needed there, other layouts have the classes that they have
@@ -145,7 +155,8 @@ def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     names = _parsed(where, [f.stem for f in files], layout)
     if len(kinds := {layout.labels.get(f.name.lower()) for f in folders}) < len(folders):
         shown = ", ".join(f.name for f in folders)
-        raise RbcError(f"{where}: the folders {shown} stand for {len(kinds)} classes; describe them in layout.yaml")
+        raise RbcError(f"{where}: the folders {shown} stand for {len(kinds)} classes; describe"
+            " them in layout.yaml")
     return _rows(where, names, labels, files, 0, layout, part)
 
 
@@ -160,11 +171,13 @@ def mat_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
 def strip(file: Path, size: int = 0) -> np.ndarray:
     """Frames of one strip, left to right: (size, 31, 31) uint8; size 0 means as many as there are.
 
-    8-bit grey pictures are taken as they are. The released JPEG strips are RGB with three equal channels (chroma is
-    neutral in all 284), so one channel is the grey level and nothing is weighted; an RGB picture with real colour is
-    no strip of these cells and is refused, as is every other mode (16 bits, palette, alpha).
+    8-bit grey pictures are taken as they are. The released JPEG strips are RGB with three equal
+    channels (chroma is neutral in all 284), so one channel is the grey level and nothing is
+    weighted; an RGB picture with real colour is no strip of these cells and is refused, as is every
+    other mode (16 bits, palette, alpha).
 
-    Raises `RbcError` for a missing or undecodable picture, a wrong mode or height, or a width that is not 31 x size.
+    Raises `RbcError` for a missing or undecodable picture, a wrong mode or height, or a width that
+    is not 31 x size.
     """
     with _opened(file) as picture:
         _check_shape(file, picture, size)
@@ -173,17 +186,22 @@ def strip(file: Path, size: int = 0) -> np.ndarray:
         if (pixels != pixels[..., :1]).any():
             raise RbcError(f"{file}: the strip has colours; expected grey levels")
         pixels = pixels[..., 0]
-    return np.ascontiguousarray(pixels.reshape(FRAME_PX, -1, FRAME_PX).transpose(1, 0, 2))  # (T, H, W)
+    # (T, H, W)
+    return np.ascontiguousarray(pixels.reshape(FRAME_PX, -1, FRAME_PX).transpose(1, 0, 2))
 
 
 def verify(folder: Path) -> int:
-    """Check every file listed in ``SHA256SUMS`` of `folder`; returns how many, 0 where there is no such list."""
+    """Check every file listed in ``SHA256SUMS`` of `folder`; returns how many, 0 where there is no
+    such list.
+    """
     sums = read_sums(folder / "SHA256SUMS") if (folder / "SHA256SUMS").exists() else {}
     for path, expected in sums.items():
         if not (folder / path).is_file():
-            raise RbcError(f"{folder / path}: the file is missing although SHA256SUMS lists it; fetch the data again")
+            raise RbcError(f"{folder / path}: the file is missing although SHA256SUMS lists it;"
+                " fetch the data again")
         if file_hash(folder / path) != expected:
-            raise RbcError(f"{folder / path}: altered or damaged (SHA-256 differs from SHA256SUMS); fetch it again")
+            raise RbcError(f"{folder / path}: altered or damaged (SHA-256 differs from"
+                " SHA256SUMS); fetch it again")
     return len(sums)
 
 
@@ -205,7 +223,8 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         with Image.open(file, formats=("PNG", "JPEG")) as picture:
             yield picture
     except FileNotFoundError as error:
-        raise RbcError(f"{file}: the file is missing although the list names it; fetch the data again") from error
+        raise RbcError(f"{file}: the file is missing although the list names it; fetch the data"
+            " again") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RbcError(f"{file}: not a readable picture ({error}); fetch it again") from error
 
@@ -231,7 +250,8 @@ def _check_shape(file: Path, picture: Image.Image, size: int) -> None:
     if not size and width % FRAME_PX:
         raise RbcError(f"{file}: the strip is {width} px wide; expected a multiple of {FRAME_PX}")
     if size and width != FRAME_PX * size:
-        raise RbcError(f"{file}: the strip is {width} px wide; expected {FRAME_PX} x {size} = {FRAME_PX * size}")
+        raise RbcError(f"{file}: the strip is {width} px wide; expected {FRAME_PX} x {size} ="
+            f" {FRAME_PX * size}")
 
 
 def _in_memory(folder: Path, layout: Layout, meta: dict, *, simulated: bool) -> Sequences:
@@ -256,13 +276,16 @@ def _layout(folder: Path, layout: Path | None, scratch: Path) -> tuple[Path, Lay
 
 
 def _record(folder: Path) -> dict:
-    """What `rbc data fetch` noted about a folder: source, version, licence, files and their checksums."""
+    """What `rbc data fetch` noted about a folder: source, version, licence, files and their
+    checksums.
+    """
     try:
         return json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise RbcError(f"{folder / 'meta.json'}: damaged ({error}); fetch the data again") from error
+        raise RbcError(f"{folder / 'meta.json'}: damaged ({error}); fetch the data"
+            " again") from error
 
 
 def _rows(
@@ -279,7 +302,8 @@ def _rows(
     if None in known:
         i = known.index(None)
         allowed = ", ".join(layout.labels)
-        raise RbcError(f"{where}: {names[i].string!r} has the label {labels[i]!r}; there are only {allowed}")
+        raise RbcError(f"{where}: {names[i].string!r} has the label {labels[i]!r}; there are only"
+            f" {allowed}")
     acquisitions = [m["acquisition"] for m in names]
     split = part.split or _splits(where, acquisitions, known, layout)
     columns = {
@@ -301,7 +325,8 @@ def _splits(where: Path, acquisitions: list[str], labels: list[str], layout: Lay
     table = pd.DataFrame({"acquisition": acquisitions, "reliable": [label != "unreliable" for label in labels]})
     counts = table.groupby("acquisition")["reliable"].agg(["size", "sum"])
     shown = ", ".join(f"{a} ({n} sequences, {r} reliable)" for a, n, r in counts.loc[sorted(missing)].itertuples())
-    raise RbcError(f"{where}: which split are these acquisitions in? Say so under splits in layout.yaml: {shown}")
+    raise RbcError(f"{where}: which split are these acquisitions in? Say so under splits in"
+        f" layout.yaml: {shown}")
 
 
 def _parsed(where: Path, names: Sequence[str], layout: Layout) -> list[re.Match]:
@@ -310,15 +335,19 @@ def _parsed(where: Path, names: Sequence[str], layout: Layout) -> list[re.Match]
     if None in parsed:
         bad = list(names)[parsed.index(None)]
         raise RbcError(
-            f"{where}: the name {bad!r} is not patient, date, shear rate, movie, track (as BG1017_10s02_112)"
+            f"{where}: the name {bad!r} is not patient, date, shear rate, movie, track (as"
+            " BG1017_10s02_112)"
         )
     if "/" in (joined := "".join(names)) or "\\" in joined or "\0" in joined:
-        raise RbcError(f"{where}: a sequence's name holds a slash; the pattern for names in layout.yaml is too wide")
+        raise RbcError(f"{where}: a sequence's name holds a slash; the pattern for names in"
+            " layout.yaml is too wide")
     return parsed
 
 
 def _chunks(rows: pd.DataFrame) -> list[pd.DataFrame]:
-    """`rows` in pieces of at most CHUNK, each of one .mat file where there are any: such a file is opened whole."""
+    """`rows` in pieces of at most CHUNK, each of one .mat file where there are any: such a file is
+    opened whole.
+    """
     group = np.where(rows["item"] < 0, "", rows["file"])
     change = np.flatnonzero(group[1:] != group[:-1]) + 1
     cuts = [0, *change, len(rows)]
@@ -362,7 +391,9 @@ def _cores() -> int:
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
-    """A pool of processes, or none where one is enough; what is still waiting is dropped after an error."""
+    """A pool of processes, or none where one is enough; what is still waiting is dropped after an
+    error.
+    """
     if workers == 1:
         yield None
         return
@@ -382,7 +413,8 @@ def _gather(pool: ProcessPoolExecutor | None, task, chunks: list, what: str) -> 
     try:
         return list(tqdm(results, what, total=len(chunks), unit=f"x{CHUNK}", disable=None))
     except BrokenProcessPool as error:
-        raise RbcError(f"{what}: a process was killed (out of memory?); run it again with workers=1") from error
+        raise RbcError(f"{what}: a process was killed (out of memory?); run it again with"
+            " workers=1") from error
 
 
 def _existing(folder: Path, advice: str) -> Path:
@@ -414,7 +446,8 @@ def _read_csv(file: Path, columns: dict[str, str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError is a ValueError
-        raise RbcError(f"{file}: not a readable UTF-8 CSV ({' '.join(str(error).split())})") from error
+        raise RbcError(f"{file}: not a readable UTF-8 CSV"
+            f" ({' '.join(str(error).split())})") from error
     if missing := [c for c in columns.values() if c not in table]:
         raise RbcError(f"{file}: the columns {', '.join(missing)} are missing")
     if table.empty:

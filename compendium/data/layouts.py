@@ -1,7 +1,9 @@
-"""What lies where in a folder of film strips: recognised, or described by the user in a ``layout.yaml``.
+"""What lies where in a folder of film strips: recognised, or described by the user in a
+``layout.yaml``.
 
-A layout says which folders (or .mat files) hold sequences, how their labels are spelt, how names tell the acquisition
-and the patient, and which acquisition is in which split. The layouts known are listed in data/README.md.
+A layout says which folders (or .mat files) hold sequences, how their labels are spelt, how names
+tell the acquisition and the patient, and which acquisition is in which split. The layouts known are
+listed in data/README.md.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from rbc.paper import LABELS
 
 #: Patient letters, date, shear rate in 1/s, movie number, track number: BG1017_10s02_112.
 NAME = r"(?P<acquisition>(?P<patient>[A-Z]{2,})\d+_\d+s\d+)_\d+"
-#: Class folders seen in the authors' repository and their notebooks ("TT: Tank-treading, others: flipping").
+#: Class folders seen in the authors' repository and their notebooks ("TT: Tank-treading, others:
+#: flipping").
 CLASS_FOLDERS = {
     **{name: "tank-treading" for name in ("tanktreading", "tank-treading", "tank_treading", "tt")},
     **{name: "flipping" for name in ("flipping", "others")},
@@ -41,13 +44,17 @@ Split = Literal["train", "validation", "test"]
 
 
 def inside(path: str) -> bool:
-    """Whether a relative path stays where it starts: not absolute (also not for Windows), no ``..``, no NUL."""
+    """Whether a relative path stays where it starts: not absolute (also not for Windows), no
+    ``..``, no NUL.
+    """
     parts = re.split(r"[/\\]", path)
     return bool(path) and ".." not in parts and parts[0] != "" and ":" not in parts[0] and "\0" not in path
 
 
 class Part(BaseModel):
-    """One place that holds sequences: a folder with dataset.csv, a folder of class folders, or a .mat file."""
+    """One place that holds sequences: a folder with dataset.csv, a folder of class folders, or a
+    .mat file.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: str
@@ -108,20 +115,25 @@ RELEASED = Layout(
 
 
 def describe(file: Path) -> Layout:
-    """The layout written in a YAML file. Raises `RbcError` naming the first key that is unknown or wrong."""
+    """The layout written in a YAML file.
+
+    Raises `RbcError` naming the first key that is unknown or wrong.
+    """
     if not file.exists():
         raise RbcError(f"{file}: no such file; it should describe the layout, see data/README.md")
     try:
         return yamlfiles.checked(Layout, yamlfiles.read(file), file, "see data/README.md")
     except (OSError, ValueError, re.error) as error:
-        raise RbcError(f"{file}: not a readable YAML file ({' '.join(str(error).split())})") from error
+        raise RbcError(f"{file}: not a readable YAML file"
+            f" ({' '.join(str(error).split())})") from error
 
 
 def recognise(folder: Path) -> tuple[Path, Layout]:
-    """A folder's layout and the folder it holds for: a ``layout.yaml`` or the released sample, here or further down,
-    or else whatever parts are found.
+    """A folder's layout and the folder it holds for: a ``layout.yaml`` or the released sample, here
+    or further down, or else whatever parts are found.
 
-    A part is in the split of the nearest folder named train, valid, validation or test (or of the .mat file's name).
+    A part is in the split of the nearest folder named train, valid, validation or test (or of the
+    .mat file's name).
 
     Raises `RbcError` that prints the tree seen and how to describe it, where nothing is recognised.
     """
@@ -135,21 +147,25 @@ def recognise(folder: Path) -> tuple[Path, Layout]:
         raise RbcError(
             f"{folder}: no layout recognised in this tree:\n{tree(folder)}\n"
             "Describe it in layout.yaml in that folder (see data/README.md), for example:\n"
-            "  parts:\n  - {path: Train, kind: classes, split: train}\n  labels: {good: tank-treading, bad: flipping}"
+            "  parts:\n  - {path: Train, kind: classes, split: train}\n  labels: {good:"
+            " tank-treading, bad: flipping}"
         )
     if stray:
         known = yaml.safe_dump(
             [part.model_dump(exclude_none=True) for part in parts], default_flow_style=True, width=9e9
         )
         raise RbcError(
-            f"{printable(stray[0])}: no label is known for this picture and {len(stray) - 1} more; to leave them out, "
+            f"{printable(stray[0])}: no label is known for this picture and {len(stray) - 1} more;"
+            " to leave them out, "
             f"write into layout.yaml what was recognised: {{parts: {known.strip()}}}"
         )
     return folder, Layout(parts=tuple(parts))
 
 
 def tree(folder: Path, lines: int = 30) -> str:
-    """The folder's first folders and files, two files a folder, as an indented list of at most `lines` lines."""
+    """The folder's first folders and files, two files a folder, as an indented list of at most
+    `lines` lines.
+    """
     shown = []
     for root, folders, files in _walk(folder):
         depth = len(Path(root).relative_to(folder).parts)
@@ -160,7 +176,8 @@ def tree(folder: Path, lines: int = 30) -> str:
 
 
 def printable(text: object) -> str:
-    """Text that can be printed anywhere: bytes of a name that are not UTF-8 are shown as escapes."""
+    """Text that can be printed anywhere: bytes of a name that are not UTF-8 are shown as escapes.
+    """
     return str(text).encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,8 +1,9 @@
-"""Sequences in MATLAB files, v5 (scipy) and v7.3 (HDF5, h5py): found by what the variables hold, not by their names.
+"""Sequences in MATLAB files, v5 (scipy) and v7.3 (HDF5, h5py): found by what the variables hold,
+not by their names.
 
-The authors' help text says that their strips were extracted "from the mat files"; those files are not known here. Read
-is what MATLAB would most plainly save: a cell array of N sequences, each 31 x 31 x T or a strip 31 x 31T of uint8; a
-numeric vector of N labels; a cell array of N names.
+The authors' help text says that their strips were extracted "from the mat files"; those files are
+not known here. Read is what MATLAB would most plainly save: a cell array of N sequences, each 31 x
+31 x T or a strip 31 x 31T of uint8; a numeric vector of N labels; a cell array of N names.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def contents(file: Path, name: str) -> tuple[list[str], list[str], list[int]]:
             raise RbcError(f"{file}: {len(films)} sequences but {len(names)} names")
         sizes = [_n_frames(getattr(film, "shape", ())) for film in films]
         if 0 in sizes:
-            raise RbcError(f"{file}: sequence number {sizes.index(0) + 1} is no 31 x 31 x T picture")
+            raise RbcError(f"{file}: sequence number {sizes.index(0) + 1} is no 31 x 31 x T"
+                " picture")
         return list(names), [f"{code:g}" for code in np.ravel(labels)], sizes
 
 
@@ -98,12 +100,15 @@ def _variables(file: Path) -> Iterator[dict]:
         MatReadError,
         zlib.error,
     ) as error:
-        raise RbcError(f"{file}: not a readable MATLAB file ({' '.join(str(error).split())})") from error
+        raise RbcError(f"{file}: not a readable MATLAB file"
+            f" ({' '.join(str(error).split())})") from error
 
 
 @lru_cache(maxsize=1)
 def _v5(file: Path, changed: int) -> dict[str, np.ndarray | list]:
-    """A v5 file's variables; such a file is read whole, so the last one (as `changed` then) is kept."""
+    """A v5 file's variables; such a file is read whole, so the last one (as `changed` then) is
+    kept.
+    """
     return {k: _unpacked(v) for k, v in loadmat(file).items() if not k.startswith("__")}
 
 
@@ -119,7 +124,8 @@ def _only(file: Path, variables: dict, what: str, test):
     found = {name: value for name, value in variables.items() if test(value)}
     if len(found) != 1:
         seen = ", ".join(variables) or "no variables"
-        raise RbcError(f"{file}: {len(found)} variables hold {what}, one is needed; the file has {seen}")
+        raise RbcError(f"{file}: {len(found)} variables hold {what}, one is needed; the file has"
+            f" {seen}")
     return next(iter(found.values()))
 
 

@@ -1,7 +1,9 @@
-"""Can the printed scores of a row be true together? Each row against class counts, and what might explain a no.
+"""Can the printed scores of a row be true together? Each row against class counts, and what might
+explain a no.
 
-A row of scores is possible where some confusion matrix with the class counts of Table 2 has scores that are all printed
-so. Every matrix is tried, in whole numbers. Nothing but rbc/reported/ is needed.
+A row of scores is possible where some confusion matrix with the class counts of Table 2 has scores
+that are all printed so. Every matrix is tried, in whole numbers. Nothing but rbc/reported/ is
+needed.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ from scipy.optimize import linprog
 from rbc.metrics import Confusion
 from rbc.paper import LABELS, reported
 
-SCORES = ("f1", "accuracy", "precision", "recall")  #: as printed in Tables 3 and 4 and for the test split
-#: Each score as one sum over another: factors of (true positives, false positives, positives, negatives).
+#: as printed in Tables 3 and 4 and for the test split
+SCORES = ("f1", "accuracy", "precision", "recall")
+#: Each score as one sum over another: factors of (true positives, false positives, positives,
+#: negatives).
 LINEAR = {
     "f1": ((2, 0, 0, 0), (1, 1, 1, 0)),
     "accuracy": ((1, -1, 0, 1), (0, 0, 1, 1)),
@@ -31,7 +35,9 @@ LINEAR = {
 
 @dataclass(frozen=True)
 class Rule:
-    """Which scores are printed as v: from v + low/2 to v + high/2 of the last printed digit; is the upper end one?"""
+    """Which scores are printed as v: from v + low/2 to v + high/2 of the last printed digit; is the
+    upper end one?
+    """
 
     low: int
     high: int
@@ -52,14 +58,17 @@ class Row:
 
     Attributes
     ----------
-    table, stage, model, sampling, k, split : which row, and the split whose class counts (Table 2) it is held against
+    table, stage, model, sampling, k, split : which row, and the split whose class counts (Table 2)
+        it is held against
     scores : the printed scores
-    rounding, possible, matrices : the rule; whether, and how many, confusion matrices have these scores
+    rounding, possible, matrices : the rule; whether, and how many, confusion matrices have these
+        scores
     matrix : the only one, where there is one
     fails : where impossible, the smallest sets of scores without which the row is possible
-    accuracy : lowest and highest accuracy that the printed precision and recall allow; None where they allow none
-    share : lowest and highest share of positives that *any* set of sequences, of whatever size, must have to give these
-        scores; None where no set can
+    accuracy : lowest and highest accuracy that the printed precision and recall allow; None where
+        they allow none
+    share : lowest and highest share of positives that *any* set of sequences, of whatever size,
+        must have to give these scores; None where no set can
     under : number of matrices under each rule of `RULES`
     """
 
@@ -87,16 +96,22 @@ class Row:
 @cache
 def sizes(stage: int, split: str) -> tuple[int, int]:
     """Numbers of positives and negatives of a stage in a split, by Table 2."""
-    tank_treading, flipping, unreliable = (int(n) for n in reported("table2").set_index("label")[split][list(LABELS)])
+    tank_treading, flipping, unreliable = (
+        int(n) for n in reported("table2").set_index("label")[split][list(LABELS)]
+    )
     return (tank_treading + flipping, unreliable) if stage == 1 else (flipping, tank_treading)
 
 
-def spans(printed: dict[str, float], p: int, n: int, rule: str = "nearest") -> dict[str, np.ndarray]:
-    """Of p positives and n negatives: the false positives that each printed score allows for each number of true ones.
+def spans(
+    printed: dict[str, float], p: int, n: int, rule: str = "nearest"
+) -> dict[str, np.ndarray]:
+    """Of p positives and n negatives: the false positives that each printed score allows for each
+    number of true ones.
 
-    Answers, by score, (2, p + 1) int64: lowest and highest number of false positives for 0..p true positives, none
-    where the highest is below the lowest. Scores of two decimals, rounded as `rule` says and compared in whole numbers.
-    ``balanced accuracy`` is known beside `LINEAR`. A precision without any call is 0, as scikit-learn prints it.
+    Answers, by score, (2, p + 1) int64: lowest and highest number of false positives for 0..p true
+    positives, none where the highest is below the lowest. Scores of two decimals, rounded as `rule`
+    says and compared in whole numbers. ``balanced accuracy`` is known beside `LINEAR`. A precision
+    without any call is 0, as scikit-learn prints it.
     """
     tp, r, found = np.arange(p + 1), RULES[rule], {}
     known = LINEAR | {"balanced accuracy": ((n, -p, n, 0), (0, 0, 2 * n, 0))}
@@ -105,7 +120,9 @@ def spans(printed: dict[str, float], p: int, n: int, rule: str = "nearest") -> d
         b0 = np.maximum(b0, (score == "precision") & (tp == 0))  # 0 / 1 for 0 / 0
         v = 2 * round(value * 100)
         least = _at_least_0(200 * a0 - (v + r.low) * b0, 200 * a1 - (v + r.low) * b1, n)
-        most = _at_least_0((v + r.high) * b0 - 200 * a0 - (not r.closed), (v + r.high) * b1 - 200 * a1, n)
+        most = _at_least_0(
+            (v + r.high) * b0 - 200 * a0 - (not r.closed), (v + r.high) * b1 - 200 * a1, n
+        )
         found[score] = np.stack([np.maximum(least[0], most[0]), np.minimum(least[1], most[1])])
     return found
 
@@ -119,8 +136,12 @@ def _at_least_0(constant: np.ndarray, slope: int, n: int) -> tuple[np.ndarray, n
     return (np.maximum(ends, 0), none + n) if slope > 0 else (none, np.minimum(ends, n))
 
 
-def meet(found: dict[str, np.ndarray], scores: tuple[str, ...] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Every confusion matrix that all scores (or those named) allow: its true and its false positives, (M,) each."""
+def meet(
+    found: dict[str, np.ndarray], scores: tuple[str, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every confusion matrix that all scores (or those named) allow: its true and its false
+    positives, (M,) each.
+    """
     low, high = _common(found, scores or tuple(found))
     many = np.maximum(high - low + 1, 0)
     start = np.repeat(low - np.cumsum(many) + many, many)
@@ -139,16 +160,22 @@ def count(found: dict[str, np.ndarray], scores: tuple[str, ...] | None = None) -
 
 
 def fails(found: dict[str, np.ndarray]) -> tuple[tuple[str, ...], ...]:
-    """The smallest sets of scores without which some matrix is left; none where one is left with all of them."""
+    """The smallest sets of scores without which some matrix is left; none where one is left with
+    all of them.
+    """
     for size in range(len(found)):
-        kept = [(drop, tuple(s for s in found if s not in drop)) for drop in combinations(found, size)]
+        kept = [
+            (drop, tuple(s for s in found if s not in drop)) for drop in combinations(found, size)
+        ]
         if sets := tuple(drop for drop, rest in kept if count(found, rest)):
             return sets if size else ()
     return (tuple(found),)
 
 
 def steps(printed: dict[str, float], p: int, n: int, rule: str = "nearest") -> pd.DataFrame:
-    """How a row narrows down: score, printed, and the number of matrices left after it and all before it."""
+    """How a row narrows down: score, printed, and the number of matrices left after it and all
+    before it.
+    """
     found, order = spans(printed, p, n, rule), list(printed)
     left = [count(found, tuple(order[: i + 1])) for i in range(len(order))]
     rows = [("any", None, (p + 1) * (n + 1)), *zip(order, printed.values(), left)]
@@ -156,9 +183,11 @@ def steps(printed: dict[str, float], p: int, n: int, rule: str = "nearest") -> p
 
 
 def share(printed: dict[str, float], rule: str = "nearest") -> tuple[float, float] | None:
-    """Lowest and highest share of positives with which any set of sequences can have these scores; None: no set can.
+    """Lowest and highest share of positives with which any set of sequences can have these scores;
+    None: no set can.
 
-    With p = 1 all scores are linear in (true positives, false positives, negatives): two linear programmes.
+    With p = 1 all scores are linear in (true positives, false positives, negatives): two linear
+    programmes.
     """
     r, limits = RULES[rule], [((0, 1, -1), 0)]
     for score, value in printed.items():
@@ -175,15 +204,25 @@ def share(printed: dict[str, float], rule: str = "nearest") -> tuple[float, floa
 
 
 def values(scores: Sequence[str], tp: np.ndarray, fp: np.ndarray, p: int, n: int) -> np.ndarray:
-    """Scores of matrices with tp true and fp false positives, (M,) each, of p positives and n negatives: (S, M)."""
-    sums = [[f[0] * tp + f[1] * fp + f[2] * p + f[3] * n for f in LINEAR[score]] for score in scores]
+    """Scores of matrices with tp true and fp false positives, (M,) each, of p positives and n
+    negatives: (S, M).
+    """
+    sums = [
+        [f[0] * tp + f[1] * fp + f[2] * p + f[3] * n for f in LINEAR[score]] for score in scores
+    ]
     return np.stack([a / np.where(b == 0, 1, b) for a, b in sums])
 
 
 @cache
 def rows(rule: str = "nearest") -> tuple[Row, ...]:
-    """Every printed row: 16 each of Tables 3 and 4 (validation split), two of the text (test split)."""
-    tables = [("table3", 1, "validation"), ("table4", 2, "validation"), ("test_results", None, "test")]
+    """Every printed row: 16 each of Tables 3 and 4 (validation split), two of the text (test
+    split).
+    """
+    tables = [
+        ("table3", 1, "validation"),
+        ("table4", 2, "validation"),
+        ("test_results", None, "test"),
+    ]
     return tuple(
         _row(table, stage or line.stage, split, line, rule)
         for table, stage, split in tables
@@ -197,13 +236,21 @@ def _row(table: str, stage: int, split: str, line, rule: str) -> Row:
     tp, fp = meet(found)
     right = values(["accuracy"], *meet(found, ("precision", "recall")), p, n)
     return Row(
-        **{"table": table, "stage": stage, "model": line.model, "sampling": line.sampling, "k": line.k},
+        **{
+            "table": table,
+            "stage": stage,
+            "model": line.model,
+            "sampling": line.sampling,
+            "k": line.k,
+        },
         split=split,
         scores=printed,
         rounding=rule,
         possible=len(tp) > 0,
         matrices=len(tp),
-        matrix=Confusion(int(tp[0]), int(fp[0]), int(p - tp[0]), int(n - fp[0])) if len(tp) == 1 else None,
+        matrix=Confusion(int(tp[0]), int(fp[0]), int(p - tp[0]), int(n - fp[0]))
+        if len(tp) == 1
+        else None,
         fails=fails(found),
         accuracy=(float(right.min()), float(right.max())) if right.size else None,
         share=share(printed, rule),
@@ -212,32 +259,45 @@ def _row(table: str, stage: int, split: str, line, rule: str) -> Row:
 
 
 def both_classes(row: Row, weights: str) -> bool:
-    """Whether precision, recall and F1 can be means over both classes; in floats, ends of an interval taken in.
+    """Whether precision, recall and F1 can be means over both classes; in floats, ends of an
+    interval taken in.
 
-    `weights`: ``equal`` (macro average), ``class`` (weighted average), or ``sample``: the summary that train.py of the
-    authors' released code prints, a weighted average after sample weights that make both classes equally heavy (without
-    F1, for which that code takes the weights of another split).
+    `weights`: ``equal`` (macro average), ``class`` (weighted average), or ``sample``: the summary
+    that train.py of the authors' released code prints, a weighted average after sample weights that
+    make both classes equally heavy (without F1, for which that code takes the weights of another
+    split).
     """
     p, n = sizes(row.stage, row.split)
-    tp, fp = (x.astype(float) for x in meet(spans({"accuracy": row.scores["accuracy"]}, p, n, row.rounding)))
+    tp, fp = (
+        x.astype(float)
+        for x in meet(spans({"accuracy": row.scores["accuracy"]}, p, n, row.rounding))
+    )
     kept = ("precision", "recall") if weights == "sample" else ("f1", "precision", "recall")
     a, b = (n, p) if weights == "sample" else (1, 1)  # of a positive and of a negative sequence
     positive = values(kept, a * tp, b * fp, a * p, b * n)
     negative = values(kept, b * (n - fp), a * (p - tp), b * n, a * p)
     part = p / (p + n) if weights == "class" else 0.5
-    return bool(_within(part * positive + (1 - part) * negative, [row.scores[s] for s in kept], row.rounding).any())
+    return bool(
+        _within(
+            part * positive + (1 - part) * negative, [row.scores[s] for s in kept], row.rounding
+        ).any()
+    )
 
 
 def _within(found: np.ndarray, printed: list[float], rule: str) -> np.ndarray:
-    low, high = (np.array(printed)[:, None] + end / 200 for end in (RULES[rule].low, RULES[rule].high))
+    low, high = (
+        np.array(printed)[:, None] + end / 200 for end in (RULES[rule].low, RULES[rule].high)
+    )
     return ((found >= low - 1e-9) & (found <= high + 1e-9)).all(axis=0)
 
 
 def spread(row: Row, cells: int = 140) -> float | None:
-    """If the scores are means over runs on this split: how far accuracies must lie from their mean, on average.
+    """If the scores are means over runs on this split: how far accuracies must lie from their mean,
+    on average.
 
-    A lower bound, in points; None where no runs at all have such means. Linear programme over all mixtures of matrices,
-    gathered in about `cells` x `cells` boxes that each count with their best and worst scores: more may exclude more.
+    A lower bound, in points; None where no runs at all have such means. Linear programme over all
+    mixtures of matrices, gathered in about `cells` x `cells` boxes that each count with their best
+    and worst scores: more may exclude more.
     """
     if row.possible:
         return 0.0  # runs that are all alike
@@ -247,16 +307,24 @@ def spread(row: Row, cells: int = 140) -> float | None:
     worst = values(SCORES, *(x.ravel() for x in np.meshgrid(tp[:-1], fp[1:] - 1)), p, n)
     best = values(SCORES, *(x.ravel() for x in np.meshgrid(tp[1:] - 1, fp[:-1])), p, n)
     printed, r = np.array([row.scores[s] for s in SCORES]), RULES[row.rounding]
-    ends = np.r_[printed + r.high / 200, -(printed + r.low / 200)] + 1e-6  # wider than what the solver may be off
+    # wider than what the solver may be off
+    ends = np.r_[printed + r.high / 200, -(printed + r.low / 200)] + 1e-6
     away = np.maximum(0, np.maximum(worst[1] - printed[1], printed[1] - best[1]))
-    answer = linprog(100 * away, A_ub=np.r_[worst, -best], b_ub=ends, A_eq=np.ones((1, away.size)), b_eq=[1])
-    return None if answer.status == 2 else float(answer.fun or 0)  # 0 where the solver gives up: nothing is excluded
+    answer = linprog(
+        100 * away, A_ub=np.r_[worst, -best], b_ub=ends, A_eq=np.ones((1, away.size)), b_eq=[1]
+    )
+    # 0 where the solver gives up: nothing is excluded
+    return None if answer.status == 2 else float(answer.fun or 0)
 
 
 def _edges(centre: float, n: int, cells: int) -> np.ndarray:
-    """Where boxes of 0..n begin, with n + 1 at the end: narrow at the centre, ever wider away from it."""
+    """Where boxes of 0..n begin, with n + 1 at the end: narrow at the centre, ever wider away from
+    it.
+    """
     away = np.geomspace(1, n + 1, cells // 2)
-    return np.unique(np.r_[0, centre - away, centre, centre + away, n + 1].round().astype(int).clip(0, n + 1))
+    return np.unique(
+        np.r_[0, centre - away, centre, centre + away, n + 1].round().astype(int).clip(0, n + 1)
+    )
 
 
 def other_class(row: Row) -> bool:
@@ -273,19 +341,26 @@ def _possible(row: Row, split: str, rule: str | None = None, accuracy: str = "ac
 #: What might explain an impossible row: a sentence, and whether a row is possible if it is so.
 EXPLANATIONS: dict[str, tuple[str, Callable[[Row], bool]]] = {
     "truncation": ("Scores were cut, not rounded.", lambda r: _possible(r, r.split, "truncated")),
-    "carelessness": ("Each score may be off by a whole 0.01.", lambda r: _possible(r, r.split, "within 0.01")),
+    "carelessness": (
+        "Each score may be off by a whole 0.01.",
+        lambda r: _possible(r, r.split, "within 0.01"),
+    ),
     "misprint": ("One score, any one, is wrong.", lambda r: r.possible or len(r.fails[0]) == 1),
     "balanced accuracy": (
         "The accuracy is the mean recall of both classes.",
         lambda r: _possible(r, r.split, accuracy="balanced accuracy"),
     ),
-    "macro average": ("Precision, recall and F1 are means over both classes.", lambda r: both_classes(r, "equal")),
+    "macro average": (
+        "Precision, recall and F1 are means over both classes.",
+        lambda r: both_classes(r, "equal"),
+    ),
     "weighted average": (
         "Precision, recall and F1 are means weighted by the sizes of the classes.",
         lambda r: both_classes(r, "class"),
     ),
     "released code": (
-        "Precision and recall are what the released code calls so: weighted by class and by sequence.",
+        "Precision and recall are what the released code calls so: weighted by class and by"
+        " sequence.",
         lambda r: both_classes(r, "sample"),
     ),
     "other class": ("The other class was taken for the positive one.", other_class),
@@ -298,13 +373,21 @@ EXPLANATIONS: dict[str, tuple[str, Callable[[Row], bool]]] = {
         "It was computed on a set with as many positives as negatives, of any size.",
         lambda r: r.share is not None and r.share[0] <= 0.5 <= r.share[1],
     ),
-    "another set": ("It was computed on some other set, of any size and balance.", lambda r: r.share is not None),
-    "mean of runs": ("It is a mean over several runs on Table 2's split.", lambda r: spread(r) is not None),
+    "another set": (
+        "It was computed on some other set, of any size and balance.",
+        lambda r: r.share is not None,
+    ),
+    "mean of runs": (
+        "It is a mean over several runs on Table 2's split.",
+        lambda r: spread(r) is not None,
+    ),
 }
 
 
 def explanations(found: Sequence[Row]) -> pd.DataFrame:
-    """Every explanation against every row, a line each; `explained`: whether the row is possible if it is so."""
+    """Every explanation against every row, a line each; `explained`: whether the row is possible if
+    it is so.
+    """
     columns = ["table", "stage", "model", "sampling", "k", "possible"]
     lines = [
         {"explanation": name, **{c: getattr(row, c) for c in columns}, "explained": holds(row)}

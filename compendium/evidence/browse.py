@@ -1,4 +1,6 @@
-"""The sequence browser: what its page holds, and one picture a sequence beside it. book/_static/browse.js shows it."""
+"""The sequence browser: what its page holds, and one picture a sequence beside it.
+book/_static/browse.js shows it.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,24 @@ from rbc.bench import films
 from rbc.metrics import THRESHOLD
 from rbc.paper import LABELS, STAGES, positive
 
-SHOWN = 400  #: sequences on one page at most: some 7 MB of pictures, of which a reader loads those in view
+#: sequences on one page at most: some 7 MB of pictures, of which a reader loads those in view
+SHOWN = 400
 
 
 def shown(results: Path, most: int = SHOWN) -> pd.DataFrame:
-    """The test sequences that the page shows, a row each: name, label, acquisition, length, wrong_1, wrong_2.
+    """The test sequences that the page shows, a row each: name, label, acquisition, length,
+    wrong_1, wrong_2.
 
-    All of them, or where they are more than `most` half of it those that most runs call wrong and as many drawn at
-    random from the others (seed 0). `wrong_<stage>` says in how many of its runs, e.g. ``3 of 16``, or is empty.
+    All of them, or where they are more than `most` half of it those that most runs call wrong and
+    as many drawn at random from the others (seed 0). `wrong_<stage>` says in how many of its runs,
+    e.g. ``3 of 16``, or is empty.
     """
     failures = {stage: runs.failures(results, stage).set_index("name") for stage in STAGES}
     columns = ["label", "acquisition", "share"]
     table = pd.concat([part[columns].reset_index() for part in failures.values()])
-    table = table.sort_values(["share", "name"], ascending=[False, True], ignore_index=True).drop_duplicates("name")
+    table = table.sort_values(
+        ["share", "name"], ascending=[False, True], ignore_index=True
+    ).drop_duplicates("name")
     if len(table) > most:
         first, rest = table.head(most // 2), table.iloc[most // 2 :]
         table = pd.concat([first, rest.sample(most - len(first), random_state=0)])
@@ -39,23 +46,32 @@ def shown(results: Path, most: int = SHOWN) -> pd.DataFrame:
 
 
 def content(results: Path, table: pd.DataFrame, pictures: str) -> dict:
-    """What browse.js shows: the sequences of `table` (`shown`), and what every run answers to them on its test split.
+    """What browse.js shows: the sequences of `table` (`shown`), and what every run answers to them
+    on its test split.
 
-    `pictures` is the folder of `publish` as seen from the page; empty where there are no pixels. A run's `p` are the
-    positive class's probabilities in 1/10,000, cut so that the threshold still parts them; None where it has no answer.
+    `pictures` is the folder of `publish` as seen from the page; empty where there are no pixels. A
+    run's `p` are the positive class's probabilities in 1/10,000, cut so that the threshold still
+    parts them; None where it has no answer.
     """
     answers = {}
     for stage in STAGES:
         answers[stage, "chosen", "selection.html"] = runs.chosen_answers(results, stage)
-    for stage, run in dict.fromkeys(runs.collect(results)[["stage", "run"]].itertuples(index=False, name=None)):
+    for stage, run in dict.fromkeys(
+        runs.collect(results)[["stage", "run"]].itertuples(index=False, name=None)
+    ):
         page = f"runs/{run.replace('/', '-')}.html"
-        answers[stage, run.split("/")[1], page] = runs.predictions(results, run).query("split == 'test'")
+        answers[stage, run.split("/")[1], page] = runs.predictions(results, run).query(
+            "split == 'test'"
+        )
     return {
         "pictures": pictures,
         "threshold": int(10_000 * THRESHOLD),
         "sequences": table.to_dict("records"),
         "classes": {stage: runs.class_names(stage) for stage in STAGES},
-        "positive": {stage: [label for label in LABELS if positive(pd.Series([label]), stage)[0]] for stage in STAGES},
+        "positive": {
+            stage: [label for label in LABELS if positive(pd.Series([label]), stage)[0]]
+            for stage in STAGES
+        },
         "runs": [
             {"stage": stage, "name": name, "page": page, "p": _cut(part, table["name"])}
             for (stage, name, page), part in answers.items()
@@ -64,7 +80,8 @@ def content(results: Path, table: pd.DataFrame, pictures: str) -> dict:
 
 
 def _cut(answers: pd.DataFrame, names: pd.Series) -> list[int | None]:
-    mean = answers.groupby("name")["probability"].mean().reindex(names)  # several only where folds test it twice
+    # several only where folds test it twice
+    mean = answers.groupby("name")["probability"].mean().reindex(names)
     return [None if np.isnan(p) else int(10_000 * p) for p in mean.astype(float)]
 
 
@@ -73,12 +90,15 @@ def html(content: dict) -> str:
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
     return (
         f'<div class="browse"><script type="application/json">{data}</script>'
-        "<noscript>The browser needs scripts; the predictions also lie in the files of each run.</noscript></div>"
+        "<noscript>The browser needs scripts; the predictions also lie in the files of each"
+        " run.</noscript></div>"
     )
 
 
 def publish(results: Path, data: Path, out: Path) -> None:
-    """Write a PNG strip of each sequence that the page shows into the folder `out`; none where there is no data."""
+    """Write a PNG strip of each sequence that the page shows into the folder `out`; none where
+    there is no data.
+    """
     if not (data / "meta.json").exists():
         return
     cells = sequences.load(data)

@@ -1,10 +1,12 @@
 """The paper's statements (data/claims.yaml), and what the runs of a results folder say of each.
 
-A claim names its place, says what is claimed in our words, and has a rule. The rule and the runs of a folder give the
-verdict; nothing else does. Scores of runs are computed from their predictions, so a verdict follows them.
+A claim names its place, says what is claimed in our words, and has a rule. The rule and the runs of
+a folder give the verdict; nothing else does. Scores of runs are computed from their predictions, so
+a verdict follows them.
 
-Claims are of five groups, which are never counted together: printed scores, comparisons of models (both decided by
-runs), arithmetic of the printed numbers, facts of the data, and statements that nothing here decides.
+Claims are of five groups, which are never counted together: printed scores, comparisons of models
+(both decided by runs), arithmetic of the printed numbers, facts of the data, and statements that
+nothing here decides.
 """
 
 from __future__ import annotations
@@ -36,12 +38,15 @@ GROUPS = {
     "hand count": "facts of the data",
     "untestable": "no rule here",
 }
-#: ``fraction``: share of reliable cells that stage 2 calls tank-treading, at the paper's share of flipping ones.
+#: ``fraction``: share of reliable cells that stage 2 calls tank-treading, at the paper's share of
+#: flipping ones.
 CLAIMED = (*metrics.SCORES, "balanced_accuracy", "fraction")
 
 
 class Tolerance(Strict):
-    """Fixed before any verdict: margin (in score) within which two scores count as equal, z of every interval, why."""
+    """Fixed before any verdict: margin (in score) within which two scores count as equal, z of
+    every interval, why.
+    """
 
     margin: Annotated[float, Field(ge=0)]
     z: Annotated[float, Field(gt=0)]
@@ -49,7 +54,9 @@ class Tolerance(Strict):
 
 
 class Score(Strict):
-    """A printed score of one cell of Table 3 or 4, by default of the cell that the paper chose for the stage."""
+    """A printed score of one cell of Table 3 or 4, by default of the cell that the paper chose for
+    the stage.
+    """
 
     kind: Literal["score"]
     stage: Literal[STAGES]
@@ -61,9 +68,11 @@ class Score(Strict):
 
 
 class Side(Strict):
-    """A score of some cells of Table 3 or 4: their mean, the best of them, or the variance over K or over sampling.
+    """A score of some cells of Table 3 or 4: their mean, the best of them, or the variance over K
+    or over sampling.
 
-    `apart_from` takes cells out again (those that fit all of it); `chosen` keeps the paper's chosen cell only.
+    `apart_from` takes cells out again (those that fit all of it); `chosen` keeps the paper's chosen
+    cell only.
     """
 
     stage: Literal[STAGES]
@@ -82,13 +91,16 @@ class Side(Strict):
             return [chosen(self.stage)]
         out = {"model": MODELS, "sampling": SAMPLINGS, "k": KS} | self.apart_from
         fits = product(self.model, self.sampling, self.k)
-        return [c for c in fits if not (self.apart_from and all(x in out[f] for f, x in zip(out, c)))]
+        return [
+            c for c in fits if not (self.apart_from and all(x in out[f] for f, x in zip(out, c)))
+        ]
 
 
 class Order(Strict):
     """A comparison: left is greater than right, is no worse, or is alike.
 
-    `of_learned`: whether models that learned little leave it open (see the module); not where learning is what is said.
+    `of_learned`: whether models that learned little leave it open (see the module); not where
+    learning is what is said.
     """
 
     kind: Literal["order"]
@@ -103,7 +115,9 @@ class Order(Strict):
 
 
 class Row(Strict):
-    """The four scores of a printed row of Table 3 or 4 are those of one model on Table 2's validation split."""
+    """The four scores of a printed row of Table 3 or 4 are those of one model on Table 2's
+    validation split.
+    """
 
     kind: Literal["row"]
     stage: Literal[STAGES]
@@ -120,7 +134,8 @@ class Audit(Strict):
 class Data(Strict):
     """A figure of the data (`MEASURES`) beside the stated one.
 
-    `other_reading`: a reading of the paper in which data that speak against the statement do not concern it.
+    `other_reading`: a reading of the paper in which data that speak against the statement do not
+    concern it.
     """
 
     kind: Literal["data"]
@@ -140,7 +155,9 @@ class Count(Strict):
 
 
 class HandCount(Strict):
-    """A true percentage of Table 5, beside the labels of the acquisition that has as many reliable cells."""
+    """A true percentage of Table 5, beside the labels of the acquisition that has as many reliable
+    cells.
+    """
 
     kind: Literal["hand count"]
     patient: int
@@ -150,7 +167,9 @@ class HandCount(Strict):
 
 
 class Estimate(Strict):
-    """An estimated percentage of Table 5, beside what our runs call in the acquisition that has as many cells."""
+    """An estimated percentage of Table 5, beside what our runs call in the acquisition that has as
+    many cells.
+    """
 
     kind: Literal["estimate"]
     patient: int
@@ -160,7 +179,9 @@ class Estimate(Strict):
 
 
 class Untestable(Strict):
-    """Nothing that could be run here decides it; `shows`: figures of the data (`MEASURES`) that bear on it."""
+    """Nothing that could be run here decides it; `shows`: figures of the data (`MEASURES`) that
+    bear on it.
+    """
 
     kind: Literal["untestable"]
     why: str
@@ -173,7 +194,8 @@ Rule = Score | Order | Row | Audit | Data | Count | HandCount | Estimate | Untes
 class Claim(Strict):
     """A statement: id, place in the paper, what it says in our words, and the rule that decides.
 
-    `repeats` names the claim that is the same printed number at another place: it is shown, and counted once.
+    `repeats` names the claim that is the same printed number at another place: it is shown, and
+    counted once.
     """
 
     id: str
@@ -204,30 +226,50 @@ class Book(Strict):
 
 
 def load(path: Path = ROOT / "data" / "claims.yaml") -> tuple[Tolerance, list[Claim]]:
-    """Tolerance and claims, tables written out. Raises `RbcError` naming the key, or the id that is there twice."""
+    """Tolerance and claims, tables written out.
+
+    Raises `RbcError` naming the key, or the id that is there twice.
+    """
     advice = "see compendium.evidence.claims for what a claim holds"
     book = yamlfiles.checked(Book, yamlfiles.read(path), path, advice)
-    claims = [c for entry in book.claims for c in ([entry] if isinstance(entry, Claim) else _written_out(entry))]
+    claims = [
+        c
+        for entry in book.claims
+        for c in ([entry] if isinstance(entry, Claim) else _written_out(entry))
+    ]
     rules = {c.id: c.rule for c in claims}
     ids = [c.id for c in claims]
     if twice := sorted({i for i in ids if ids.count(i) > 1}):
         raise RbcError(f"{path}: claim {twice[0]} is there twice; give it another id")
     if odd := [c for c in claims if not set(_measures(c.rule)) <= set(MEASURES)]:
-        raise RbcError(f"{path}: claim {odd[0].id}: unknown measure; choose one of {', '.join(MEASURES)}")
+        raise RbcError(
+            f"{path}: claim {odd[0].id}: unknown measure; choose one of {', '.join(MEASURES)}"
+        )
     if odd := [c for c in claims if c.repeats and rules.get(c.repeats) != c.rule]:
-        raise RbcError(f"{path}: claim {odd[0].id} repeats {odd[0].repeats}, which has another rule or is not there")
+        raise RbcError(
+            f"{path}: claim {odd[0].id} repeats {odd[0].repeats}, which has another rule or is not"
+            " there"
+        )
     return book.tolerance, claims
 
 
 def _measures(rule: Rule) -> list[str]:
-    return [rule.measure] if isinstance(rule, Data) else rule.shows if isinstance(rule, Untestable) else []
+    return (
+        [rule.measure]
+        if isinstance(rule, Data)
+        else rule.shows
+        if isinstance(rule, Untestable)
+        else []
+    )
 
 
 def _written_out(entry: Each) -> Iterator[Claim]:
     for name, words, rule in TABLES[entry.each](entry.each):
         first = entry.each.replace(" ", "-")
         place = entry.place.format(**words)
-        yield Claim(id=f"{first}-{name}".lower(), place=place, says=entry.says.format(**words), rule=rule)
+        yield Claim(
+            id=f"{first}-{name}".lower(), place=place, says=entry.says.format(**words), rule=rule
+        )
 
 
 def _of_table2(_: str) -> Iterator[tuple[str, dict, Rule]]:
@@ -257,8 +299,17 @@ def _of_rows(_: str) -> Iterator[tuple[str, dict, Rule]]:
     for stage in STAGES:
         for row in reported(f"table{stage + 2}").itertuples():
             rule = Row(kind="row", stage=stage, cell=(row.model, row.sampling, row.k))
-            words = {"stage": stage, "model": NAMES[row.model], "sampling": row.sampling, "k": row.k}
-            yield f"table{stage + 2}-{row.model}-{row.sampling}-k{row.k}", words | {"table": stage + 2}, rule
+            words = {
+                "stage": stage,
+                "model": NAMES[row.model],
+                "sampling": row.sampling,
+                "k": row.k,
+            }
+            yield (
+                f"table{stage + 2}-{row.model}-{row.sampling}-k{row.k}",
+                words | {"table": stage + 2},
+                rule,
+            )
 
 
 def _of_table5(_: str) -> Iterator[tuple[str, dict, Rule]]:

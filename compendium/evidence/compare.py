@@ -1,7 +1,8 @@
-"""Is my run normal? A run beside the runs of the same configuration that this project keeps, seed by seed.
+"""Is my run normal? A run beside the runs of the same configuration that this project keeps, seed
+by seed.
 
-Scores and losses are held against a 95 % prediction interval for one more seed: mean +- t * sd * sqrt(1 + 1/n) of the
-n kept seeds (e.g. Hahn and Meeker, Statistical Intervals, 1991, section 4.7).
+Scores and losses are held against a 95 % prediction interval for one more seed: mean +- t * sd *
+sqrt(1 + 1/n) of the n kept seeds (e.g. Hahn and Meeker, Statistical Intervals, 1991, section 4.7).
 """
 
 from __future__ import annotations
@@ -44,7 +45,11 @@ class Comparison:
         """``normal``, ``unusual`` or ``too few seeds to say``."""
         if len(self.seeds) < FEWEST:
             return "too few seeds to say"
-        return "normal" if self.scores["inside"].all() and self.epochs["inside"].mean() >= 0.9 else "unusual"
+        return (
+            "normal"
+            if self.scores["inside"].all() and self.epochs["inside"].mean() >= 0.9
+            else "unusual"
+        )
 
     def record(self) -> dict:
         """Everything as plain values, for JSON."""
@@ -54,22 +59,31 @@ class Comparison:
 
 
 def compare(run: Path, reference: Path = REFERENCE) -> Comparison:
-    """Hold a run's folder against all kept runs below `reference` of its configuration, other seeds or the same.
+    """Hold a run's folder against all kept runs below `reference` of its configuration, other seeds
+    or the same.
 
     Raises `RbcError` where the folder is no run, or none of its configuration is kept.
     """
     run, reference = Path(run).resolve(), Path(reference).resolve()
     if not (run / "metrics.json").exists():
-        raise RbcError(f"{run}: not a run's folder (no metrics.json); rbc grid --dry-run lists runs")
+        raise RbcError(
+            f"{run}: not a run's folder (no metrics.json); rbc grid --dry-run lists runs"
+        )
     mine = _read(run)
-    kept = [_read(path.parent) for path in sorted(reference.rglob("metrics.json")) if path.parent != run]
+    kept = [
+        _read(path.parent) for path in sorted(reference.rglob("metrics.json")) if path.parent != run
+    ]
     alike = {r["config"]["seed"]: r for r in kept if _cell(r) == _cell(mine)}
     if not alike:
-        raise RbcError(f"{run}: no run of its configuration is kept below {reference}; make some with other seeds")
+        raise RbcError(
+            f"{run}: no run of its configuration is kept below {reference}; make some with other"
+            " seeds"
+        )
     peers = list(alike.values())
     newest = max(peers, key=lambda r: r["provenance"]["finished"])
     return Comparison(
-        str(run), sorted(alike), _scores(mine, peers), _epochs(mine, peers), _differences(mine, newest)
+        str(run), sorted(alike), _scores(mine, peers), _epochs(mine, peers),
+        _differences(mine, newest)
     )  # fmt: skip
 
 
@@ -82,14 +96,18 @@ def _read(folder: Path) -> dict:
 
 
 def _cell(run: dict) -> list:
-    """What makes runs comparable: the cell of the table, and the source of its data (folds differ by profile)."""
+    """What makes runs comparable: the cell of the table, and the source of its data (folds differ
+    by profile).
+    """
     config = {"variant": TEXT, **run["config"]}
     stage = config["profile"]["stages"][str(config["stage"])]
     return [config[field] for field in CELL] + [config["profile"]["data"], stage["folds"]]
 
 
 def _interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Mean and 95 % prediction interval of one more value; nan ends where there are fewer than `FEWEST`."""
+    """Mean and 95 % prediction interval of one more value; nan ends where there are fewer than
+    `FEWEST`.
+    """
     n, mean = len(values), float(np.mean(values)) if len(values) else np.nan
     if n < FEWEST:
         return mean, np.nan, np.nan
@@ -115,9 +133,12 @@ def _scores(mine: dict, peers: list[dict]) -> pd.DataFrame:
 
 def _epochs(mine: dict, peers: list[dict]) -> pd.DataFrame:
     """Epochs that both have; a training of another length is a difference of its own."""
-    kept = pd.concat([p["history"] for p in peers]).groupby(["fold", "epoch"])["valid_loss"].agg(list)
+    kept = (
+        pd.concat([p["history"] for p in peers]).groupby(["fold", "epoch"])["valid_loss"].agg(list)
+    )
     rows = [
-        {"fold": int(row.fold), "epoch": int(row.epoch)} | _row(row.valid_loss, kept[row.fold, row.epoch])
+        {"fold": int(row.fold), "epoch": int(row.epoch)}
+        | _row(row.valid_loss, kept[row.fold, row.epoch])
         for row in mine["history"].itertuples()
         if (row.fold, row.epoch) in kept
     ]
@@ -140,4 +161,8 @@ def _flat(run: dict) -> dict[str, str]:
         "data ": origin["data"],
         "training ": {name: value for name, value in training.items() if name not in ASIDE},
     }
-    return {prefix + name: str(value) for prefix, group in groups.items() for name, value in group.items()}
+    return {
+        prefix + name: str(value)
+        for prefix, group in groups.items()
+        for name, value in group.items()
+    }

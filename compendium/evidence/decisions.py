@@ -16,7 +16,8 @@ MEANING = {
     REPRODUCED: "the runs bear it out: the interval of the difference lies where the claim puts it",
     HOLDS: "the printed numbers, or the data, bear it out",
     UNRESOLVED: "these runs cannot tell",
-    DIFFERS: "the interval of the difference lies wholly where the claim does not put it, or the data say otherwise",
+    DIFFERS: "the interval of the difference lies wholly where the claim does not put it, or the"
+    " data say otherwise",
     READING: "true in one fair reading of the paper, not in another; both are shown",
     CONTRADICTED: "a number that is impossible alone, or two statements that exclude each other",
     UNTESTABLE: "with the reason",
@@ -34,7 +35,8 @@ class Difference:
     cells : standard error that the sequences leave, 0 where the paper and we look at the same
     seeds : standard error that the seeds leave in our means; nan where their spread is not known
     df : degrees of freedom of `seeds`
-    one_more : of a printed score, `seeds` if ours were one more run instead of a mean; else as `seeds`
+    one_more : of a printed score, `seeds` if ours were one more run instead of a mean; else as
+        `seeds`
     """
 
     value: float
@@ -64,10 +66,11 @@ def decide(relation: str, d: Difference, margin: float, z: float, half_digit: fl
 
     Returns
     -------
-    reproduced : the whole interval lies where the claim puts it: beyond 0 (greater), beyond -margin (no worse), inside
-        the margin (alike, and printed with half a digit added)
-    differs : the whole interval lies where the claim does not put it: below 0, below -margin, outside the margin. Of a
-        printed score it is the interval of one more run, since a printed score is one run's
+    reproduced : the whole interval lies where the claim puts it: beyond 0 (greater), beyond -margin
+        (no worse), inside the margin (alike, and printed with half a digit added)
+    differs : the whole interval lies where the claim does not put it: below 0, below -margin,
+        outside the margin. Of a printed score it is the interval of one more run, since a printed
+        score is one run's
     not resolved : anything else, and wherever the spread over seeds is not known
     """
     if np.isnan(d.seeds) or np.isnan(d.value):
@@ -85,10 +88,11 @@ def decide(relation: str, d: Difference, margin: float, z: float, half_digit: fl
 
 @dataclass(frozen=True)
 class Comparison:
-    """What runs are compared in: `pairs` of a left and a right cell, one pair but where the best of several is meant.
+    """What runs are compared in: `pairs` of a left and a right cell, one pair but where the best of
+    several is meant.
 
-    Taking the best of each side and comparing the two would favour the side with more cells, since the best of many
-    noisy scores is too high by more.
+    Taking the best of each side and comparing the two would favour the side with more cells, since
+    the best of many noisy scores is too high by more.
     """
 
     relation: str
@@ -111,7 +115,9 @@ class Comparison:
 
 
 def _shared(z: float, among: int) -> float:
-    """The z of each of `among` intervals, so that all hold together as often as one would (Bonferroni)."""
+    """The z of each of `among` intervals, so that all hold together as often as one would
+    (Bonferroni).
+    """
     return z if among == 1 else float(-ndtri(ndtr(-z) / among))
 
 

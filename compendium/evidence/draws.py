@@ -1,4 +1,6 @@
-"""Scores by blood draw: where cells of one draw are alike, a pooled score hides that it fails on one of them."""
+"""Scores by blood draw: where cells of one draw are alike, a pooled score hides that it fails on
+one of them.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ def by_draw(predictions: pd.DataFrame, stage: int) -> pd.DataFrame:
 
     Returns
     -------
-    a row each blood draw and rate: draw, score, part, whole, value, low, high (95 %, Wilson, as if cells of one draw
-    were independent; nan where a draw has none of the class)
+    a row each blood draw and rate: draw, score, part, whole, value, low, high (95 %, Wilson, as if
+    cells of one draw were independent; nan where a draw has none of the class)
     """
     rows = []
     for draw, part in predictions.groupby(predictions["acquisition"].map(metrics.blood_draw)):
@@ -37,8 +39,8 @@ def by_draw(predictions: pd.DataFrame, stage: int) -> pd.DataFrame:
 def interval(values: pd.Series) -> tuple[float, float, float]:
     """Mean of blood draws and its 95 % interval by Student's t, cut off at 0 and 1.
 
-    Draws are what was sampled, so they are what counts, each alike. The ends are nan for fewer than `FEWEST` draws:
-    then no interval can be given. A draw without the class (nan) is left out.
+    Draws are what was sampled, so they are what counts, each alike. The ends are nan for fewer than
+    `FEWEST` draws: then no interval can be given. A draw without the class (nan) is left out.
     """
     known = np.asarray(values, float)
     known = known[~np.isnan(known)]
@@ -51,11 +53,17 @@ def interval(values: pd.Series) -> tuple[float, float, float]:
 
 
 def table(predictions: pd.DataFrame, stage: int) -> pd.DataFrame:
-    """`by_draw` in words, draws as rows and rates as columns, with all draws together and their mean at the end."""
+    """`by_draw` in words, draws as rows and rates as columns, with all draws together and their
+    mean at the end.
+    """
     found = by_draw(predictions, stage)
     rows: dict[str, dict[str, str]] = {}
     for row in found.itertuples():
-        words = f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}] ({row.part} of {row.whole})" if row.whole else "none"
+        words = (
+            f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}] ({row.part} of {row.whole})"
+            if row.whole
+            else "none"
+        )
         rows.setdefault(row.draw, {})[row.score] = words
     pooled, mean = {}, {}
     for score, own in found.groupby("score", sort=False):
@@ -64,4 +72,6 @@ def table(predictions: pd.DataFrame, stage: int) -> pd.DataFrame:
         middle, low, high = interval(own["value"])
         ends = "no interval: too few draws" if np.isnan(low) else f"[{low:.2f}, {high:.2f}]"
         mean[score] = f"{middle:.2f} {ends}"
-    return pd.DataFrame(rows | {"all cells": pooled, "mean of draws": mean}).T.rename_axis("blood draw")
+    return pd.DataFrame(rows | {"all cells": pooled, "mean of draws": mean}).T.rename_axis(
+        "blood draw"
+    )

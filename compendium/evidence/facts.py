@@ -1,4 +1,6 @@
-"""Statements that the data answer by themselves: counts, lengths, what two people counted by hand."""
+"""Statements that the data answer by themselves: counts, lengths, what two people counted by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from compendium.evidence.measures import MEASURES
 from compendium.evidence.study import Study
 from rbc.paper import RELIABLE
 
-COMPARE = {"=": np.equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+COMPARE = {
+    "=": np.equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
 
 
 def judge_data(rule: Data, study: Study, _: Tolerance) -> Verdict:
@@ -40,7 +48,9 @@ def judge_data(rule: Data, study: Study, _: Tolerance) -> Verdict:
 
 
 def _of_whole(rule: Data, found: float, moves: str, whole: bool) -> bool | None:
-    """Whether a statement holds of the whole record, given what was found in it or in a part of it; None: open."""
+    """Whether a statement holds of the whole record, given what was found in it or in a part of it;
+    None: open.
+    """
     low = found if whole or moves == "up" else -np.inf
     high = found if whole or moves == "down" else np.inf
     if rule.compare == "=":
@@ -54,7 +64,9 @@ def part(study: Study) -> Verdict | None:
     if study.meta["simulated"]:
         return Verdict(UNTESTABLE, "Simulated cells say nothing of the paper's.")
     if study.profile.data.source != "zenodo":
-        return Verdict(UNTESTABLE, "The released sample is a small part of the record, not drawn at random.")
+        return Verdict(
+            UNTESTABLE, "The released sample is a small part of the record, not drawn at random."
+        )
     return None
 
 
@@ -64,11 +76,15 @@ def judge_count(rule: Count, study: Study, _: Tolerance) -> Verdict:
     rows = study.index[(study.index["label"] == rule.label) & (study.index["split"] == rule.split)]
     said = HOLDS if len(rows) == rule.printed else DIFFERS
     numbers = {"found": len(rows), "stated": rule.printed}
-    return Verdict(said, f"{len(rows):,} found, {rule.printed:,} printed.", ("check: counts",), numbers)
+    return Verdict(
+        said, f"{len(rows):,} found, {rule.printed:,} printed.", ("check: counts",), numbers
+    )
 
 
 def acquisition(n: int, study: Study) -> pd.DataFrame:
-    """Reliable test sequences of the acquisitions that have n of them; Table 5's numbers of cells are all different."""
+    """Reliable test sequences of the acquisitions that have n of them; Table 5's numbers of cells
+    are all different.
+    """
     index = study.index
     own = index[(index["split"] == "test") & index["label"].isin(RELIABLE)]
     sizes = own.groupby("acquisition")["label"].size()
@@ -76,18 +92,25 @@ def acquisition(n: int, study: Study) -> pd.DataFrame:
 
 
 def judge_hand_count(rule: HandCount, study: Study, _: Tolerance) -> Verdict:
-    """The acquisition is found by its number of cells alone, so that its percentage can turn out another."""
+    """The acquisition is found by its number of cells alone, so that its percentage can turn out
+    another.
+    """
     if no := part(study):
         return no
     check = ("check: test acquisitions",)
     own = acquisition(rule.n, study)
     if own["acquisition"].nunique() != 1:
         return Verdict(
-            DIFFERS, f"{own['acquisition'].nunique()} test acquisitions have {rule.n} reliable cells.", check
+            DIFFERS,
+            f"{own['acquisition'].nunique()} test acquisitions have {rule.n} reliable cells.",
+            check,
         )
     treading = int((own["label"] == "tank-treading").sum())
     numbers = {"found": 100 * treading / rule.n, "stated": rule.printed}
-    words = f"{treading} of {rule.n} cells in {own['acquisition'].iat[0]}, {100 * treading / rule.n:.2f} %; "
+    words = (
+        f"{treading} of {rule.n} cells in {own['acquisition'].iat[0]},"
+        f" {100 * treading / rule.n:.2f} %; "
+    )
     words += f"printed {rule.printed:g} %."
     if treading in crosschecks.whole(rule.printed, rule.n):
         return Verdict(HOLDS, words, check, numbers)

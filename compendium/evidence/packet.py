@@ -1,7 +1,8 @@
-"""The packet for reviewers: codecheck.yml, outputs, tables and figures, checklists, model cards (``rbc packet``).
+"""The packet for reviewers: codecheck.yml, outputs, tables and figures, checklists, model cards
+(``rbc packet``).
 
-Everything is read from the runs below a results folder and from the checkout. Every file says whether its numbers come
-from simulated or from real sequences.
+Everything is read from the runs below a results folder and from the checkout. Every file says
+whether its numbers come from simulated or from real sequences.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ import pandas as pd
 import yaml
 
 from compendium import ROOT, runs, yamlfiles
-from compendium.evidence.checklists import FOLDER, NAMES, Reply, command, in_words, load, patient_scores, replies, shown
+from compendium.evidence.checklists import (
+    FOLDER,
+    NAMES,
+    Reply,
+    command,
+    in_words,
+    load,
+    patient_scores,
+    replies,
+    shown,
+)
 from compendium.evidence.study import Study
 from compendium.provenance import chosen, origins
 from rbc import RbcError, metrics, prevalence
@@ -24,19 +35,41 @@ from rbc.paper import LABELS, SPLITS, STAGES
 
 SPECIFICATION = "https://codecheck.org.uk/spec/config/2.0/"
 #: What a packet holds, its marker first.
-PACKET_FILES = ("codecheck.yml", "README.md", "tables-and-figures.md", "outputs/*", "checklists/*", "model-cards/*")
-SCORES = ["model", "sampling", "k", "seed", "variant", "split", "n", "tp", "fp", "fn", "tn", *metrics.SCORES]
+PACKET_FILES = (
+    "codecheck.yml",
+    "README.md",
+    "tables-and-figures.md",
+    "outputs/*",
+    "checklists/*",
+    "model-cards/*",
+)
+SCORES = [
+    "model",
+    "sampling",
+    "k",
+    "seed",
+    "variant",
+    "split",
+    "n",
+    "tp",
+    "fp",
+    "fn",
+    "tn",
+    *metrics.SCORES,
+]
 INTENDED = (
-    "Research only: to reproduce a paper's tables and to look into what its method does. Not a medical device. Not for "
+    "Research only: to reproduce a paper's tables and to look into what its method does. Not a"
+    " medical device. Not for "
     "diagnosis, treatment or any decision about a patient."
 )
 
 
 def write(study: Study, out: Path) -> dict[str, dict[str, int]]:
-    """Write the packet into a folder, whole or not at all; how many items of each checklist are answered and open.
+    """Write the packet into a folder, whole or not at all; how many items of each checklist are
+    answered and open.
 
-    Raises `RbcError` where the results folder lacks a stage, where a run was made from other data than the folder
-    describes, or where an answer names an artefact that is not there.
+    Raises `RbcError` where the results folder lacks a stage, where a run was made from other data
+    than the folder describes, or where an answer names an artefact that is not there.
     """
     _check_data(study)
     given = {name: replies(load(name), study) for name in NAMES}
@@ -51,24 +84,38 @@ def write(study: Study, out: Path) -> dict[str, dict[str, int]]:
             _page("Tables and figures", study, _sources_page(study)), encoding="utf-8"
         )
         for name, found in given.items():
-            (part / "checklists" / f"{name}.md").write_text(checklist_page(name, study, found), encoding="utf-8")
+            (part / "checklists" / f"{name}.md").write_text(
+                checklist_page(name, study, found), encoding="utf-8"
+            )
         for run in chosen(study.folder):
-            (part / "model-cards" / f"{run.replace('/', '-')}.md").write_text(model_card(study, run), encoding="utf-8")
-        (part / "README.md").write_text(_page("Packet for reviewers", study, _overview(given)), encoding="utf-8")
+            (part / "model-cards" / f"{run.replace('/', '-')}.md").write_text(
+                model_card(study, run), encoding="utf-8"
+            )
+        (part / "README.md").write_text(
+            _page("Packet for reviewers", study, _overview(given)), encoding="utf-8"
+        )
     return counts(given)
 
 
 def _check_data(study: Study) -> None:
-    """A run from other data would stand under a wrong kind: simulated under real, or the other way."""
+    """A run from other data would stand under a wrong kind: simulated under real, or the other
+    way.
+    """
     table = origins(study.folder)
     for run in table.loc[table["data"] != study.meta["sha256"], "run"]:
-        raise RbcError(f"{study.folder / run}: made from other data than dataset.json describes; make the run anew")
+        raise RbcError(
+            f"{study.folder / run}: made from other data than dataset.json describes; make the run"
+            " anew"
+        )
 
 
 def counts(given: dict[str, list[Reply]]) -> dict[str, dict[str, int]]:
     """Items answered and open, by checklist."""
     return {
-        name: {"answered": sum(r.answered for r in found), "open": sum(not r.answered for r in found)}
+        name: {
+            "answered": sum(r.answered for r in found),
+            "open": sum(not r.answered for r in found),
+        }
         for name, found in given.items()
     }
 
@@ -88,7 +135,9 @@ def says_kind(study: Study) -> str:
 def outputs(study: Study) -> dict[str, pd.DataFrame]:
     """The paper's tables as these runs give them, by the name of their file."""
     table = runs.collect(study.folder)
-    bounds = [f"{score}_{end}" for score in ("recall", "specificity", "f1") for end in ("low", "high")]
+    bounds = [
+        f"{score}_{end}" for score in ("recall", "specificity", "f1") for end in ("low", "high")
+    ]
     by_stage = {stage: table[table["stage"] == stage][[*SCORES, *bounds]] for stage in STAGES}
     validation = runs.chosen_answers(study.folder, 2, "validation")
     counted = study.index.groupby(["label", "split"]).size().unstack(fill_value=0)
@@ -111,7 +160,9 @@ def _test_results(study: Study) -> pd.DataFrame:
 
 
 def codecheck(study: Study, files: list[str]) -> str:
-    """codecheck.yml of version 2.0: manifest, paper and source; the codechecker's own nodes are left to that person."""
+    """codecheck.yml of version 2.0: manifest, paper and source; the codechecker's own nodes are
+    left to that person.
+    """
     paper = yamlfiles.read(ROOT / "CITATION.cff")["references"][0]
     made = {f"outputs/{row['output']}": [] for row in _sources() if row.get("output") in files}
     for row in _sources():
@@ -119,19 +170,26 @@ def codecheck(study: Study, files: list[str]) -> str:
             made[f"outputs/{row['output']}"].append(f"{row['what']} ({row['of']})")
     content = {
         "version": SPECIFICATION,
-        "manifest": [{"file": f, "comment": f"{', '.join(what)}; {kind(study)}"} for f, what in made.items()],
+        "manifest": [
+            {"file": f, "comment": f"{', '.join(what)}; {kind(study)}"} for f, what in made.items()
+        ],
         "paper": {
             "title": paper["title"],
-            "authors": [{"name": f"{a['given-names']} {a['family-names']}"} for a in paper["authors"]],
+            "authors": [
+                {"name": f"{a['given-names']} {a['family-names']}"} for a in paper["authors"]
+            ],
             "reference": f"https://doi.org/{paper['doi']}",
         },
-        "source": "An independent reproduction, not the authors' code: RBC dynamics compendium, commit "
+        "source": "An independent reproduction, not the authors' code: RBC dynamics compendium,"
+        " commit "
         f"{_commits(study)}. Data: {study.meta['source']}. {says_kind(study)}",
     }
     open_nodes = (
-        "# Open: ORCID of each author; codechecker, report, summary and certificate, which the codechecker adds."
+        "# Open: ORCID of each author; codechecker, report, summary and certificate,"
+        " which the codechecker adds."
     )
-    return f"# {says_kind(study)}\n{open_nodes}\n---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}"
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return f"# {says_kind(study)}\n{open_nodes}\n---\n{text}"
 
 
 def _commits(study: Study) -> str:
@@ -146,7 +204,9 @@ def sources_table() -> pd.DataFrame:
     """Table, figure or number of the paper to program and line, page and cell, and output file."""
     rows = []
     for row in _sources():
-        where = f"{row['program']}, line {line_of(row['program'], row['function'])} ({row['function']})"
+        where = (
+            f"{row['program']}, line {line_of(row['program'], row['function'])} ({row['function']})"
+        )
         page = f"{row['page']}, {row['cell']}" if "cell" in row else row["page"]
         output = f"outputs/{row['output']}" if "output" in row else "on the page only"
         names = ("in the paper", "what", "program", "page", "output")
@@ -156,7 +216,10 @@ def sources_table() -> pd.DataFrame:
 
 def _sources_page(study: Study) -> str:
     words = f"All are made by `{command(study)}`, the outputs by `rbc packet`."
-    return f"{words} Whether each is reproduced, the page of claims says.\n\n{markdown_table(sources_table())}"
+    return (
+        f"{words} Whether each is reproduced, the page of claims"
+        f" says.\n\n{markdown_table(sources_table())}"
+    )
 
 
 def line_of(program: str, function: str) -> int:
@@ -172,8 +235,10 @@ def checklist_page(name: str, study: Study, found: list[Reply]) -> str:
     listed = load(name)
     states = Counter("answered" if r.answered else "open" for r in found)
     words = (
-        f"Source: {listed.source}. The wording is ours, the source's own is binding. {states['answered']} answered "
-        f"from artefacts, {states['open']} open. Open says that no artefact here answers it; the paper itself may."
+        f"Source: {listed.source}. The wording is ours, the source's own is binding."
+        f" {states['answered']} answered "
+        f"from artefacts, {states['open']} open. Open says that no artefact here answers it; the"
+        " paper itself may."
     )
     return _page(listed.title, study, f"{words}\n\n{markdown_table(replies_table(found))}")
 
@@ -191,7 +256,9 @@ def replies_table(found: list[Reply]) -> pd.DataFrame:
 def model_card(study: Study, run: str) -> str:
     """The card of a chosen run, as Markdown."""
     parts = card(study, run)
-    text = "\n\n".join(f"## {head}\n\n" + "\n".join(f"* {line}" for line in lines) for head, lines in parts.items())
+    text = "\n\n".join(
+        f"## {head}\n\n" + "\n".join(f"* {line}" for line in lines) for head, lines in parts.items()
+    )
     return _page(f"Model card: {run}", study, text)
 
 
@@ -203,33 +270,50 @@ def card(study: Study, run: str) -> dict[str, list[str]]:
     )
     stage, index = config["stage"], study.index
     negative, positive = runs.class_names(stage)
-    patients = patient_scores(study, runs.predictions(study.folder, run).query("split == 'test'"), stage)
+    patients = patient_scores(
+        study, runs.predictions(study.folder, run).query("split == 'test'"), stage
+    )
     return {
         "Model": [
-            f"{config['model']}, {config['sampling']} sampling, K = {config['k']}; answers {negative} or {positive}.",
-            f"Chosen for {chosen(study.folder)[run]}, by the highest validation F1. Layers: book/methods.md.",
+            f"{config['model']}, {config['sampling']} sampling, K = {config['k']}; answers"
+            f" {negative} or {positive}.",
+            f"Chosen for {chosen(study.folder)[run]}, by the highest validation F1. Layers:"
+            " book/methods.md.",
         ],
         "Intended use": [INTENDED],
         "Data": [
             says_kind(study),
-            f"{len(index)} sequences, {index['acquisition'].nunique()} acquisitions, {index['patient'].nunique()} "
+            f"{len(index)} sequences, {index['acquisition'].nunique()} acquisitions,"
+            f" {index['patient'].nunique()} "
             f"patients; SHA-256 {origin['data']['sha256']}.",
         ],
         "Scores": [
-            *(f"{split} ({kind(study)}): {_scored(scored[split])}." for split in ("validation", "test")),
-            "In brackets: 95 % intervals that take sequences as independent. All folds of the run are pooled.",
+            *(
+                f"{split} ({kind(study)}): {_scored(scored[split])}."
+                for split in ("validation", "test")
+            ),
+            "In brackets: 95 % intervals that take sequences as independent. All folds of the run"
+            " are pooled.",
         ],
-        "By patient (test)": [f"{p}: {in_words(s, ('recall', 'specificity'))}." for p, s in patients.items()],
+        "By patient (test)": [
+            f"{p}: {in_words(s, ('recall', 'specificity'))}." for p, s in patients.items()
+        ],
         "Limits": [
-            *(f"{key}: {f['data']} {f['matters']}" for key, f in study.findings.items() if f["grave"]),
+            *(
+                f"{key}: {f['data']} {f['matters']}"
+                for key, f in study.findings.items()
+                if f["grave"]
+            ),
             "Precision, F1 and accuracy hold only for data with these proportions of the classes.",
         ],
         "Seed and training": [
             f"Seed {config['seed']}.",
-            ", ".join(f"{key}: {value}" for key, value in config["profile"]["training"].items()) + ".",
+            ", ".join(f"{key}: {value}" for key, value in config["profile"]["training"].items())
+            + ".",
         ],
         "Provenance": [
-            f"{shown(study.folder)}/{run}: commit {origin['commit']}{' with changes' * origin['dirty']}, "
+            f"{shown(study.folder)}/{run}: commit"
+            f" {origin['commit']}{' with changes' * origin['dirty']}, "
             f"{origin['device']}, {origin['seconds']} s, finished {origin['finished']}.",
             ", ".join(f"{name} {version}" for name, version in origin["packages"].items()) + ".",
         ],
@@ -243,17 +327,24 @@ def _scored(s: dict) -> str:
 def _overview(given: dict[str, list[Reply]]) -> str:
     table = pd.DataFrame(counts(given)).T.rename_axis("checklist").reset_index()
     return (
-        "`codecheck.yml` lists the outputs below `outputs/`; `tables-and-figures.md` says which program makes what; "
-        "`checklists/` hold what the artefacts answer and who must answer the rest; `model-cards/` describe the chosen "
+        "`codecheck.yml` lists the outputs below `outputs/`; `tables-and-figures.md` says which"
+        " program makes what; "
+        "`checklists/` hold what the artefacts answer and who must answer the rest; `model-cards/`"
+        " describe the chosen "
         f"models.\n\n{markdown_table(table)}"
     )
 
 
 def _page(title: str, study: Study, text: str) -> str:
-    return f"# {title}\n\n**{says_kind(study)}** Profile `{study.profile.name}`: {study.profile.title}.\n\n{text}\n"
+    return (
+        f"# {title}\n\n**{says_kind(study)}** Profile `{study.profile.name}`:"
+        f" {study.profile.title}.\n\n{text}\n"
+    )
 
 
 def markdown_table(table: pd.DataFrame) -> str:
     """A table in Markdown; bars in cells are escaped."""
     rows = [table.columns, ["---"] * table.shape[1], *table.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows
+    )

@@ -1,8 +1,9 @@
-"""What the full record will settle: how often each claim would be decided there, if the paper is right.
+"""What the full record will settle: how often each claim would be decided there, if the paper is
+right.
 
-All of it is **simulated**: runs are drawn around the printed scores with a spread over seeds that is assumed, and
-judged by the rules of `compendium.evidence.claims`. On the full record the cells are the paper's own, so seeds are all that makes an
-error.
+All of it is **simulated**: runs are drawn around the printed scores with a spread over seeds that
+is assumed, and judged by the rules of `compendium.evidence.claims`. On the full record the cells
+are the paper's own, so seeds are all that makes an error.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ REPEATS = 200  #: simulated replications; a power of one half is known to 0.035
 
 
 def of_printed(
-    spreads: Sequence[float], seeds: int, off: Sequence[float], tolerance: Tolerance, repeats: int = REPEATS
+    spreads: Sequence[float],
+    seeds: int,
+    off: Sequence[float],
+    tolerance: Tolerance,
+    repeats: int = REPEATS,
 ) -> pd.DataFrame:
-    """How a printed score comes out if the method's true score is `off` away from what the paper's run was drawn from.
+    """How a printed score comes out if the method's true score is `off` away from what the paper's
+    run was drawn from.
 
     Parameters
     ----------
@@ -36,7 +42,8 @@ def of_printed(
 
     Returns
     -------
-    a row each spread and true difference: spread, off, and the shares reproduced, not resolved and differs
+    a row each spread and true difference: spread, off, and the shares reproduced, not resolved and
+    differs
     """
     rng, rows = np.random.default_rng(0), []
     for spread in spreads:
@@ -45,8 +52,12 @@ def of_printed(
             for _ in range(repeats):
                 printed = round(rng.normal(0, spread), 2)  # the paper's own run, with two decimals
                 ours = rng.normal(away, spread, seeds)
-                d = judging._from_printed(ours.mean() - printed, 0.0, ours.std(ddof=1), seeds, seeds - 1)
-                said.append(Comparison("printed", ((d,),), 0.005).verdict(tolerance.margin, tolerance.z))
+                d = judging._from_printed(
+                    ours.mean() - printed, 0.0, ours.std(ddof=1), seeds, seeds - 1
+                )
+                said.append(
+                    Comparison("printed", ((d,),), 0.005).verdict(tolerance.margin, tolerance.z)
+                )
             shares = {
                 name: said.count(name) / repeats
                 for name in (decisions.REPRODUCED, decisions.UNRESOLVED, decisions.DIFFERS)
@@ -56,27 +67,38 @@ def of_printed(
 
 
 def of_comparisons(
-    listed: list[Claim], spreads: Sequence[float], seeds: int, tolerance: Tolerance, repeats: int = REPEATS
+    listed: list[Claim],
+    spreads: Sequence[float],
+    seeds: int,
+    tolerance: Tolerance,
+    repeats: int = REPEATS,
 ) -> pd.DataFrame:
     """How often each comparison is reproduced if the printed scores are the true ones.
 
     Returns
     -------
-    a row each comparison (its id): printed left and right (of the best: the best ones), and for each spread the share
-    of simulated replications in which it is reproduced
+    a row each comparison (its id): printed left and right (of the best: the best ones), and for
+    each spread the share of simulated replications in which it is reproduced
     """
     rows = {}
     for claim in listed:
         if isinstance(claim.rule, Order):
             ends = [_printed_value(side) for side in (claim.rule.left, claim.rule.right)]
-            power = {f"spread {s:g}": _reproduced(claim.rule, s, seeds, tolerance, repeats) for s in spreads}
+            power = {
+                f"spread {s:g}": _reproduced(claim.rule, s, seeds, tolerance, repeats)
+                for s in spreads
+            }
             rows[claim.id] = {"left": ends[0], "right": ends[1]} | power
     return pd.DataFrame(rows).T.rename_axis("comparison")
 
 
-def _reproduced(rule: Order, spread: float, seeds: int, tolerance: Tolerance, repeats: int) -> float:
+def _reproduced(
+    rule: Order, spread: float, seeds: int, tolerance: Tolerance, repeats: int
+) -> float:
     rng = np.random.default_rng(0)
-    cells = {(side.stage, side.split, side.score, c): None for side in rule.sides() for c in side.cells()}
+    cells = {
+        (side.stage, side.split, side.score, c): None for side in rule.sides() for c in side.cells()
+    }
     truth = np.array([_printed(*key) for key in cells])
     column = {key: i for i, key in enumerate(cells)}
 
@@ -106,14 +128,17 @@ def _reproduced(rule: Order, spread: float, seeds: int, tolerance: Tolerance, re
             d = of(a, means) - of(b, means)
             se = np.sqrt(squared(a) + squared(b))
             if any(isinstance(side, Side) and side.take.startswith("variance") for side in (a, b)):
-                se = np.full(repeats, d.std())  # of a variance no formula: its spread over the replications
+                # of a variance no formula: its spread over the replications
+                se = np.full(repeats, d.std())
             df = (seeds - 1) * sum(len(side.cells()) for side in (a, b) if isinstance(side, Side))
             row.append((d, se, df))
         pairs.append(row)
     said = [
         Comparison(
             rule.relation,
-            tuple(tuple(Difference(d[i], 0.0, se[i], df, se[i]) for d, se, df in row) for row in pairs),
+            tuple(
+                tuple(Difference(d[i], 0.0, se[i], df, se[i]) for d, se, df in row) for row in pairs
+            ),
         ).verdict(tolerance.margin, tolerance.z)
         for i in range(repeats)
     ]
@@ -130,7 +155,8 @@ def _printed_value(side: Side | float) -> float:
 def _printed(stage: int, split: str, score: str, cell: Cell) -> float:
     """A score of a cell as printed, or as it follows from the printed recall and precision.
 
-    The paper prints test scores of its chosen cells only; of others those of the validation split stand for them.
+    The paper prints test scores of its chosen cells only; of others those of the validation split
+    stand for them.
     """
     known = (stage, split, *cell) in judging._rows()
     used = split if known else "validation"
@@ -141,16 +167,19 @@ def _printed(stage: int, split: str, score: str, cell: Cell) -> float:
 
 
 def label_noise(shares: Sequence[float]) -> pd.DataFrame:
-    """What wrong labels among the *unreliable* test sequences would do to the printed precision of stage 1.
+    """What wrong labels among the *unreliable* test sequences would do to the printed precision of
+    stage 1.
 
-    If a share of the sequences that are labelled unreliable is reliable in truth, and the model keeps these as often as
-    other reliable ones (the printed recall), they are counted as false positives though the model is right. Taken from
-    the printed matrix: true and false positives are the middle of those that all four printed scores leave.
+    If a share of the sequences that are labelled unreliable is reliable in truth, and the model
+    keeps these as often as other reliable ones (the printed recall), they are counted as false
+    positives though the model is right. Taken from the printed matrix: true and false positives are
+    the middle of those that all four printed scores leave.
 
     Returns
     -------
-    a row each share: wrong labels, false positives that they make, the share of all false positives, and the precision
-    with the labels put right; nan where the share would make more false positives than there are
+    a row each share: wrong labels, false positives that they make, the share of all false
+    positives, and the precision with the labels put right; nan where the share would make more
+    false positives than there are
     """
     row = judging._row(1, "test", claims.chosen(1))
     p, n = claims.audit.sizes(1, "test")
@@ -164,19 +193,25 @@ def label_noise(shares: Sequence[float]) -> pd.DataFrame:
                 "sequences": round(wrong * n),
                 "false positives they make": round(made),
                 "of all false positives": made / fp,
-                "precision with labels put right": (tp + made) / (tp + fp) if made <= fp * (1 + 1e-9) else np.nan,
+                "precision with labels put right": (tp + made) / (tp + fp)
+                if made <= fp * (1 + 1e-9)
+                else np.nan,
             }
         )
     return pd.DataFrame(rows)
 
 
 def explaining_share() -> float:
-    """Share of wrong labels among the unreliable that would make all false positives of stage 1's printed matrix."""
+    """Share of wrong labels among the unreliable that would make all false positives of stage 1's
+    printed matrix.
+    """
     return float(1 / label_noise([1.0])["of all false positives"].iat[0])
 
 
 def seed_spreads() -> pd.DataFrame:
-    """Spread of one run over seeds in the register's runs (released sample), by stage, model and score, validation."""
+    """Spread of one run over seeds in the register's runs (released sample), by stage, model and
+    score, validation.
+    """
     from compendium import profiles, runs
     from compendium.evidence.study import Study
 
@@ -185,6 +220,10 @@ def seed_spreads() -> pd.DataFrame:
     scores = [s for s in reported("table3") if s in ("f1", "accuracy", "precision", "recall")]
     for cell, own in lender.runs.groupby(["stage", "model", "sampling", "k"]):
         if len(own) > 1:
-            spread = {s: lender.seed_variance(cell[0], "validation", s, cell[1:]) ** 0.5 for s in scores}
-            rows.append(dict(zip(("stage", "model", "sampling", "k"), cell)) | {"seeds": len(own)} | spread)
+            spread = {
+                s: lender.seed_variance(cell[0], "validation", s, cell[1:]) ** 0.5 for s in scores
+            }
+            rows.append(
+                dict(zip(("stage", "model", "sampling", "k"), cell)) | {"seeds": len(own)} | spread
+            )
     return pd.DataFrame(rows)

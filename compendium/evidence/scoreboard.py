@@ -40,13 +40,17 @@ def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
     tolerance, _ = claims.load()
     ordered = [c for own in judging.by_group(listed).values() for c in own]
     rows = "\n".join(_row(c, verdicts[c.id], part, tolerance) for c in ordered)
-    heads = "".join(f'<th scope="col"{" data-pick" * pick}>{name}</th>' for name, pick in COLUMNS.items())
+    heads = "".join(
+        f'<th scope="col"{" data-pick" * pick}>{name}</th>' for name, pick in COLUMNS.items()
+    )
     inside = f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody>"
     return f'<table class="dataframe text sortable" id="claims-board">{inside}</table>{OPEN}'
 
 
 def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> pd.DataFrame:
-    """How many of each verdict (columns, those that occur), by group (rows, printed scores first) and in all."""
+    """How many of each verdict (columns, those that occur), by group (rows, printed scores first)
+    and in all.
+    """
     table = pd.DataFrame(judging.counts(listed, verdicts)).T
     table = table.loc[:, table.any()]
     return table.assign(all=table.sum(axis=1)).rename_axis("what is claimed")
@@ -78,10 +82,15 @@ def _opened(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
         two, others = "; ".join(numbers[:2]), "".join(f"; {number}" for number in numbers[2:])
         parts.append(f"<p><b>{escape(two)}</b>{escape(others)}</p>")
     if v.readings:
-        parts.append(f"<ul>{''.join(f'<li>Reading: {escape(reading)}</li>' for reading in v.readings)}</ul>")
+        parts.append(
+            f"<ul>{''.join(f'<li>Reading: {escape(reading)}</li>' for reading in v.readings)}</ul>"
+        )
     parts.append(f"<p>Rule: {escape(judging.in_words(claim.rule, tolerance))}.</p>")
     if claim.repeats:
-        parts.append(f'<p>The same number as <a href="#{claim.repeats}">{claim.repeats}</a>; counted once.</p>')
+        parts.append(
+            f'<p>The same number as <a href="#{claim.repeats}">{claim.repeats}</a>; counted'
+            " once.</p>"
+        )
     if v.evidence:
         parts.append(f"<ul>{''.join(f'<li>{_link(e, part)}</li>' for e in v.evidence)}</ul>")
     return "".join(parts) + f"<p>{claim.id}</p>"
@@ -102,25 +111,38 @@ def _link(evidence: str, part: str) -> str:
 
 
 def released_model(study: Study) -> pd.DataFrame:
-    """Stage 1 answers of the authors' released model, of the paper's and of ours, a row each: share [95 %, Wilson].
+    """Stage 1 answers of the authors' released model, of the paper's and of ours, a row each: share
+    [95 %, Wilson].
 
-    Ours are the runs of the cell that the paper chose, on the test split. The paper prints shares of Table 2's test
-    split to a whole percent, so its numbers of sequences are about right only.
+    Ours are the runs of the cell that the paper chose, on the test split. The paper prints shares
+    of Table 2's test split to a whole percent, so its numbers of sequences are about right only.
     """
     own = reported("released_model")
-    rows = [(f"{r.truth} {r.answer}", "released model", "", r.part, r.whole) for r in own.itertuples()]
+    rows = [
+        (f"{r.truth} {r.answer}", "released model", "", r.part, r.whole) for r in own.itertuples()
+    ]
     drawn, (p, n) = reported("test_results").set_index("stage").loc[1], audit.sizes(1, "test")
-    for what, percent, whole in (("reliable kept", "tpr_percent", p), ("unreliable discarded", "tnr_percent", n)):
+    for what, percent, whole in (
+        ("reliable kept", "tpr_percent", p),
+        ("unreliable discarded", "tnr_percent", n),
+    ):
         rows.append((what, "paper", "about ", round(drawn[percent] * whole / 100), whole))
     for run in study.of(1, chosen(1)):
         rows += [(what, f"ours: {run}", "", part, whole) for what, part, whole in _kept(study, run)]
     order = list(dict.fromkeys(what for what, *_ in rows))
     rows.sort(key=lambda row: order.index(row[0]))
     lines = [
-        (what, source, f"{about}{part:,} of {whole:,}", figures.interval(part / whole, *metrics.wilson(part, whole)))
+        (
+            what,
+            source,
+            f"{about}{part:,} of {whole:,}",
+            figures.interval(part / whole, *metrics.wilson(part, whole)),
+        )
         for what, source, about, part, whole in rows
     ]
-    return pd.DataFrame(lines, columns=["what", "source", "sequences", "share"]).set_index(["what", "source"])
+    return pd.DataFrame(lines, columns=["what", "source", "sequences", "share"]).set_index(
+        ["what", "source"]
+    )
 
 
 def _kept(study: Study, run: str) -> list[tuple[str, int, int]]:
@@ -128,12 +150,17 @@ def _kept(study: Study, run: str) -> list[tuple[str, int, int]]:
     answers = runs.predictions(study.folder, run).query("split == 'test'")
     truth, called = metrics.truth_and_call(answers, 1)
     sides = [("reliable kept", truth, called), ("unreliable discarded", ~truth, ~called)]
-    sides += [(f"{label} kept", (answers["label"] == label).to_numpy(), called) for label in RELIABLE]
+    sides += [
+        (f"{label} kept", (answers["label"] == label).to_numpy(), called) for label in RELIABLE
+    ]
     return [(what, int((among & said).sum()), int(among.sum())) for what, among, said in sides]
 
 
 def publish(results: Path, run: str, out: Path) -> Path:
-    """Write a run's predictions as CSV into the folder `out`, under the name of its page; the file. No pixels."""
+    """Write a run's predictions as CSV into the folder `out`, under the name of its page; the file.
+
+    No pixels.
+    """
     table: pd.DataFrame = runs.predictions(results, run)
     file = out / f"{run.replace('/', '-')}.csv"
     table.to_csv(file, index=False, float_format="%.6f")

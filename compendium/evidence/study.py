@@ -1,6 +1,8 @@
-"""A results folder as the claims see it: its data, and every cell's score at the paper's share of positives.
+"""A results folder as the claims see it: its data, and every cell's score at the paper's share of
+positives.
 
-Scores are computed from predictions, all runs of a stage on the same samples of sequences, so runs can be compared.
+Scores are computed from predictions, all runs of a stage on the same samples of sequences, so runs
+can be compared.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ def chosen(stage: int) -> Cell:
 
 @cache
 def _chosen() -> dict[int, Cell]:
-    return {row.stage: (row.model, row.sampling, row.k) for row in reported("test_results").itertuples()}
+    return {
+        row.stage: (row.model, row.sampling, row.k) for row in reported("test_results").itertuples()
+    }
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,12 @@ class Measured:
 
     Attributes
     ----------
-    draws : (`DRAWS` + 1,), mean over seeds; the first is the sequences as they are, each other one sample of them.
-        (1,) where the sequences are the paper's own: there is nothing to draw
-    cells_sd : standard error that the sequences leave: the larger of the bootstrap's and that of independent cells;
-        0 where the sequences are the paper's own
-    seed_sd : spread of one run over seeds; nan where nothing is known of it, which is not the same as 0
+    draws : (`DRAWS` + 1,), mean over seeds; the first is the sequences as they are, each other one
+        sample of them. (1,) where the sequences are the paper's own: there is nothing to draw
+    cells_sd : standard error that the sequences leave: the larger of the bootstrap's and that of
+        independent cells; 0 where the sequences are the paper's own
+    seed_sd : spread of one run over seeds; nan where nothing is known of it, which is not the same
+        as 0
     seed_df : degrees of freedom of that spread, 0 where nothing is known
     seeds, borrowed : number of seeds; whether their spread is that of the register's runs
     runs : folders of the runs
@@ -68,14 +73,20 @@ class Measured:
 
     @property
     def seed_se(self) -> float:
-        """Standard error that the seeds leave in the mean; nan where nothing is known of their spread."""
+        """Standard error that the seeds leave in the mean; nan where nothing is known of their
+        spread.
+        """
         return self.seed_sd / self.seeds**0.5
 
 
 class Study:
-    """A results folder and its profile: runs of the text's variant, and scores computed from their predictions."""
+    """A results folder and its profile: runs of the text's variant, and scores computed from their
+    predictions.
+    """
 
-    def __init__(self, profile: Profile, folder: Path, register: Path = runs.REFERENCE / "register") -> None:
+    def __init__(
+        self, profile: Profile, folder: Path, register: Path = runs.REFERENCE / "register"
+    ) -> None:
         self.profile, self.folder, self.register = profile, Path(folder), register
         self._rates, self._measured, self._counts, self._answers, self._same = {}, {}, {}, {}, {}
 
@@ -92,7 +103,10 @@ class Study:
     @cached_property
     def findings(self) -> dict[str, dict]:
         """Records of `compendium.data.checks`, by key."""
-        return {f["key"]: f for f in json.loads((self.folder / "checks.json").read_text(encoding="utf-8"))}
+        return {
+            f["key"]: f
+            for f in json.loads((self.folder / "checks.json").read_text(encoding="utf-8"))
+        }
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -122,7 +136,9 @@ class Study:
         """Predictions of all runs of a stage on a split, with a column run."""
         if stage not in self._answers:
             own = self.runs.loc[self.runs["stage"] == stage, "run"]
-            self._answers[stage] = pd.concat([self.predictions(run).assign(run=run) for run in own], ignore_index=True)
+            self._answers[stage] = pd.concat(
+                [self.predictions(run).assign(run=run) for run in own], ignore_index=True
+            )
         table = self._answers[stage]
         return table[table["split"] == split]
 
@@ -136,32 +152,42 @@ class Study:
     def same_cells(self, stage: int, split: str) -> bool:
         """Whether every run answered for the paper's own sequences of a split.
 
-        So it is on the full record where both classes are as many as Table 2 says. Then nothing was drawn: the paper
-        and we look at the same cells, and only the seeds make a difference.
+        So it is on the full record where both classes are as many as Table 2 says. Then nothing was
+        drawn: the paper and we look at the same cells, and only the seeds make a difference.
         """
         if self.meta["simulated"] or self.profile.data.source != "zenodo":
             return False
         if (stage, split) not in self._same:
             own = self.runs.loc[self.runs["stage"] == stage, "run"]
             found = [self.counts(stage, split, run) for run in own]
-            self._same[stage, split] = {(c.tp + c.fn, c.tn + c.fp) for c in found} == {audit.sizes(stage, split)}
+            self._same[stage, split] = {(c.tp + c.fn, c.tn + c.fp) for c in found} == {
+                audit.sizes(stage, split)
+            }
         return self._same[stage, split]
 
     def rates(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
-        """Recall and specificity of every run, resampled together, and the numbers of positives and negatives.
+        """Recall and specificity of every run, resampled together, and the numbers of positives and
+        negatives.
 
         One row, the sequences as they are, where they are the paper's own.
         """
         if (stage, split) not in self._rates:
             fixed = self.same_cells(stage, split)
-            self._rates[stage, split] = self._as_they_are(stage, split) if fixed else self._resampled(stage, split)
+            self._rates[stage, split] = (
+                self._as_they_are(stage, split) if fixed else self._resampled(stage, split)
+            )
         return self._rates[stage, split]
 
-    def _as_they_are(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
+    def _as_they_are(
+        self, stage: int, split: str
+    ) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
         own = self.runs.loc[self.runs["stage"] == stage, "run"]
         found = {run: self.counts(stage, split, run) for run in own}
         names = ("recall", "specificity")
-        tables = {name: pd.DataFrame({run: [getattr(c, name)] for run, c in found.items()}) for name in names}
+        tables = {
+            name: pd.DataFrame({run: [getattr(c, name)] for run, c in found.items()})
+            for name in names
+        }
         return tables, audit.sizes(stage, split)
 
     def _resampled(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
@@ -195,21 +221,33 @@ class Study:
 
         # what another seed would have given
         alone = len(own) == 1
-        sd, df = self._borrowed(stage, split, score, cell[0]) if alone else (values[0].std(ddof=1), len(own) - 1)
+        sd, df = (
+            self._borrowed(stage, split, score, cell[0])
+            if alone
+            else (values[0].std(ddof=1), len(own) - 1)
+        )
         balanced = float((recall[0].mean() + specificity[0].mean()) / 2)
-        return Measured(draws, cells_sd, float(sd), df, len(own), alone and df > 0, tuple(own), balanced)
+        return Measured(
+            draws, cells_sd, float(sd), df, len(own), alone and df > 0, tuple(own), balanced
+        )
 
     def _borrowed(self, stage: int, split: str, score: str, model: str) -> tuple[float, int]:
-        """Spread over seeds, and its degrees of freedom, of the register's runs of the same stage, model and data.
+        """Spread over seeds, and its degrees of freedom, of the register's runs of the same stage,
+        model and data.
 
         (nan, 0) where there are none: then nothing is known of the spread.
         """
         about = self.register / "dataset.json"
         unknown = float("nan"), 0
-        if not about.exists() or json.loads(about.read_text(encoding="utf-8"))["source"] != self.meta["source"]:
+        if (
+            not about.exists()
+            or json.loads(about.read_text(encoding="utf-8"))["source"] != self.meta["source"]
+        ):
             return unknown
         lender = _register(self.register)
-        cells = [c[1:] for c, own in lender._by_cell.items() if c[:2] == (stage, model) and len(own) > 1]
+        cells = [
+            c[1:] for c, own in lender._by_cell.items() if c[:2] == (stage, model) and len(own) > 1
+        ]
         found = [lender.seed_variance(stage, split, score, c) for c in cells]
         if not found:
             return unknown
@@ -234,8 +272,12 @@ def share(stage: int, split: str) -> float:
     return p / (p + n)
 
 
-def derived(score: str, recall: np.ndarray, specificity: np.ndarray, positives: float) -> np.ndarray:
-    """A score from recall and specificity at a share of positives (as `metrics.reweighted`), of any one shape."""
+def derived(
+    score: str, recall: np.ndarray, specificity: np.ndarray, positives: float
+) -> np.ndarray:
+    """A score from recall and specificity at a share of positives (as `metrics.reweighted`), of any
+    one shape.
+    """
     if score == "fraction":
         return (1 - positives) * specificity + positives * (1 - recall)
     tp, tn = positives * recall, (1 - positives) * specificity
@@ -243,8 +285,14 @@ def derived(score: str, recall: np.ndarray, specificity: np.ndarray, positives: 
 
 
 @cache
-def sampling_sd(score: str, recall: float, specificity: float, p: int, n: int, positives: float) -> float:
-    """Standard error of a score on p positive and n negative independent cells, Jeffreys' beta for each rate."""
+def sampling_sd(
+    score: str, recall: float, specificity: float, p: int, n: int, positives: float
+) -> float:
+    """Standard error of a score on p positive and n negative independent cells, Jeffreys' beta for
+    each rate.
+    """
     rng = np.random.default_rng(0)
-    r, s = (rng.beta(x * m + 0.5, (1 - x) * m + 0.5, DRAWS) for x, m in ((recall, p), (specificity, n)))
+    r, s = (
+        rng.beta(x * m + 0.5, (1 - x) * m + 0.5, DRAWS) for x, m in ((recall, p), (specificity, n))
+    )
     return float(np.nanstd(derived(score, r, s, positives)))

@@ -1,7 +1,8 @@
-"""From a movie to the marker with its interval and a report that the operator can correct; or the reason why not.
+"""From a movie to the marker with its interval and a report that the operator can correct; or the
+reason why not.
 
-Research software, not a medical device. What the shipped models say of labelled cells, and what those look like, lies
-beside the weights in known.json (`describe`).
+Research software, not a medical device. What the shipped models say of labelled cells, and what
+those look like, lies beside the weights in known.json (`describe`).
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ from rbc.sequences import Sequences
 
 FEWEST = 20  #: cells said to tank-tread or to flip; with fewer the interval says next to nothing
 PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the models'
-#: Factors by which a movie's median may lie beyond the range of the known acquisitions. Contrast and noise: twice the
-#: spread by which the contrast was varied in training (`rbc.augment`). Size: half of what cells a quarter larger show.
+#: Factors by which a movie's median may lie beyond the range of the known acquisitions. Contrast
+#: and noise: twice the spread by which the contrast was varied in training (`rbc.augment`). Size:
+#: half of what cells a quarter larger show.
 BEYOND = {"size_px": 1.08, "contrast": 1.5, "noise": 1.5}
 #: What the folder of a report may hold, its marker first.
-REPORT_FILES = ("marker.json", "report.html", "cells.csv", *(f"tracked/{name}" for name in tracking.TRACKED_FILES))
+REPORT_FILES = (
+    "marker.json",
+    "report.html",
+    "cells.csv",
+    *(f"tracked/{name}" for name in tracking.TRACKED_FILES),
+)
 ENOUGH = 300  #: sequences looked at for `looks`, spread over the movie
 
 
@@ -46,8 +53,9 @@ def analyze(
     Parameters
     ----------
     video : as `rbc.tracking.track` takes it, as are `options`
-    out : folder to write, whole or not at all: report.html (self-contained), cells.csv (a row a sequence), marker.json
-        and tracked (sequences, tracks.parquet and overlay.png of `rbc.tracking.track_movie`)
+    out : folder to write, whole or not at all: report.html (self-contained), cells.csv (a row a
+        sequence), marker.json and tracked (sequences, tracks.parquet and overlay.png of
+        `rbc.tracking.track_movie`)
     models : folder of the weights and of known.json
     force : judge also what `objections` speak against; they then stand in the report
     corrections : labels of the operator, as the report exports them (`read_corrections`)
@@ -55,12 +63,13 @@ def analyze(
 
     Returns
     -------
-    What marker.json holds: counts by decision; counted (of the calls); adjusted (by the models' known errors);
-    estimate, low and high (median and 95 % interval; None where withheld); withheld (why, or None); ways (the marker
-    by the models, corrected, and by hand); objections, notes, seconds of each step, and what it was made with.
+    What marker.json holds: counts by decision; counted (of the calls); adjusted (by the models'
+    known errors); estimate, low and high (median and 95 % interval; None where withheld); withheld
+    (why, or None); ways (the marker by the models, corrected, and by hand); objections, notes,
+    seconds of each step, and what it was made with.
 
-    Raises `RbcError` where the movie cannot be tracked, the models are missing or, without `force`, where there are
-    objections.
+    Raises `RbcError` where the movie cannot be tracked, the models are missing or, without `force`,
+    where there are objections.
     """
     known = read_known(models)
     seconds = {}
@@ -79,7 +88,10 @@ def analyze(
         result = _result(found, counting, errors, models, labels) | {"objections": against}
         result["left_out"] = len(cells) - len(counting)
         cells.drop(columns="acquisition").to_csv(part / "cells.csv", index=False)
-        rates = (*prevalence.known_rates(errors), marker.most_unreliable(prevalence.by_draw(errors)))
+        rates = (
+            *prevalence.known_rates(errors),
+            marker.most_unreliable(prevalence.by_draw(errors)),
+        )
         overlay = part / "tracked" / "overlay.png"
         (part / "report.html").write_text(
             report.page(found, counting, result, rates, overlay, labels), encoding="utf-8"
@@ -98,10 +110,15 @@ def in_words(result: dict) -> str:
         percent = [100 * result[name] for name in ("estimate", "low", "high")]
         said_marker = "{:.1f} % (95 % interval {:.1f} to {:.1f} %)".format(*percent)
     simulated = " (simulated)" if result["simulated"] else ""
-    lines = [f"tank-treading among reliable cells{simulated}: {said_marker}", f"{result['cells']} sequences: {said}"]
+    lines = [
+        f"tank-treading among reliable cells{simulated}: {said_marker}",
+        f"{result['cells']} sequences: {said}",
+    ]
     if result["left_out"]:
         lines.append(left_out(result["left_out"]))
-    return "\n".join([*lines, *(f"objection: {line}" for line in result["objections"]), *result["notes"]])
+    return "\n".join(
+        [*lines, *(f"objection: {line}" for line in result["objections"]), *result["notes"]]
+    )
 
 
 def left_out(n: int) -> str:
@@ -114,7 +131,8 @@ def read_corrections(path: Path, names: pd.Series) -> dict[str, str]:
 
     Parameters
     ----------
-    path : file with the columns name and after; a label that confirms the models' decision counts too
+    path : file with the columns name and after; a label that confirms the models' decision counts
+        too
     names : of the movie's sequences
 
     Raises `RbcError` where the file is no such table or speaks of other cells or labels.
@@ -122,31 +140,53 @@ def read_corrections(path: Path, names: pd.Series) -> dict[str, str]:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise RbcError(f"{path}: corrections cannot be read ({error}); export them from the report") from error
+        raise RbcError(
+            f"{path}: corrections cannot be read ({error}); export them from the report"
+        ) from error
     if not {"name", "after"} <= {*table.columns}:
-        raise RbcError(f"{path}: corrections need the columns name and after; export them from the report")
+        raise RbcError(
+            f"{path}: corrections need the columns name and after; export them from the report"
+        )
     if other := sorted({*table["after"]} - {*report.CHOICES}):
         raise RbcError(f"{path}: unknown label {other[0]!r}; use {', '.join(report.CHOICES)}")
     if strange := sorted({*table["name"]} - {*names}):
-        raise RbcError(f"{path}: no sequence {strange[0]!r} in this movie; these corrections are of another one")
+        raise RbcError(
+            f"{path}: no sequence {strange[0]!r} in this movie; these corrections are of another"
+            " one"
+        )
     if table["name"].duplicated().any():
-        raise RbcError(f"{path}: two labels of {table['name'][table['name'].duplicated()].iat[0]!r}; keep one")
+        raise RbcError(
+            f"{path}: two labels of {table['name'][table['name'].duplicated()].iat[0]!r}; keep one"
+        )
     return dict(zip(table["name"], table["after"], strict=True))
 
 
 def read_known(models: Path) -> dict:
-    """What lies beside the weights in known.json (`describe`). Raises `RbcError` where it is missing."""
+    """What lies beside the weights in known.json (`describe`).
+
+    Raises `RbcError` where it is missing.
+    """
     try:
         return json.loads((Path(models) / "known.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RbcError(f"{models}: no known.json beside the weights; give a folder of models that has one") from error
+        raise RbcError(
+            f"{models}: no known.json beside the weights; give a folder of models that has one"
+        ) from error
 
 
 def _cells(found: Sequences, said: pd.DataFrame, tracked: Path) -> pd.DataFrame:
-    """A row a sequence, the least sure first: where it was, what was said, and the margin that decided it."""
+    """A row a sequence, the least sure first: where it was, what was said, and the margin that
+    decided it.
+    """
     tracks = pd.read_parquet(tracked / "tracks.parquet").groupby("name", sort=False)
-    place = tracks.agg(first_frame=("frame", "min"), speed_px=("speed_px", "first"), y_px=("y_px", "mean"))
-    cells = found.index[["name", "acquisition", "length"]].merge(place, on="name").merge(said, on="name")
+    place = tracks.agg(
+        first_frame=("frame", "min"), speed_px=("speed_px", "first"), y_px=("y_px", "mean")
+    )
+    cells = (
+        found.index[["name", "acquisition", "length"]]
+        .merge(place, on="name")
+        .merge(said, on="name")
+    )
     far = cells[[f"{name}_margin" for name in POSITIVE.values()]].abs()
     discarded = cells["decision"] == "unreliable"  # stage 2 does not matter there
     sure = np.where(discarded, far["reliable_margin"], far.min(axis=1))
@@ -157,11 +197,19 @@ def _cells(found: Sequences, said: pd.DataFrame, tracked: Path) -> pd.DataFrame:
     return cells.sort_values("sure", ignore_index=True, kind="stable")
 
 
-def _result(found: Sequences, cells: pd.DataFrame, errors: pd.DataFrame, models: Path, labels: dict[str, str]) -> dict:
+def _result(
+    found: Sequences,
+    cells: pd.DataFrame,
+    errors: pd.DataFrame,
+    models: Path,
+    labels: dict[str, str],
+) -> dict:
     """The marker and what it was made with."""
     ways = _ways(cells, errors, labels)
     kept = ("um_per_px", "frame_rate", "shear_rate", "n_frames", "notes", "simulated", "source")
-    origin = json.loads((Path(models) / "models.json").read_text(encoding="utf-8")).get("origin", {})
+    origin = json.loads((Path(models) / "models.json").read_text(encoding="utf-8")).get(
+        "origin", {}
+    )
     return {
         "cells": len(cells),
         "decisions": {name: int(n) for name, n in cells["decision"].value_counts().items()},
@@ -178,11 +226,17 @@ def _result(found: Sequences, cells: pd.DataFrame, errors: pd.DataFrame, models:
 
 
 def _ways(cells: pd.DataFrame, errors: pd.DataFrame, labels: dict[str, str]) -> dict[str, dict]:
-    """The marker by the models alone, corrected by the operator's labels, and by these labels alone."""
+    """The marker by the models alone, corrected by the operator's labels, and by these labels
+    alone.
+    """
     own = cells["name"].map(labels)
     counts = tuple(int((own == motion).sum()) for motion in RELIABLE)
     mine = marker.by_hand(*counts)._asdict()
-    mine |= {"withheld": None if sum(counts) else "the operator has labelled no tank-treading or flipping cell"}
+    mine |= {
+        "withheld": None
+        if sum(counts)
+        else "the operator has labelled no tank-treading or flipping cell"
+    }
 
     models = prevalence.end_to_end(cells, errors)
     corrected = models
@@ -197,16 +251,16 @@ def _or_none(value: float | str | None) -> float | str | None:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-# --------------------------------------------------------------------------- what cannot be judged
+# --- what cannot be judged ---
 
 
 def looks(cells: Sequences) -> pd.DataFrame:
     """What tells an unknown scale, light or camera, for each of up to `ENOUGH` sequences.
 
-    size_px: root mean square radius of the squared contrast within 14 px; contrast: root mean square in the central
-    11 x 11 px, grey levels; noise: its standard deviation, grey levels, by the filter of Immerkaer (Comput. Vis. Image
-    Underst. 64:300, 1996), its median instead of its mean as cells have edges. Brightness is none of it: the models
-    subtract it.
+    size_px: root mean square radius of the squared contrast within 14 px; contrast: root mean
+    square in the central 11 x 11 px, grey levels; noise: its standard deviation, grey levels, by
+    the filter of Immerkaer (Comput. Vis. Image Underst. 64:300, 1996), its median instead of its
+    mean as cells have edges. Brightness is none of it: the models subtract it.
     """
     some = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), ENOUGH)).astype(int))
     return pd.DataFrame([_look(cells[i]) for i in some], columns=list(BEYOND)).assign(
@@ -231,18 +285,23 @@ def _look(frames: np.ndarray) -> tuple[float, float, float]:
 def objections(found: Sequences, cells: pd.DataFrame, known: dict[str, list[float]]) -> list[str]:
     """Why a movie cannot be judged, in words; empty where nothing speaks against it.
 
-    What tracking objects to, units that nobody gave (`assumed`), what `unlike` says, and where fewer than `FEWEST`
-    cells are said to tank-tread or flip.
+    What tracking objects to, units that nobody gave (`assumed`), what `unlike` says, and where
+    fewer than `FEWEST` cells are said to tank-tread or flip.
     """
     against = [*found.meta.get("objections", []), *assumed(found), *unlike(found, known)]
     n = int(cells["answer"].isin(RELIABLE).sum())
     if n < FEWEST:
-        against.append(f"too few cells, {n} of {len(cells)} are said to tank-tread or flip: {FEWEST} are needed")
+        against.append(
+            f"too few cells, {n} of {len(cells)} are said to tank-tread or flip: {FEWEST} are"
+            " needed"
+        )
     return against
 
 
 def assumed(found: Sequences) -> list[str]:
-    """Pixel size and frame rate that neither the file nor the user gave, in words: the decisions hang on both."""
+    """Pixel size and frame rate that neither the file nor the user gave, in words: the decisions
+    hang on both.
+    """
     units = found.meta.get("units", {})
     return [
         f"the {words} is not known, {units[name]['value']:g} is assumed: give it with {option}"
@@ -257,17 +316,23 @@ def assumed(found: Sequences) -> list[str]:
 def unlike(found: Sequences, known: dict[str, list[float]]) -> list[str]:
     """In what sequences lie outside of what the models know, in words; empty where in nothing.
 
-    Their medians of `looks` must lie in the range of the known acquisitions (`known`: lowest and highest), widened by
-    `BEYOND`, and their pixels be of the models' size, which is taken for granted where they do not say.
+    Their medians of `looks` must lie in the range of the known acquisitions (`known`: lowest and
+    highest), widened by `BEYOND`, and their pixels be of the models' size, which is taken for
+    granted where they do not say.
     """
     against, um = [], found.meta.get("um_per_px", simulate.PX_UM)
     if not 1 / PIXEL <= um / simulate.PX_UM <= PIXEL:
-        against.append(f"wrong scale, {um:g} um/px: the models know {simulate.PX_UM:g}; resize the movie to that")
+        against.append(
+            f"wrong scale, {um:g} um/px: the models know {simulate.PX_UM:g}; resize the movie to"
+            " that"
+        )
     medians = looks(found)[list(BEYOND)].median()
     for name, (low, high) in known.items():
         low, high = low / BEYOND[name], high * BEYOND[name]
         if not low <= medians[name] <= high:
-            against.append(f"{WORDS[name].format(medians[name])}: the models know {low:.1f} to {high:.1f}")
+            against.append(
+                f"{WORDS[name].format(medians[name])}: the models know {low:.1f} to {high:.1f}"
+            )
     return against
 
 
@@ -278,14 +343,15 @@ WORDS = {
 }
 
 
-# --------------------------------------------------------------------------- what is known of the models
+# --- what is known of the models ---
 
 
 def describe(cells: Sequences, models: Path = MODELS) -> None:
-    """Write known.json beside the weights: how often they say what of labelled `cells`, and how these look.
+    """Write known.json beside the weights: how often they say what of labelled `cells`, and how
+    these look.
 
-    `classify` judges each acquisition by members that were not trained on it, so these are errors on unseen movies;
-    but stage 1's threshold was set on such answers too.
+    `classify` judges each acquisition by members that were not trained on it, so these are errors
+    on unseen movies; but stage 1's threshold was set on such answers too.
     """
     answer = classify(cells, models)["decision"].to_numpy()
     table = cells.index[["acquisition", "label"]].assign(
@@ -299,7 +365,9 @@ def describe(cells: Sequences, models: Path = MODELS) -> None:
 
 
 def _errors(known: dict, acquisition: str) -> pd.DataFrame:
-    """A row a labelled cell: acquisition, label, answer; without those of the acquisition that is to be judged."""
+    """A row a labelled cell: acquisition, label, answer; without those of the acquisition that is
+    to be judged.
+    """
     table = pd.DataFrame(known["answers"])
     table = table.loc[table.index.repeat(table["n"])]
     return table[table["acquisition"] != acquisition].drop(columns="n").reset_index(drop=True)

@@ -1,7 +1,9 @@
-"""What a cell does, by the shipped models: reliable or not, flipping or tank-treading, or better not said.
+"""What a cell does, by the shipped models: reliable or not, flipping or tank-treading, or better
+not said.
 
-The weights are rbc/bench/weights/stage1.safetensors and stage2.safetensors; models.json beside them says how they were
-trained and set, by `workflow/beyond.py`. They are research software, not a medical device.
+The weights are rbc/bench/weights/stage1.safetensors and stage2.safetensors; models.json beside them
+says how they were trained and set, by `workflow/beyond.py`. They are research software, not a
+medical device.
 """
 
 from __future__ import annotations
@@ -33,37 +35,46 @@ from rbc.settings import Training
 MODELS = Path(__file__).with_name("weights")
 COLUMNS = ("name", "reliable", "reliable_margin", "flipping", "flipping_margin", "decision")
 CHUNK = 64  #: sequences that a thread takes at a time
-INPUT = Training(epochs=1, batch_size=16)  #: the networks' input: each sequence minus its background, small batches
+#: the networks' input: each sequence minus its background, small batches
+INPUT = Training(epochs=1, batch_size=16)
 
 
 def classify(sequences: Sequences, models: Path = MODELS, progress: bool = False) -> pd.DataFrame:
     """What the shipped models say of each sequence, whatever its label.
 
-    A sequence of an acquisition that some of the shipped members were trained on is judged by the others only, where
-    there are any, so the answers for the released test sequences are honest; all members judge a new acquisition, and
-    their mean counts. The name of a sequence is never looked at.
+    A sequence of an acquisition that some of the shipped members were trained on is judged by the
+    others only, where there are any, so the answers for the released test sequences are honest; all
+    members judge a new acquisition, and their mean counts. The name of a sequence is never looked
+    at.
 
     Parameters
     ----------
-    sequences : frames (n, 31, 31) uint8 of about 0.6 um/px, as `rbc.tracking` or `compendium.data.ingest` make them
+    sequences : frames (n, 31, 31) uint8 of about 0.6 um/px, as `rbc.tracking` or
+        `compendium.data.ingest` make them
     models : folder of the weights
     progress : show a bar of the sequences judged
 
     Returns
     -------
-    A row a sequence, in their order: name; reliable and flipping (float64 in [0, 1], calibrated on cells that were
-    left out, both classes counting alike); reliable_margin and flipping_margin (float64, log odds above the threshold);
-    decision: ``tank-treading``, ``flipping``, ``unreliable``, or ``unsure`` where a margin is too small for the answer.
+    A row a sequence, in their order: name; reliable and flipping (float64 in [0, 1], calibrated on
+    cells that were left out, both classes counting alike); reliable_margin and flipping_margin
+    (float64, log odds above the threshold); decision: ``tank-treading``, ``flipping``,
+    ``unreliable``, or ``unsure`` where a margin is too small for the answer.
     """
     if not len(sequences):
         return pd.DataFrame(columns=COLUMNS)
     specification = json.loads((models / "models.json").read_text(encoding="utf-8"))["stages"]
     out = sequences.index[["name"]].copy()
     sure = {}
-    found = scores(sequences, {stage: specification[str(stage)] for stage in STAGES}, models, progress)
+    found = scores(
+        sequences, {stage: specification[str(stage)] for stage in STAGES}, models, progress
+    )
     for stage, parts in found.items():
         own = specification[str(stage)]
-        calibrated = [own["kinds"][kind]["slope"] * s + own["kinds"][kind]["offset"] for kind, s in parts.items()]
+        calibrated = [
+            own["kinds"][kind]["slope"] * s + own["kinds"][kind]["offset"]
+            for kind, s in parts.items()
+        ]
         score = np.mean(calibrated, axis=0)
         out[POSITIVE[stage]] = expit(score)
         out[f"{POSITIVE[stage]}_margin"] = score - own["threshold"]
@@ -77,17 +88,25 @@ def classify(sequences: Sequences, models: Path = MODELS, progress: bool = False
 def scores(
     sequences: Sequences, stages: dict[int, dict], models: Path = MODELS, progress: bool = False
 ) -> dict[int, dict[str, np.ndarray]]:
-    """Each kind of model's mean score of the members that judge, not yet calibrated: (N,) float64 by stage and kind.
+    """Each kind of model's mean score of the members that judge, not yet calibrated: (N,) float64
+    by stage and kind.
 
     `stages` are parts of models.json by stage.
     """
-    torch.set_num_threads(1)  # chunks of sequences are shared out among threads instead, and so in numpy's algebra
-    parts = [sequences.select(_slice(len(sequences), first)) for first in range(0, len(sequences), CHUNK)]
+    # chunks of sequences are shared out among threads instead, and so in numpy's algebra
+    torch.set_num_threads(1)
+    parts = [
+        sequences.select(_slice(len(sequences), first)) for first in range(0, len(sequences), CHUNK)
+    ]
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
         answers = pool.map(lambda part: _scores(part, stages, models), parts)
-        found = list(tqdm(answers, "classify", len(parts), unit=f"x {CHUNK} sequences", disable=not progress))
+        found = list(
+            tqdm(answers, "classify", len(parts), unit=f"x {CHUNK} sequences", disable=not progress)
+        )
     return {
-        stage: {kind: np.concatenate([part[stage][kind] for part in found]) for kind in own["kinds"]}
+        stage: {
+            kind: np.concatenate([part[stage][kind] for part in found]) for kind in own["kinds"]
+        }
         for stage, own in stages.items()
     }
 
@@ -96,7 +115,9 @@ def _slice(n: int, first: int) -> np.ndarray:
     return (np.arange(n) >= first) & (np.arange(n) < first + CHUNK)
 
 
-def _scores(sequences: Sequences, stages: dict[int, dict], models: Path) -> dict[int, dict[str, np.ndarray]]:
+def _scores(
+    sequences: Sequences, stages: dict[int, dict], models: Path
+) -> dict[int, dict[str, np.ndarray]]:
     out, prepared = {stage: {} for stage in stages}, {}
     for stage, own in stages.items():
         for kind, about in own["kinds"].items():
@@ -115,7 +136,9 @@ def _scores(sequences: Sequences, stages: dict[int, dict], models: Path) -> dict
 
 
 def _judges(acquisitions: pd.Series, seen: list[list[str]]) -> np.ndarray:
-    """Which members judge which sequences: (members, N) bool; those that have not seen its acquisition, or else all."""
+    """Which members judge which sequences: (members, N) bool; those that have not seen its
+    acquisition, or else all.
+    """
     unseen = np.array([~acquisitions.isin(own) for own in seen])
     return unseen | ~unseen.any(axis=0)
 
@@ -128,14 +151,18 @@ def _sampled(sequences: Sequences, own: dict) -> Rows:
 def _arrays(file: Path, prefix: str) -> dict[str, np.ndarray]:
     with safe_open(file, "np") as tensors:
         names = [name for name in tensors.keys() if name.startswith(prefix)]  # noqa: SIM118 (not a dict)
-        return {name.removeprefix(prefix): tensors.get_tensor(name).astype(np.float32) for name in names}
+        return {
+            name.removeprefix(prefix): tensors.get_tensor(name).astype(np.float32) for name in names
+        }
 
 
 @cache
 def _network(file: Path, prefix: str) -> FrameNet:
     """A member ready to answer: batch norm folded into the convolutions."""
     model = FrameNet()
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in _arrays(file, prefix).items()})
+    model.load_state_dict(
+        {name: torch.from_numpy(array) for name, array in _arrays(file, prefix).items()}
+    )
     model.eval()
     for i, layer in enumerate(model.features):
         if isinstance(layer, nn.Sequential):
@@ -146,7 +173,11 @@ def _network(file: Path, prefix: str) -> FrameNet:
 
 #: by kind: what a member is given, how it is loaded, and its answer for some rows
 KINDS = {
-    "frames": (_sampled, _network, lambda model, data, which: log_odds(predict(model, data, which, INPUT))),
+    "frames": (
+        _sampled,
+        _network,
+        lambda model, data, which: log_odds(predict(model, data, which, INPUT)),
+    ),
     "focus": (
         lambda sequences, own: focus.of_sequences(sequences),
         _arrays,

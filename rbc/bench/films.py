@@ -1,4 +1,6 @@
-"""Sequences as films inside a page: one PNG strip each, shown frame by frame; no file beside it, no request."""
+"""Sequences as films inside a page: one PNG strip each, shown frame by frame; no file beside it, no
+request.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,21 @@ from rbc.paper import FRAME_PX
 from rbc.sequences import strip
 
 LONGEST = 60  #: frames of one film at most, its first
-A_PAGE = 1400  #: frames on one page at most: at some 0.7 kB each (PNG in base64) it stays below 1.1 MB
+#: frames on one page at most: at some 0.7 kB each (PNG in base64) it stays below 1.1 MB
+A_PAGE = 1400
 SIDE = 3 * FRAME_PX  #: of the window, in px
 
-#: How films look and move. Opening a group plays its films, unless the reader prefers less motion; safe to be repeated.
+#: How films look and move. Opening a group plays its films, unless the reader prefers less motion;
+#: safe to be repeated.
 PLAYER = """
 <style>
 .films { display: flex; flex-wrap: wrap; gap: 1rem; margin: 0.5rem 0 1rem; }
 .film { width: 11rem; margin: 0; font-size: 0.75rem; line-height: 1.3; overflow-wrap: anywhere; }
 .film-window { width: SIDEpx; height: SIDEpx; overflow: hidden; }
-.film-window img { height: SIDEpx !important; max-width: none !important; image-rendering: pixelated; }
-.film-window img { margin: 0 !important; padding: 0 !important; filter: none !important; } /* the theme's, when dark */
+.film-window img { height: SIDEpx !important; max-width: none !important; }
+.film-window img { image-rendering: pixelated; }
+/* against the theme's, when dark */
+.film-window img { margin: 0 !important; padding: 0 !important; filter: none !important; }
 .film figcaption { color: inherit; text-align: left; }
 .film button { min-width: 1.8rem; min-height: 1.8rem; }
 </style>
@@ -47,7 +53,8 @@ for (const film of document.querySelectorAll(".film:not([data-ready])")) {
   play.addEventListener("click", () => run(timer === null));
   for (const button of film.querySelectorAll("[data-step]"))
     button.addEventListener("click", () => { run(false); show(at + Number(button.dataset.step)); });
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches, group = film.closest("details");
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const group = film.closest("details");
   group?.addEventListener("toggle", () => run(group.open && !calm));
 }
 </script>
@@ -62,12 +69,16 @@ def png(frames: np.ndarray) -> bytes:
 
 
 def film(frames: np.ndarray, name: str, note: str = "") -> str:
-    """HTML of one sequence, (T, 31, 31) uint8: its strip in a window of one frame, buttons, name and note below."""
+    """HTML of one sequence, (T, 31, 31) uint8: its strip in a window of one frame, buttons, name
+    and note below.
+    """
     data, name, n = base64.b64encode(png(frames)).decode(), escape(name), len(frames)
     return (
         f'<figure class="film" data-frames="{n}" data-name="{name}">'
-        f'<div class="film-window"><img src="data:image/png;base64,{data}" alt="Film of {name}, {n} frames" /></div>'
-        f'<button type="button" data-step="-1" aria-label="Previous frame of {name}">\u2039</button>'
+        f'<div class="film-window"><img src="data:image/png;base64,{data}" alt="Film of {name},'
+        f' {n} frames" /></div>'
+        '<button type="button" data-step="-1" aria-label="Previous frame of'
+        f' {name}">\u2039</button>'
         f'<button type="button" data-play="" aria-label="Play {name}">\u25b6</button>'
         f'<button type="button" data-step="1" aria-label="Next frame of {name}">\u203a</button>'
         f" <output>1 / {n}</output><figcaption>{name}<br />{escape(note)}</figcaption></figure>"
@@ -76,10 +87,15 @@ def film(frames: np.ndarray, name: str, note: str = "") -> str:
 
 def group(title: str, films: list[str]) -> str:
     """HTML of several films that open under a title."""
-    return f'<details><summary>{escape(title)}</summary><div class="films">{"".join(films)}</div></details>'
+    return (
+        f"<details><summary>{escape(title)}</summary><div"
+        f' class="films">{"".join(films)}</div></details>'
+    )
 
 
 def affordable(lengths: np.ndarray) -> int:
-    """How many frames a film may have, up to `LONGEST`, for sequences of these lengths to fit into one page."""
+    """How many frames a film may have, up to `LONGEST`, for sequences of these lengths to fit into
+    one page.
+    """
     caps = range(LONGEST, 1, -1)
     return next((cap for cap in caps if np.minimum(lengths, cap).sum() <= A_PAGE), 1)

@@ -1,7 +1,9 @@
-"""How sharp a cell is and what its rings look like: numbers of a sequence of any length, and an SVM on them.
+"""How sharp a cell is and what its rings look like: numbers of a sequence of any length, and an SVM
+on them.
 
-Unreliable cells are mostly out of focus. Bands of difference-of-Gaussians measure sharpness without a threshold
-(Marr & Hildreth, Proc. R. Soc. B 207:187, 1980); rings around the centre measure contrast, halo and intruders.
+Unreliable cells are mostly out of focus. Bands of difference-of-Gaussians measure sharpness without
+a threshold (Marr & Hildreth, Proc. R. Soc. B 207:187, 1980); rings around the centre measure
+contrast, halo and intruders.
 """
 
 from __future__ import annotations
@@ -42,9 +44,12 @@ BLURS, RING_MEANS = _blurs(), _rings()
 
 
 def of_frames(frames: np.ndarray, background: float) -> np.ndarray:
-    """Numbers of each frame: (T, 31, 31) grey levels and its sequence's background to (T, F) float32."""
+    """Numbers of each frame: (T, 31, 31) grey levels and its sequence's background to (T, F)
+    float32.
+    """
     x = (frames.astype(np.float32) - np.float32(background)) / np.float32(SCALE)
-    blurred = [b @ (x.reshape(-1, FRAME_PX) @ b.T).reshape(x.shape) for b in BLURS]  # a stack of all is slower
+    # a stack of all is slower
+    blurred = [b @ (x.reshape(-1, FRAME_PX) @ b.T).reshape(x.shape) for b in BLURS]
     power = [np.einsum("tij,tij->t", band, band) for band in map(np.subtract, blurred[1:], blurred)]
     bands = np.log(np.stack(power, 1) / FRAME_PX**2 + 1e-6)  # (T, S - 1)
     smooth = blurred[1].reshape(len(x), -1)
@@ -56,7 +61,11 @@ def of_frames(frames: np.ndarray, background: float) -> np.ndarray:
 
 def background(frames: np.ndarray) -> int:
     """The (lower) median grey level of a sequence's pixels: (T, 31, 31) uint8."""
-    return int(np.searchsorted(np.cumsum(np.bincount(frames.ravel(), minlength=256)), (frames.size + 1) // 2))
+    return int(
+        np.searchsorted(
+            np.cumsum(np.bincount(frames.ravel(), minlength=256)), (frames.size + 1) // 2
+        )
+    )
 
 
 def of_sequence(frames: np.ndarray, background: float) -> np.ndarray:
@@ -80,12 +89,15 @@ def varied(sequences: Sequences, rng: np.random.Generator) -> np.ndarray:
 
 
 def fit(numbers: np.ndarray, positive: np.ndarray) -> dict[str, np.ndarray]:
-    """An RBF-SVM on standardised numbers: (N, F) float32 and (N,) bool to the arrays that `decision` needs.
+    """An RBF-SVM on standardised numbers: (N, F) float32 and (N,) bool to the arrays that
+    `decision` needs.
 
     C = 3 and gamma = 1 / F were fixed beforehand; classes weigh alike.
     """
     scaler = StandardScaler().fit(numbers)
-    machine = SVC(C=COST, gamma=1 / numbers.shape[1], class_weight="balanced").fit(scaler.transform(numbers), positive)
+    machine = SVC(C=COST, gamma=1 / numbers.shape[1], class_weight="balanced").fit(
+        scaler.transform(numbers), positive
+    )
     arrays = {
         "mean": scaler.mean_, "scale": scaler.scale_, "vectors": machine.support_vectors_,
         "duals": machine.dual_coef_[0], "intercept": machine.intercept_,
@@ -94,7 +106,9 @@ def fit(numbers: np.ndarray, positive: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def decision(machine: dict[str, np.ndarray], numbers: np.ndarray) -> np.ndarray:
-    """What scikit-learn's decision_function says: (N, F) float32 to (N,) float64, above 0 for the positive class."""
+    """What scikit-learn's decision_function says: (N, F) float32 to (N,) float64, above 0 for the
+    positive class.
+    """
     x = (numbers - machine["mean"]) / machine["scale"]
     kernel = np.exp(-cdist(x, machine["vectors"], "sqeuclidean") / x.shape[1])
     return kernel @ machine["duals"].astype(float) + float(machine["intercept"][0])

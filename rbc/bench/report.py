@@ -1,4 +1,5 @@
-"""The report of `rbc analyze`: one page that asks nothing from anywhere, in which the operator may overrule a label.
+"""The report of `rbc analyze`: one page that asks nothing from anywhere, in which the operator may
+overrule a label.
 
 report.html holds the page with its style and script; here its parts are filled in.
 """
@@ -23,10 +24,12 @@ from rbc.sequences import Sequences
 
 TEMPLATE = Path(__file__).with_name("report.html")
 CHOICES = (*RELIABLE, "unreliable", "unsure")
-#: Cells with a whole film on the page, the least sure first: kept ones, discarded ones. All others have a short one.
+#: Cells with a whole film on the page, the least sure first: kept ones, discarded ones. All others
+#: have a short one.
 SHOWN = {True: 300, False: 100}
 FRAMES = 30  #: of a film at most, spread evenly over its sequence
-SHORT = 6  #: the same of a short film: every cell can be looked at, yet the page stays small enough to open
+#: the same of a short film: every cell can be looked at, yet the page stays small enough to open
+SHORT = 6
 
 
 def page(
@@ -42,9 +45,11 @@ def page(
     Parameters
     ----------
     found : the sequences tracked
-    cells : a row a sequence, the least sure first: name, decision, reliable, flipping, first_frame, length, speed_px
+    cells : a row a sequence, the least sure first: name, decision, reliable, flipping, first_frame,
+        length, speed_px
     result : what marker.json holds
-    rates : `rbc.prevalence.known_rates` and `rbc.marker.most_unreliable`, from which the page computes the marker again
+    rates : `rbc.prevalence.known_rates` and `rbc.marker.most_unreliable`, from which the page
+        computes the marker again
     overlay : picture of the tracks
     labels : of the operator, by name, with which the page begins
     """
@@ -61,11 +66,16 @@ def page(
             for row in cells.itertuples(index=False)
         ),
         "overlay": _jpeg(overlay),
-        "made": "".join(f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in _made(result)),
+        "made": "".join(
+            f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>"
+            for k, v in _made(result)
+        ),
         "data": _data(cells, result, rates, labels or {}),
         "player": films.PLAYER,
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], TEMPLATE.read_text(encoding="utf-8"))
+    return re.sub(
+        r"\{\{(\w+)\}\}", lambda found: parts[found[1]], TEMPLATE.read_text(encoding="utf-8")
+    )
 
 
 def _banners(result: dict) -> str:
@@ -82,30 +92,44 @@ def discarded(result: dict) -> list[str]:
     twice = result["left_out"]
     return [
         *result["notes"],
-        *([f"{twice} sequences: each goes on where another ended and may be the same cell"] if twice else []),
-        f"{n.get('unreliable', 0)} sequences: unreliable, stage 1 tells no motion (out of focus, touching, cut badly)",
+        *(
+            [f"{twice} sequences: each goes on where another ended and may be the same cell"]
+            if twice
+            else []
+        ),
+        f"{n.get('unreliable', 0)} sequences: unreliable, stage 1 tells no motion (out of focus,"
+        " touching, cut badly)",
         f"{n.get('unsure', 0)} sequences: unsure, too near a threshold of stage 1 or stage 2",
-        "Never cut out, and not counted: cells seen in too few frames, too near the edge, too slow or too fast",
+        "Never cut out, and not counted: cells seen in too few frames, too near the edge, too slow"
+        " or too fast",
     ]
 
 
 def _coverage(kept: pd.Series, whole: int) -> str:
-    text = f"Here are all {kept.sum()} kept and {(~kept).sum()} discarded sequences, the least sure first"
+    text = (
+        f"Here are all {kept.sum()} kept and {(~kept).sum()} discarded sequences, the least"
+        " sure first"
+    )
     return f"{text}: {whole} with up to {FRAMES} frames, the others with {SHORT}."
 
 
 def _card(row: tuple, frames: np.ndarray, most: int) -> str:
     name = escape(row.name)
-    note = f"reliable {row.reliable:.2f}, flipping {row.flipping:.2f}; frame {row.first_frame}, {row.length} frames"
+    note = (
+        f"reliable {row.reliable:.2f}, flipping {row.flipping:.2f}; frame {row.first_frame},"
+        f" {row.length} frames"
+    )
     choices = "".join(
-        f'<label><input type="radio" name="{name}" value="{c}"{" checked" * (c == row.decision)} /> {c}</label>'
+        f'<label><input type="radio" name="{name}" value="{c}"{" checked" * (c == row.decision)}'
+        f" /> {c}</label>"
         for c in CHOICES
     )
     film = films.film(sampling.sample(frames, "uniform", most), row.name, note)
     return (
         f'<li class="cell" tabindex="-1" data-name="{name}" data-decision="{row.decision}">{film}'
         f"<fieldset><legend>Label of {name}</legend>{choices}"
-        f'<button type="button" class="right" aria-label="{name}: the label is right">right</button></fieldset></li>'
+        f'<button type="button" class="right" aria-label="{name}: the label is'
+        ' right">right</button></fieldset></li>'
     )
 
 
@@ -127,7 +151,10 @@ def _made(result: dict) -> list[tuple[str, str]]:
         ("Movie", f"{result['n_frames']} frames"),
         *((words, f"{result[name]:g} {unit}{source.get(name, '')}") for words, name, unit in units),
         *_flow(result.get("flow")),
-        ("Errors known from", f"{result['known_cells']} cells of {result['known_acquisitions']} acquisitions"),
+        (
+            "Errors known from",
+            f"{result['known_cells']} cells of {result['known_acquisitions']} acquisitions",
+        ),
         ("Models", models or "of the user"),
         ("Software", f"rbc {result['version']}"),
     ]
@@ -139,7 +166,10 @@ def _flow(flow: dict | None) -> list[tuple[str, str]]:
     speed = flow["speed_px"]
     return [
         ("Flow", f"{flow['direction']}, tilted by {flow['tilt_degrees']:.1f} degrees"),
-        ("Speeds", f"{speed['low']:.1f} to {speed['high']:.1f} px/frame, median {speed['median']:.1f}"),
+        (
+            "Speeds",
+            f"{speed['low']:.1f} to {speed['high']:.1f} px/frame, median {speed['median']:.1f}",
+        ),
     ]
 
 

@@ -1,4 +1,6 @@
-"""What the readers of movies share: a `Reel`, grey levels of colours, names and units as files write them."""
+"""What the readers of movies share: a `Reel`, grey levels of colours, names and units as files
+write them.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numba import njit
 
-Numbered = tuple[int, np.ndarray | None]  #: number and grey levels; None where the frame cannot be decoded
+#: number and grey levels; None where the frame cannot be decoded
+Numbered = tuple[int, np.ndarray | None]
 TRIES = 300  #: frames tried at the start of a movie before it is called unreadable
 
 #: Lengths in um, times in s, as OME, ImageJ and people write them.
 LENGTHS = {
-    "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
-    "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25_400.0, "in": 25_400.0,
+    "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00b5m": 1.0, "micron": 1.0, "microns": 1.0,
+    "micrometer": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25_400.0, "in": 25_400.0,
 }  # fmt: skip
 TIMES = {
-    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "millisecond": 1e-3,
-    "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "\\u00b5s": 1e-6, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0,
+    "s": 1.0, "sec": 1.0, "secs": 1.0, "second": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3,
+    "millisecond": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "\\u00b5s": 1e-6, "min": 60.0,
+    "minute": 60.0, "h": 3600.0, "hour": 3600.0,
 }  # fmt: skip
 
 
@@ -62,7 +66,8 @@ def first_whole(frames: Iterator[Numbered]) -> np.ndarray | None:
 def luma(rgb: np.ndarray) -> np.ndarray:
     """Rec. 601 luma in integers; equal channels come through unchanged.
 
-    (H, W, 3 or more) uint8 or uint16 to (H, W) of the same type; channels after the third are ignored.
+    (H, W, 3 or more) uint8 or uint16 to (H, W) of the same type; channels after the third are
+    ignored.
     """
     if rgb.ndim != 3 or rgb.shape[2] < 3:  # numba checks no index: it would read beyond the picture
         raise ValueError("luma needs an array of (height, width, 3)")

@@ -1,4 +1,6 @@
-"""TIFF stacks, OME-TIFF sets and folders of frames by tifffile (other pictures by Pillow), as a `Reel`."""
+"""TIFF stacks, OME-TIFF sets and folders of frames by tifffile (other pictures by Pillow), as a
+`Reel`.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,14 @@ def open_folder(path: Path) -> Reel:
     return _reel(path, len(places), get, tif, failures, [])
 
 
-def _reel(path: Path, n: int, get: Get, tif: tifffile.TiffFile | None, failures: list[str], notes: list[str]) -> Reel:
+def _reel(
+    path: Path,
+    n: int,
+    get: Get,
+    tif: tifffile.TiffFile | None,
+    failures: list[str],
+    notes: list[str],
+) -> Reel:
     """A reel of numbered frames; raises `RbcError` where none of them can be decoded."""
     first = first_whole((i, get(i)) for i in range(n))
     if first is None:
@@ -91,21 +100,30 @@ def _pick(get: Get, n: int, numbers: list[int]) -> list[np.ndarray | None]:
     return [get(i) if i < n else None for i in numbers]
 
 
-# ----------------------------------------------------------------------------------------- one file
+# --- one file ---
 
 
 def _series(path: Path, tif: tifffile.TiffFile, failures: list[str]) -> tuple[int, Get, list[str]]:
-    """Number of frames, their getter and notes: straight from the file where stored in one piece, else by page."""
+    """Number of frames, their getter and notes: straight from the file where stored in one piece,
+    else by page.
+    """
     series = max(tif.series, key=len) if tif.series else None
     if series is None or not len(tif.pages):
         raise RbcError(f"{path}: the TIFF file holds no picture")
     chosen, notes = _frame_numbers(path, series)
     page, start = series.keyframe, series.dataoffset
     said = tif.imagej_metadata or {}
-    if start is None or len(chosen) < int(said.get("images", 1)):  # ImageJ's pages without a directory, cut short
-        counts = {"C": said.get("channels", 1), "Z": said.get("slices", 1), "T": said.get("frames", 1)}
+    # ImageJ's pages without a directory, cut short
+    if start is None or len(chosen) < int(said.get("images", 1)):
+        counts = {
+            "C": said.get("channels", 1),
+            "Z": said.get("slices", 1),
+            "T": said.get("frames", 1),
+        }
         if said and series.kind == "generic" and len(tif.pages) == 1:
-            _check_axes(path, {axis: int(n) for axis, n in counts.items() if int(n) > 1 and axis != "C"})
+            _check_axes(
+                path, {axis: int(n) for axis, n in counts.items() if int(n) > 1 and axis != "C"}
+            )
             chosen, start = list(range(int(said.get("images", 1)))), page.dataoffsets[0]
     if start is not None and not page.is_tiled and page.compression == 1:
         size = page.size * page.dtype.itemsize
@@ -125,18 +143,25 @@ def _series(path: Path, tif: tifffile.TiffFile, failures: list[str]) -> tuple[in
 def _frame_numbers(path: Path, series: tifffile.TiffPageSeries) -> tuple[list[int], list[str]]:
     """Pages of a series that are its frames, in order, and notes.
 
-    Raises `RbcError` where pages count in more than one way: which channel or plane is the movie, only the user knows.
+    Raises `RbcError` where pages count in more than one way: which channel or plane is the movie,
+    only the user knows.
     """
     sizes = {axis: size for axis, size in _lead(series) if size > 1}
     if list(sizes) == ["C"] and sizes["C"] > MOST_CHANNELS:
-        return list(range(sizes["C"])), ["its pages are called channels and were read as frames in time"]
+        return list(range(sizes["C"])), [
+            "its pages are called channels and were read as frames in time"
+        ]
     _check_axes(path, sizes)
-    notes = ["its pages are called planes (Z) and were read as frames in time"] if "Z" in sizes else []
+    notes = (
+        ["its pages are called planes (Z) and were read as frames in time"] if "Z" in sizes else []
+    )
     return list(range(math.prod(sizes.values()))), notes
 
 
 def _lead(series: tifffile.TiffPageSeries) -> list[tuple[str, int]]:
-    """Axes of a series along which its pages are counted, with their lengths: all but those inside of a page."""
+    """Axes of a series along which its pages are counted, with their lengths: all but those inside
+    of a page.
+    """
     axes = list(zip(series.axes, series.shape))
     inside = 1
     while axes and inside < series.keyframe.size:
@@ -147,10 +172,19 @@ def _lead(series: tifffile.TiffPageSeries) -> list[tuple[str, int]]:
 def _check_axes(path: Path, sizes: dict[str, int]) -> None:
     """Raise `RbcError` where pages count channels, or more than one thing."""
     if len(sizes) > 1 or "C" in sizes:
-        names = {"C": "channels", "Z": "planes (Z)", "T": "times", "P": "positions", "R": "positions"}
-        counted = ", ".join(f"{size} {names.get(axis, f'pages along {axis}')}" for axis, size in sizes.items())
+        names = {
+            "C": "channels",
+            "Z": "planes (Z)",
+            "T": "times",
+            "P": "positions",
+            "R": "positions",
+        }
+        counted = ", ".join(
+            f"{size} {names.get(axis, f'pages along {axis}')}" for axis, size in sizes.items()
+        )
         raise RbcError(
-            f"{path}: the file holds {counted}: which is the movie? Save one channel and one plane alone "
+            f"{path}: the file holds {counted}: which is the movie? Save one channel and one plane"
+            " alone "
             "(in Fiji: Image > Duplicate), with time as the only axis"
         )
 
@@ -193,10 +227,13 @@ def _compression(tif: tifffile.TiffFile) -> str:
 def _grey(data: np.ndarray, page: tifffile.TiffPage, failures: list[str]) -> np.ndarray | None:
     """Grey levels of a page as its photometric interpretation means them: (H, W), brighter is more.
 
-    Raises `RbcError` where levels are no integers, or colours are none that can be turned into grey.
+    Raises `RbcError` where levels are no integers, or colours are none that can be turned into
+    grey.
     """
     if data.dtype.kind not in "ui" or data.dtype.itemsize > 4:
-        raise RbcError(f"a TIFF frame of {data.dtype}: only whole numbers to 32 bit are read; {CONVERT}")
+        raise RbcError(
+            f"a TIFF frame of {data.dtype}: only whole numbers to 32 bit are read; {CONVERT}"
+        )
     data = np.ascontiguousarray(data, data.dtype.newbyteorder("="))
     axes = page.axes
     if "S" in axes:
@@ -220,7 +257,10 @@ def _grey(data: np.ndarray, page: tifffile.TiffPage, failures: list[str]) -> np.
         return luma(np.ascontiguousarray(data[..., :3]))
     if photometric not in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE):
         name = getattr(page.photometric, "name", photometric)
-        raise RbcError(f"a TIFF of photometric interpretation {name}: only grey, palette and RGB are read; {CONVERT}")
+        raise RbcError(
+            f"a TIFF of photometric interpretation {name}: only grey, palette and RGB are read;"
+            f" {CONVERT}"
+        )
     if data.ndim == 3:  # grey, with alpha or other samples after it
         data = np.ascontiguousarray(data[..., 0])
     if photometric == tifffile.PHOTOMETRIC.MINISWHITE:
@@ -236,14 +276,18 @@ def _from_palette(data: np.ndarray, palette: np.ndarray | None) -> np.ndarray:
     colours = np.ascontiguousarray(palette.T[None])  # (1, n, 3)
     if colours.max() > 255:  # some programs write 8-bit palettes
         colours = (colours.astype(np.uint32) + 128) // 257
-    return luma(np.ascontiguousarray(colours.astype(np.uint8)))[0][np.minimum(data, colours.shape[1] - 1)]
+    return luma(np.ascontiguousarray(colours.astype(np.uint8)))[0][
+        np.minimum(data, colours.shape[1] - 1)
+    ]
 
 
-# ----------------------------------------------------------------------------------------- a folder
+# --- a folder ---
 
 
 def _listed(path: Path) -> list[Path]:
-    """Frames of a folder in natural order; companions that macOS and other programs hide are left out."""
+    """Frames of a folder in natural order; companions that macOS and other programs hide are left
+    out.
+    """
     there = [f for f in path.iterdir() if not f.name.startswith(".") and f.is_file()]
     for kinds in (TIFF, PICTURES):
         if files := sorted((f for f in there if f.suffix.lower() in kinds), key=_natural):
@@ -257,18 +301,27 @@ def _natural(path: Path) -> list[int | str]:
 
 
 def _check_counting(path: Path, files: list[Path]) -> None:
-    """Raise `RbcError` where names are those of several movies, or count channels beside the frames."""
+    """Raise `RbcError` where names are those of several movies, or count channels beside the
+    frames.
+    """
     parts = [re.split(r"([0-9]+)", f.stem) for f in files]
     words = sorted({"#".join(part[::2]).lower() for part in parts})
-    if len(words) > 1 and len(files) > len(words):  # single odd names among frames are another matter: all are told
-        raise RbcError(f"{path}: names of {len(words)} kinds ({words[0]!r}, {words[1]!r}): one movie a folder, please")
+    # single odd names among frames are another matter: all are told
+    if len(words) > 1 and len(files) > len(words):
+        raise RbcError(
+            f"{path}: names of {len(words)} kinds ({words[0]!r}, {words[1]!r}): one movie a"
+            " folder, please"
+        )
     if len(words) > 1:
-        raise RbcError(f"{path}: names do not count frames ({files[0].name}, {files[1].name}); number them")
+        raise RbcError(
+            f"{path}: names do not count frames ({files[0].name}, {files[1].name}); number them"
+        )
     counts = [len({part[i] for part in parts}) for i in range(1, len(parts[0]), 2)]
     counting = [n for n in counts if n > 1]
     if len(counting) > 1 and math.prod(counting) == len(files):
         raise RbcError(
-            f"{path}: names count in {len(counting)} places ({' x '.join(map(str, counting))}): channels, planes or "
+            f"{path}: names count in {len(counting)} places ({' x '.join(map(str, counting))}):"
+            " channels, planes or "
             "positions beside time? Keep one of them in a folder, numbered straight through"
         )
 
@@ -298,13 +351,16 @@ def _places(files: list[Path], first: tifffile.TiffFile) -> list[tuple[int, int]
     return places
 
 
-def _page_of(files: list[Path], places: list[tuple[int, int]], failures: list[str], i: int) -> np.ndarray | None:
+def _page_of(
+    files: list[Path], places: list[tuple[int, int]], failures: list[str], i: int
+) -> np.ndarray | None:
     number, page = places[i]
     try:
         with tifffile.TiffFile(files[number]) as tif:
             data = tif.series[0].asarray() if len(tif.pages) <= page else tif.pages[page].asarray()
             keyframe = tif.pages[0]
-            if len(tif.pages) <= page:  # ImageJ: one page stands for all that follow it in one piece
+            # ImageJ: one page stands for all that follow it in one piece
+            if len(tif.pages) <= page:
                 data = data.reshape(-1, *keyframe.shape)[page]
     except Exception as error:  # tifffile and its codecs raise what they like
         failures.append(f"{files[number].name}: {_said(error)}")
@@ -324,7 +380,7 @@ def _picture(files: list[Path], failures: list[str], i: int) -> np.ndarray | Non
     return luma(np.ascontiguousarray(data)) if data.ndim == 3 else data
 
 
-# -------------------------------------------------------------------------------------------- units
+# --- units ---
 
 
 def _units(tif: tifffile.TiffFile) -> tuple[dict[str, tuple[float, str]], np.ndarray | None]:
@@ -356,12 +412,20 @@ def _ome(text: str) -> tuple[dict[str, tuple[float, str]], np.ndarray | None]:
     if pixels is None:
         return {}, None
     found = {}
-    size, unit = _positive(pixels.get("PhysicalSizeX")), LENGTHS.get(pixels.get("PhysicalSizeXUnit", "µm"))
+    size, unit = (
+        _positive(pixels.get("PhysicalSizeX")),
+        LENGTHS.get(pixels.get("PhysicalSizeXUnit", "µm")),
+    )
     if size and unit:
         found["um_per_px"] = (size * unit, "file: OME")
-    step, unit = _positive(pixels.get("TimeIncrement")), TIMES.get(pixels.get("TimeIncrementUnit", "s"))
+    step, unit = (
+        _positive(pixels.get("TimeIncrement")),
+        TIMES.get(pixels.get("TimeIncrementUnit", "s")),
+    )
     planes = [e for e in pixels if e.tag.rpartition("}")[2] == "Plane" and e.get("DeltaT")]
-    at = sorted({float(p.get("DeltaT")) * TIMES.get(p.get("DeltaTUnit", "s"), math.nan) for p in planes})
+    at = sorted(
+        {float(p.get("DeltaT")) * TIMES.get(p.get("DeltaTUnit", "s"), math.nan) for p in planes}
+    )
     times = np.array(at) - at[0] if len(at) > 1 and np.isfinite(at).all() else None
     if step and unit:
         found["frame_rate"] = (1 / (step * unit), "file: OME")
@@ -371,9 +435,14 @@ def _ome(text: str) -> tuple[dict[str, tuple[float, str]], np.ndarray | None]:
 
 
 def _imagej(meta: dict, tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
-    """ImageJ's frame interval goes before its fps, which is the speed at which Fiji plays the stack."""
+    """ImageJ's frame interval goes before its fps, which is the speed at which Fiji plays the
+    stack.
+    """
     found = {}
-    step, unit = _positive(meta.get("finterval")), TIMES.get(str(meta.get("tunit") or "sec").strip().lower())
+    step, unit = (
+        _positive(meta.get("finterval")),
+        TIMES.get(str(meta.get("tunit") or "sec").strip().lower()),
+    )
     if step and unit:
         found["frame_rate"] = (1 / (step * unit), "file: ImageJ frame interval")
     elif (rate := _positive(meta.get("fps"))) is not None:

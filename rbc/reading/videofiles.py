@@ -24,12 +24,15 @@ ALONE = ("ffv1", "png", "huffyuv", "ffvhuff", "utvideo")
 #: streams without a container: their frame rate is the reader's guess, not the file's word
 BARE = ("h264", "hevc", "mjpeg", "mpegvideo", "m4v", "av1", "obu", "rawvideo")
 LONG = 1.5  #: a step between frames longer than this many usual ones lost a frame
-UNEVEN = 0.1  #: standard deviation of the steps, in usual steps, from which the rate is said to vary
+#: standard deviation of the steps, in usual steps, from which the rate is said to vary
+UNEVEN = 0.1
 
 
 @dataclass(frozen=True)
 class Stamps:
-    """Time stamps of all frames: `ticks` in order (None where packets have none), frames there, s a tick."""
+    """Time stamps of all frames: `ticks` in order (None where packets have none), frames there, s a
+    tick.
+    """
 
     ticks: list[int] | None
     n: int
@@ -37,13 +40,18 @@ class Stamps:
 
 
 def open_video(path: Path) -> Reel:
-    """Open a video file. Raises `RbcError` where it holds no video or no frame of it can be decoded."""
+    """Open a video file.
+
+    Raises `RbcError` where it holds no video or no frame of it can be decoded.
+    """
     with opened(path) as box:
         if not box.streams.video:
             raise RbcError(f"{path}: the file holds no video stream")
         stream = box.streams.video[0]
         if stream.codec_context is None:
-            raise RbcError(f"{path}: no decoder for its codec; convert it: ffmpeg -i IN -c:v ffv1 OUT.avi")
+            raise RbcError(
+                f"{path}: no decoder for its codec; convert it: ffmpeg -i IN -c:v ffv1 OUT.avi"
+            )
         codec = stream.codec_context.name
         bare = box.format.name in BARE
         announced = stream.frames
@@ -73,7 +81,9 @@ def open_video(path: Path) -> Reel:
 
 @contextmanager
 def opened(path: Path) -> Iterator[av.container.InputContainer]:
-    """A video file, whatever its name holds: a colon is no protocol, and names need not be UTF-8."""
+    """A video file, whatever its name holds: a colon is no protocol, and names need not be
+    UTF-8.
+    """
     full = os.path.abspath(path)
     try:
         full.encode("utf-8")
@@ -96,36 +106,50 @@ def _quiet() -> Iterator[None]:
         av.logging.set_level(level)
 
 
-# ------------------------------------------------------------------------------------- time stamps
+# --- time stamps ---
 
 
-def _stamps(path: Path, box: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Stamps:
-    """Time stamps of all packets: from the index of an AVI file, which is quick, else by reading the packets."""
+def _stamps(
+    path: Path, box: av.container.InputContainer, stream: av.video.stream.VideoStream
+) -> Stamps:
+    """Time stamps of all packets: from the index of an AVI file, which is quick, else by reading
+    the packets.
+    """
     tick = float(stream.time_base) if stream.time_base else 0.0
     if box.format.name == "avi" and _each_alone(stream):
         size = os.stat(path).st_size
-        ticks = sorted({e.timestamp for e in stream.index_entries if e.size > 0 and e.pos + e.size <= size})
-        if ticks and ticks[-1] + 1 >= stream.frames:  # else there is no index, only what was met so far
+        ticks = sorted(
+            {e.timestamp for e in stream.index_entries if e.size > 0 and e.pos + e.size <= size}
+        )
+        # else there is no index, only what was met so far
+        if ticks and ticks[-1] + 1 >= stream.frames:
             return Stamps(ticks, len(ticks), tick)
     try:
-        packets = [packet.pts for packet in box.demux(stream) if packet.size and not packet.is_discard]
+        packets = [
+            packet.pts for packet in box.demux(stream) if packet.size and not packet.is_discard
+        ]
     except av.error.FFmpegError:
         packets = []
     if box.format.name == "avi" and not _each_alone(stream):
-        return Stamps(None, len(packets), tick)  # AVI numbers packets, which are in another order than the frames
+        # AVI numbers packets, which are in another order than the frames
+        return Stamps(None, len(packets), tick)
     known = sorted({pts for pts in packets if pts is not None})
     in_full = None not in packets and len(known) == len(packets) > 0 and tick > 0
     return Stamps(known if in_full else None, len(packets), tick)
 
 
 def _times(stamps: Stamps, average: float | None) -> np.ndarray | None:
-    """Seconds from the first frame; on the grid of the announced rate where they only miss it by a tick."""
+    """Seconds from the first frame; on the grid of the announced rate where they only miss it by a
+    tick.
+    """
     if stamps.ticks is None:
         return None
     times = (np.array(stamps.ticks, float) - stamps.ticks[0]) * stamps.tick
     if average:
         on_grid = np.round(times * average)
-        if (abs(times - on_grid / average) <= stamps.tick * 1.01).all() and (np.diff(on_grid) > 0).all():
+        if (abs(times - on_grid / average) <= stamps.tick * 1.01).all() and (
+            np.diff(on_grid) > 0
+        ).all():
             return on_grid / average
     return times
 
@@ -147,14 +171,18 @@ def _notes(announced: int, n: int, times: np.ndarray | None) -> tuple[str, ...]:
         usual = float(np.median(steps))
         lost = np.round(steps / usual - 1)[steps > LONG * usual].sum()
         if lost:
-            notes.append(f"time stamps: {lost:.0f} frames are missing in {(steps > LONG * usual).sum()} gaps")
+            notes.append(
+                f"time stamps: {lost:.0f} frames are missing in {(steps > LONG * usual).sum()} gaps"
+            )
         even = steps[steps <= LONG * usual]
         if even.std() > UNEVEN * usual:
-            notes.append(f"the frame rate varies: {1 / even.max():.3g} to {1 / even.min():.3g} frames/s")
+            notes.append(
+                f"the frame rate varies: {1 / even.max():.3g} to {1 / even.min():.3g} frames/s"
+            )
     return tuple(notes)
 
 
-# ------------------------------------------------------------------------------------------ frames
+# --- frames ---
 
 
 def _read(path: Path, stamps: Stamps, failures: list[str]) -> Iterator[Numbered]:
@@ -180,7 +208,9 @@ def _read(path: Path, stamps: Stamps, failures: list[str]) -> Iterator[Numbered]
 
 
 def _each_alone(stream: av.video.stream.VideoStream) -> bool:
-    """Whether every packet is one frame, so that seeking is cheap and an empty answer is a damaged frame."""
+    """Whether every packet is one frame, so that seeking is cheap and an empty answer is a damaged
+    frame.
+    """
     codec = stream.codec_context.codec
     return codec.intra_only or codec.name in ALONE
 
@@ -189,13 +219,16 @@ def _pick(path: Path, stamps: Stamps, numbers: list[int]) -> list[np.ndarray | N
     """Seek to each number and decode from the key frame before it."""
     with opened(path) as box:
         stream = box.streams.video[0]
-        palette = stream.codec_context.pix_fmt == "pal8"  # comes with the first packet only: no seeking
+        # comes with the first packet only: no seeking
+        palette = stream.codec_context.pix_fmt == "pal8"
         if stamps.ticks is None or palette or not _each_alone(stream):
             return [None] * len(numbers)
         return [_seek(box, stream, stamps.ticks[i]) if i < stamps.n else None for i in numbers]
 
 
-def _seek(box: av.container.InputContainer, stream: av.video.stream.VideoStream, tick: int) -> np.ndarray | None:
+def _seek(
+    box: av.container.InputContainer, stream: av.video.stream.VideoStream, tick: int
+) -> np.ndarray | None:
     try:
         box.seek(tick, stream=stream)
         for packet in box.demux(stream):
@@ -207,8 +240,12 @@ def _seek(box: av.container.InputContainer, stream: av.video.stream.VideoStream,
     return None
 
 
-def _decode(packet: av.Packet, alone: bool, failures: list[str]) -> list[tuple[int | None, np.ndarray | None]]:
-    """Ticks and grey frames in a packet; (tick, None) where it is damaged, which `failures` then tells."""
+def _decode(
+    packet: av.Packet, alone: bool, failures: list[str]
+) -> list[tuple[int | None, np.ndarray | None]]:
+    """Ticks and grey frames in a packet; (tick, None) where it is damaged, which `failures` then
+    tells.
+    """
     at = packet.dts if packet.pts is None else packet.pts
     try:
         frames = packet.decode()
@@ -221,7 +258,10 @@ def _decode(packet: av.Packet, alone: bool, failures: list[str]) -> list[tuple[i
 
 
 def _grey(frame: av.VideoFrame) -> np.ndarray:
-    """Grey levels of a decoded frame: (H, W) uint8 or uint16. YUV gives its luma, RGB and palettes Rec. 601 luma."""
+    """Grey levels of a decoded frame: (H, W) uint8 or uint16.
+
+    YUV gives its luma, RGB and palettes Rec. 601 luma.
+    """
     name = frame.format.name
     if name.startswith("gray") and name.endswith("be"):
         return frame.reformat(format=name[:-2] + "le").to_ndarray()

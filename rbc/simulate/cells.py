@@ -1,7 +1,8 @@
-"""Labelled sequences with ground truth: who films which cells, what each does, and how the camera sees it.
+"""Labelled sequences with ground truth: who films which cells, what each does, and how the camera
+sees it.
 
-Intruding cells pass and pull the crop, as they do in the authors' tracks. No pixel here comes from a real cell; ranges
-were set by eye and by the statistics of real ones.
+Intruding cells pass and pull the crop, as they do in the authors' tracks. No pixel here comes from
+a real cell; ranges were set by eye and by the statistics of real ones.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from rbc.sequences import UNLABELLED, Sequences, from_list
 from rbc.simulate.motion import FPS, jeffery, jeffery_period, spheroid, tank_treading
 from rbc.simulate.optics import MARGIN, Optics, from_spectrum, spectrum
 
-#: What each change of the physics brought, by its number. Kept results of a lower number rest on other cells.
+#: What each change of the physics brought, by its number. Kept results of a lower number rest on
+#: other cells.
 CHANGES = {
-    2: "flipping cells turn with the period that their shape and the shear rate set, where it was drawn at random"
+    2: "flipping cells turn with the period that their shape and the shear rate set, where it was"
+    " drawn at random"
     " before; light has its wavelength in the liquid, where it had that in air",
 }
 PHYSICS = max(CHANGES)
 EXPOSURE = 2.2e-3  #: s
-#: Patient, day and number of movies of each split, in the proportions of Table 2 ("Dataset"): 19, 4 and 9 acquisitions
-#: of 4 patients. SD is never trained on (test patient 1); SA is in training on other days (test patient 2).
+#: Patient, day and number of movies of each split, in the proportions of Table 2 ("Dataset"): 19, 4
+#: and 9 acquisitions of 4 patients. SD is never trained on (test patient 1); SA is in training on
+#: other days (test patient 2).
 MOVIES = {
     "train": (
         ("SA", "0112", 3),
@@ -43,7 +47,8 @@ MOVIES = {
 }
 PATIENTS = ("SA", "SB", "SC", "SD")
 #: A motion that the paper names on the way from flipping to tank-treading, but has no class for.
-#: Nor has this compendium: it is drawn where somebody asks for it by name, and no network learns from it.
+#: Nor has this compendium: it is drawn where somebody asks for it by name, and no network learns
+#: from it.
 ROLLING = "rolling"
 
 
@@ -51,7 +56,8 @@ ROLLING = "rolling"
 class Ranges:
     """What light, cells and motions vary within; px, um and frames where not said.
 
-    The defaults were set by eye. `workflow/transfer.py` fits others to the statistics of real training strips.
+    The defaults were set by eye. `workflow/transfer.py` fits others to the statistics of real
+    training strips.
     """
 
     gain: float = 118.0  #: grey levels for a relative contrast of 1, median of the acquisitions
@@ -71,10 +77,14 @@ class Ranges:
     swing: float = 12.0  #: degrees at most
     breathing: float = 0.04  #: sd
     wide: float = -0.2  #: radius of a flipping cell above its patient's mean
-    ratio: tuple[float, float] = (0.3, 0.7)  #: its thickness over its diameter; this sets the period of its orbit
-    orbit: tuple[float, float] = (1.8, 0.6)  #: median of its orbit constant, and the sd of its logarithm
-    wobble: float = 0.1  #: orbit constant of a rolling cell, sd; 0 rolls like a wheel on a straight road
-    stretch: float = 0.0  #: how much longer across the flow than along it a flipping cell is, as a share, sd
+    #: its thickness over its diameter; this sets the period of its orbit
+    ratio: tuple[float, float] = (0.3, 0.7)
+    #: median of its orbit constant, and the sd of its logarithm
+    orbit: tuple[float, float] = (1.8, 0.6)
+    #: orbit constant of a rolling cell, sd; 0 rolls like a wheel on a straight road
+    wobble: float = 0.1
+    #: how much longer across the flow than along it a flipping cell is, as a share, sd
+    stretch: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,10 +109,16 @@ def acquisition_names(split: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def acquisition(name: str, seed: int, ranges: Ranges = Ranges()) -> Acquisition:
-    """The microscope of the acquisition called `name`; the same for the same seed. Raises `RbcError` if unknown."""
+    """The microscope of the acquisition called `name`; the same for the same seed.
+
+    Raises `RbcError` if unknown.
+    """
     split = next((s for s in SPLITS if name in acquisition_names(s)), None)
     if split is None:
-        raise RbcError(f"acquisition {name!r} is not one of the simulated ones; see rbc.simulate.acquisition_names")
+        raise RbcError(
+            f"acquisition {name!r} is not one of the simulated ones; see"
+            " rbc.simulate.acquisition_names"
+        )
     number = acquisition_names(split).index(name)
     rng = np.random.default_rng([seed, 0, SPLITS.index(split), number])
     patient = np.random.default_rng([seed, 1, PATIENTS.index(name[:2])])
@@ -156,8 +172,12 @@ def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.nda
 
 def _draw(story: Story, pull: np.ndarray, scene: Acquisition) -> np.ndarray:
     light = scene.optics
-    optics = Optics(light.gain * story.dye, light.oblique + story.relief, story.speed * EXPOSURE * FPS)
-    return spectrum(story.shape, story.centre - pull, story.defocus, optics, (FRAME_PX, FRAME_PX), story.hollow)
+    optics = Optics(
+        light.gain * story.dye, light.oblique + story.relief, story.speed * EXPOSURE * FPS
+    )
+    return spectrum(
+        story.shape, story.centre - pull, story.defocus, optics, (FRAME_PX, FRAME_PX), story.hollow
+    )
 
 
 def _expose(contrast: np.ndarray, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
@@ -168,7 +188,10 @@ def _expose(contrast: np.ndarray, scene: Acquisition, rng: np.random.Generator) 
 
 
 def _length(label: str, rng: np.random.Generator) -> int:
-    """Frames of a sequence. Both reliable classes share one distribution; the real medians are 32 and 33."""
+    """Frames of a sequence.
+
+    Both reliable classes share one distribution; the real medians are 32 and 33.
+    """
     if label != "unreliable":
         return int(np.clip(np.rint(rng.lognormal(np.log(32.5), 0.33)), 11, 60))
     fate = rng.random()
@@ -179,7 +202,9 @@ def _length(label: str, rng: np.random.Generator) -> int:
     return int(np.clip(np.rint(rng.lognormal(np.log(29), 0.38)), 6, 60))
 
 
-def _tell(label: str, length: int, scene: Acquisition, rng: np.random.Generator) -> tuple[Story, float]:
+def _tell(
+    label: str, length: int, scene: Acquisition, rng: np.random.Generator
+) -> tuple[Story, float]:
     """The cell of a sequence and how crowded its surroundings are."""
     if label == "unreliable":
         return _unreliable(length, scene, rng)
@@ -216,7 +241,9 @@ def _tank_treader(length: int, scene: Acquisition, rng: np.random.Generator) -> 
 
 
 def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
-    """A Jeffery orbit whose edge-on moment lies in the sequence or little outside: mostly a partial, slow tilt."""
+    """A Jeffery orbit whose edge-on moment lies in the sequence or little outside: mostly a
+    partial, slow tilt.
+    """
     r = scene.ranges
     radius, ratio = rng.normal(scene.radius + r.wide, 0.6), rng.uniform(*r.ratio)
     period = jeffery_period(ratio)
@@ -228,7 +255,9 @@ def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.nd
 
 
 def _roller(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
-    """A rigid disc that rolls like a wheel: seen along the gradient an edge along the flow, almost constant."""
+    """A rigid disc that rolls like a wheel: seen along the gradient an edge along the flow, almost
+    constant.
+    """
     r = scene.ranges
     radius, ratio = rng.normal(scene.radius + r.wide, 0.6), rng.uniform(*r.ratio)
     axis = jeffery(length, ratio, rng.normal(0, r.wobble), rng.random())
@@ -284,12 +313,21 @@ def _far(kind: str, rng: np.random.Generator) -> float:
 
 def _jumping(length: int, scene: Acquisition, rng: np.random.Generator) -> Story:
     """A track that changes to other cells, at other depths, on its way."""
-    parts = [_reliable(rng.choice(LABELS[:2]), length, scene, rng) for _ in range(rng.integers(2, 5))]
+    parts = [
+        _reliable(rng.choice(LABELS[:2]), length, scene, rng) for _ in range(rng.integers(2, 5))
+    ]
     which = np.searchsorted(np.sort(rng.uniform(0, length, len(parts) - 1)), np.arange(length))
-    depths = np.array([_far("above focus", rng) if rng.random() < 0.6 else rng.normal(scene.focus, 1.4) for _ in parts])
+    depths = np.array(
+        [
+            _far("above focus", rng) if rng.random() < 0.6 else rng.normal(scene.focus, 1.4)
+            for _ in parts
+        ]
+    )
     centre = parts[0].centre + rng.normal(0, 3, (len(parts), 2))[which]
     shape = np.stack([p.shape for p in parts])[which, np.arange(length)]
-    return replace(parts[0], shape=shape, centre=centre, defocus=depths[which] + rng.normal(0, 0.3, length))
+    return replace(
+        parts[0], shape=shape, centre=centre, defocus=depths[which] + rng.normal(0, 0.3, length)
+    )
 
 
 def _direction(rng: np.random.Generator) -> np.ndarray:
@@ -297,34 +335,57 @@ def _direction(rng: np.random.Generator) -> np.ndarray:
     return np.array([np.cos(angle), np.sin(angle)])
 
 
-def _intruder(length: int, scene: Acquisition, rng: np.random.Generator) -> tuple[np.ndarray, Story, np.ndarray]:
-    """A cell at another depth that overtakes or is overtaken: its frames (M,), its story and its pull on the crop."""
+def _intruder(
+    length: int, scene: Acquisition, rng: np.random.Generator
+) -> tuple[np.ndarray, Story, np.ndarray]:
+    """A cell at another depth that overtakes or is overtaken: its frames (M,), its story and its
+    pull on the crop.
+    """
     speed, passing = rng.choice([-1, 1]) * rng.uniform(4, 20), rng.uniform(-2, length + 2)
     x = speed * (np.arange(length) - passing)
     frames = np.flatnonzero(abs(x) < FRAME_PX / 2 + MARGIN)
     centre = np.stack([x[frames], np.full(len(frames), rng.uniform(-20, 20))], axis=1)
     story = _reliable(rng.choice(LABELS[:2]), len(frames), scene, rng)
-    defocus = np.full(len(frames), _far(rng.choice(["above focus", "below focus", "faint"], p=[0.5, 0.25, 0.25]), rng))
+    defocus = np.full(
+        len(frames),
+        _far(rng.choice(["above focus", "below focus", "faint"], p=[0.5, 0.25, 0.25]), rng),
+    )
     blur = max(scene.speed + speed, 1.0)
     merges, reach, share = rng.random() < 2 / 3, rng.uniform(9, 18), rng.uniform(0.3, 0.7)
     near = merges & (np.hypot(*centre.T) < reach)
-    return frames, replace(story, centre=centre, defocus=defocus, speed=blur), share * centre * near[:, None]
+    return (
+        frames,
+        replace(story, centre=centre, defocus=defocus, speed=blur),
+        share * centre * near[:, None],
+    )
 
 
 def plan(
-    counts: Mapping[str, Mapping[str, int]], seed: int, acquisitions: Mapping[str, int] | None = None
+    counts: Mapping[str, Mapping[str, int]],
+    seed: int,
+    acquisitions: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """The sequences to simulate, one row each: name, label, acquisition, patient, split and key (its own seed).
+    """The sequences to simulate, one row each: name, label, acquisition, patient, split and key
+    (its own seed).
 
-    See `sequences` for the arguments. Rows are in order of split, acquisition and track number; the latter is random.
+    See `sequences` for the arguments. Rows are in order of split, acquisition and track number; the
+    latter is random.
     """
     _check(counts, seed, acquisitions or {})
-    rows = [row for split in SPLITS if split in counts for row in _plan_split(split, counts[split], seed, acquisitions)]
+    rows = [
+        row
+        for split in SPLITS
+        if split in counts
+        for row in _plan_split(split, counts[split], seed, acquisitions)
+    ]
     return pd.DataFrame(rows, columns=["name", "label", "acquisition", "patient", "split", "key"])
 
 
-def strip(label: str, name: str, key: tuple[int, int, int], seed: int, ranges: Ranges = Ranges()) -> np.ndarray:
-    """Frames (length, 31, 31) uint8 of one row of `plan`: its label, the name of its acquisition and its key.
+def strip(
+    label: str, name: str, key: tuple[int, int, int], seed: int, ranges: Ranges = Ranges()
+) -> np.ndarray:
+    """Frames (length, 31, 31) uint8 of one row of `plan`: its label, the name of its acquisition
+    and its key.
 
     The label may also be `ROLLING`, which no plan holds.
 
@@ -344,35 +405,50 @@ def sequences(
 
     Parameters
     ----------
-    counts : split -> label -> number of sequences, e.g. ``{"train": {"tank-treading": 60, "flipping": 60}}``
+    counts : split -> label -> number of sequences, e.g. ``{"train": {"tank-treading": 60,
+        "flipping": 60}}``
     seed : the same seed and counts give the same bits
-    acquisitions : split -> number of acquisitions; by default 19, 4 and 9 as in Table 2, fewer where a split has
-        less than six sequences for each
+    acquisitions : split -> number of acquisitions; by default 19, 4 and 9 as in Table 2, fewer
+        where a split has less than six sequences for each
     progress : show a progress bar
     ranges : what cells, light and motions vary within
 
-    Raises `RbcError` for an unknown split or label, a negative number, or more acquisitions than there are.
+    Raises `RbcError` for an unknown split or label, a negative number, or more acquisitions than
+    there are.
     """
     rows = plan(counts, seed, acquisitions)
     todo = tqdm(list(rows.itertuples()), desc="simulate", unit="sequence", disable=not progress)
     strips = [strip(row.label, row.acquisition, row.key, seed, ranges) for row in todo]
-    return from_list(strips, rows, _meta(seed) | ({} if ranges == Ranges() else {"ranges": other_ranges(ranges)}))
+    return from_list(
+        strips, rows, _meta(seed) | ({} if ranges == Ranges() else {"ranges": other_ranges(ranges)})
+    )
 
 
 def ranges_of(values: Mapping[str, float | Sequence[float]]) -> Ranges:
-    """Ranges with some other values than the defaults. Raises `RbcError` for a name or a shape that is none."""
+    """Ranges with some other values than the defaults.
+
+    Raises `RbcError` for a name or a shape that is none.
+    """
     known = {f.name: f.default for f in fields(Ranges)}
     for name, value in values.items():
         if name not in known:
             raise RbcError(f"data.ranges: {name} is none of {', '.join(known)}")
         if np.shape(value) != np.shape(known[name]):
-            raise RbcError(f"data.ranges: {name} takes {np.size(known[name])} numbers, not {np.size(value)}")
-    return Ranges(**{name: tuple(value) if np.ndim(value) else value for name, value in values.items()})
+            raise RbcError(
+                f"data.ranges: {name} takes {np.size(known[name])} numbers, not {np.size(value)}"
+            )
+    return Ranges(
+        **{name: tuple(value) if np.ndim(value) else value for name, value in values.items()}
+    )
 
 
 def other_ranges(ranges: Ranges) -> dict[str, float | list[float]]:
     """The values of some ranges that are other than the defaults."""
-    found = {f.name: getattr(ranges, f.name) for f in fields(Ranges) if getattr(ranges, f.name) != f.default}
+    found = {
+        f.name: getattr(ranges, f.name)
+        for f in fields(Ranges)
+        if getattr(ranges, f.name) != f.default
+    }
     return {name: list(value) if np.ndim(value) else value for name, value in found.items()}
 
 
@@ -394,25 +470,36 @@ def rolling(n: int, seed: int, ranges: Ranges = Ranges()) -> Sequences:
     rows = pd.DataFrame({"acquisition": names, "label": UNLABELLED, "split": "test"})
     rows["patient"] = rows["acquisition"].str[:2]
     rows["name"] = [f"{name}_{i + 1}" for i, name in enumerate(names)]
-    # 4 keeps these streams apart from those of `sequences`, whose keys begin with the number of a split
+    # 4 keeps these streams apart from those of `sequences`, whose keys begin with the number of a
+    # split
     strips = [strip(ROLLING, name, (4, 0, i), seed, ranges) for i, name in enumerate(names)]
     return from_list(strips, rows, {**_meta(seed), "motion": ROLLING})
 
 
 def older(physics: int, what: str) -> str:
-    """A sentence for pages that show results of `what`, made with a former `physics`; empty where nothing changed.
+    """A sentence for pages that show results of `what`, made with a former `physics`; empty where
+    nothing changed.
 
     Example: ``older(1, "These scores")``.
     """
     since = [words for number, words in CHANGES.items() if number > physics]
     if not since:
         return ""
-    return f"{what} rest on an older simulator. Since then {'; and '.join(since)}. They have not been made anew."
+    return (
+        f"{what} rest on an older simulator. Since then {'; and '.join(since)}. They have not"
+        " been made anew."
+    )
 
 
 def _meta(seed: int) -> dict[str, str | int | bool]:
     """What every set of simulated sequences says of itself."""
-    return {"source": "simulated", "simulated": True, "seed": seed, "version": __version__, "physics": PHYSICS}
+    return {
+        "source": "simulated",
+        "simulated": True,
+        "seed": seed,
+        "version": __version__,
+        "physics": PHYSICS,
+    }
 
 
 def _plan_split(
@@ -421,7 +508,9 @@ def _plan_split(
     total, names = sum(counts.values()), acquisition_names(split)
     number = (acquisitions or {}).get(split, min(len(names), max(1, total // 6)))
     rng = np.random.default_rng([seed, 2, SPLITS.index(split)])
-    shares = {label: _apportion(counts.get(label, 0), rng.gamma(16, size=number)) for label in LABELS}
+    shares = {
+        label: _apportion(counts.get(label, 0), rng.gamma(16, size=number)) for label in LABELS
+    }
     for a, name in enumerate(names[:number]):
         labels = rng.permutation(np.repeat(LABELS, [shares[label][a] for label in LABELS]))
         tracks = np.sort(rng.choice(np.arange(1, 4 * len(labels) + 1), len(labels), replace=False))
@@ -437,7 +526,9 @@ def _apportion(total: int, weights: np.ndarray) -> np.ndarray:
     return whole
 
 
-def _check(counts: Mapping[str, Mapping[str, int]], seed: int, acquisitions: Mapping[str, int]) -> None:
+def _check(
+    counts: Mapping[str, Mapping[str, int]], seed: int, acquisitions: Mapping[str, int]
+) -> None:
     if seed < 0:
         raise RbcError(f"seed {seed}: choose 0 or more")
     if unknown := (set(counts) | set(acquisitions)) - set(SPLITS):
@@ -449,4 +540,7 @@ def _check(counts: Mapping[str, Mapping[str, int]], seed: int, acquisitions: Map
             raise RbcError(f"{split}: {min(labels.values())} sequences asked for; choose 0 or more")
     for split, number in acquisitions.items():
         if not 1 <= number <= len(acquisition_names(split)):
-            raise RbcError(f"{split}: {number} acquisitions asked for; choose 1 to {len(acquisition_names(split))}")
+            raise RbcError(
+                f"{split}: {number} acquisitions asked for; choose 1 to"
+                f" {len(acquisition_names(split))}"
+            )

@@ -1,4 +1,6 @@
-"""Where the cell is in each frame of a sequence, when the crop was pulled away from it by a passing neighbour."""
+"""Where the cell is in each frame of a sequence, when the crop was pulled away from it by a passing
+neighbour.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,14 @@ EDGE = (FRAME_PX - SIDE) // 2
 
 
 def off_centre(strip: np.ndarray) -> np.ndarray:
-    """Whole pixels by which the cell is off the middle of each frame of a sequence: (T, 31, 31) to (T, 2) int, x and y.
+    """Whole pixels by which the cell is off the middle of each frame of a sequence: (T, 31, 31) to
+    (T, 2) int, x and y.
 
-    The picture of the cell, the median of the nine nearest frames in which it was found, is looked for in each frame by
-    its correlation, as far as it is in the frame and at most 12 px away. The search starts where the sequence is most
-    like its own median and goes over all frames twice. Grey levels are band-passed, since a neighbour's blur would pull
-    the match; a place 2 px away or more must correlate better by 0.3, so that a cell that turns over stays put.
+    The picture of the cell, the median of the nine nearest frames in which it was found, is looked
+    for in each frame by its correlation, as far as it is in the frame and at most 12 px away. The
+    search starts where the sequence is most like its own median and goes over all frames twice.
+    Grey levels are band-passed, since a neighbour's blur would pull the match; a place 2 px away or
+    more must correlate better by 0.3, so that a cell that turns over stays put.
     """
     grey = strip.astype(np.float32)
     fine = gaussian_filter(grey, (0, 0.7, 0.7)) - gaussian_filter(grey, (0, 2, 2))
@@ -41,7 +45,9 @@ def _part(frame: np.ndarray, x: int, y: int) -> np.ndarray:
 
 
 def _begin(fine: np.ndarray) -> tuple[np.ndarray, int]:
-    """Pictures, known only where the sequence is most like its median, and the frame to start from."""
+    """Pictures, known only where the sequence is most like its median, and the frame to start
+    from.
+    """
     middle = _part(fine, 0, 0)
     usual = np.median(middle, axis=0).ravel()
     alike = [np.corrcoef(m.ravel(), usual)[0, 1] for m in middle]
@@ -53,7 +59,9 @@ def _begin(fine: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _picture(found: np.ndarray, t: int) -> np.ndarray:
-    """Median picture of the nearest frames with a known one, other than `t` where there is another."""
+    """Median picture of the nearest frames with a known one, other than `t` where there is
+    another.
+    """
     known = np.flatnonzero(np.isfinite(found[:, 0, 0]))
     others = known[known != t] if len(known) > 1 else known
     nearest = others[np.argsort(abs(others - t), kind="stable")[:NEAREST]]
@@ -75,7 +83,9 @@ def _find(frame: np.ndarray, picture: np.ndarray) -> tuple[int, int, float]:
 
 @njit(cache=True)
 def _correlation(frame: np.ndarray, picture: np.ndarray, left: int, top: int) -> float:
-    """Correlation of a picture laid on a frame, over the part that is on it; -1 where that is less than half."""
+    """Correlation of a picture laid on a frame, over the part that is on it; -1 where that is less
+    than half.
+    """
     n, s1, s2, s11, s22, s12 = 0, 0.0, 0.0, 0.0, 0.0, 0.0
     for v in range(max(-top, 0), min(SIDE, FRAME_PX - top)):
         for u in range(max(-left, 0), min(SIDE, FRAME_PX - left)):

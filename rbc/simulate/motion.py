@@ -1,8 +1,10 @@
-"""How a cell turns in shear flow: flipping and rolling (Jeffery 1922), tank-treading (Keller & Skalak 1982).
+"""How a cell turns in shear flow: flipping and rolling (Jeffery 1922), tank-treading (Keller &
+Skalak 1982).
 
-A cell is an ellipsoid, given by one 3 x 3 shape matrix a frame. Axes: x is the flow, whose speed grows along z; y is
-the vorticity; z is the gradient of the shear and the line of sight ("Microfluidics and microscopy" of the paper).
-The shear rate is the one that the paper sets at the wall, at every depth: it calls the place "of constant shear rate".
+A cell is an ellipsoid, given by one 3 x 3 shape matrix a frame. Axes: x is the flow, whose speed
+grows along z; y is the vorticity; z is the gradient of the shear and the line of sight
+("Microfluidics and microscopy" of the paper). The shear rate is the one that the paper sets at the
+wall, at every depth: it calls the place "of constant shear rate".
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ FPS = 60.0  #: frames a second
 
 
 def jeffery_period(ratio: float, shear: float = SHEAR, fps: float = FPS) -> float:
-    """Frames in which a rigid spheroid turns once about: (2 pi / shear rate) (r + 1/r) times the frames a second.
+    """Frames in which a rigid spheroid turns once about: (2 pi / shear rate) (r + 1/r) times the
+    frames a second.
 
     Parameters
     ----------
@@ -22,8 +25,8 @@ def jeffery_period(ratio: float, shear: float = SHEAR, fps: float = FPS) -> floa
     shear : shear rate, 1/s
     fps : frames a second
 
-    It shows its edge twice in a period. No spheroid is faster than a sphere, 4 pi / shear rate: 75.4 frames by
-    default. Jeffery, Proc. R. Soc. A 102:161 (1922), equation 49.
+    It shows its edge twice in a period. No spheroid is faster than a sphere, 4 pi / shear rate:
+    75.4 frames by default. Jeffery, Proc. R. Soc. A 102:161 (1922), equation 49.
     """
     return 2 * np.pi / shear * (ratio + 1 / ratio) * fps
 
@@ -33,21 +36,25 @@ def jeffery(
 ) -> np.ndarray:
     """Symmetry axis of a spheroid on a Jeffery orbit: (n_frames, 3) float64 unit vectors (x, y, z).
 
-    `ratio` is thickness over diameter, `constant` the orbit constant C (0 rolls, infinity flips), `phase` the
-    fraction of a period passed at the first frame (0: seen face on, 0.25: edge on), `period` in frames (default
-    `jeffery_period` of the paper's shear and frame rate).
-    Jeffery, Proc. R. Soc. A 102:161 (1922), equations 48 and 49.
+    `ratio` is thickness over diameter, `constant` the orbit constant C (0 rolls, infinity flips),
+    `phase` the fraction of a period passed at the first frame (0: seen face on, 0.25: edge on),
+    `period` in frames (default `jeffery_period` of the paper's shear and frame rate). Jeffery,
+    Proc. R. Soc. A 102:161 (1922), equations 48 and 49.
     """
     period = jeffery_period(ratio) if period is None else period
     turn = 2 * np.pi * (phase + np.arange(n_frames) / period)
     phi = np.arctan2(ratio * np.sin(turn), np.cos(turn))
     tan_theta = constant * ratio / np.sqrt((ratio * np.cos(phi)) ** 2 + np.sin(phi) ** 2)
     theta = np.arctan(tan_theta)
-    return np.stack([np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)], axis=1)
+    return np.stack(
+        [np.sin(theta) * np.sin(phi), np.cos(theta), np.sin(theta) * np.cos(phi)], axis=1
+    )
 
 
 def spheroid(axis: np.ndarray, radius: float, thickness: float) -> np.ndarray:
-    """Shape matrices (T, 3, 3) in px^2 of a spheroid with symmetry `axis` (T, 3) and two semi-axes in px."""
+    """Shape matrices (T, 3, 3) in px^2 of a spheroid with symmetry `axis` (T, 3) and two semi-axes
+    in px.
+    """
     return radius**2 * np.eye(3) + (thickness**2 - radius**2) * axis[:, :, None] * axis[:, None, :]
 
 
@@ -60,11 +67,12 @@ def tank_treading(
     period: float = 60.0,
     phase: float = 0.0,
 ) -> np.ndarray:
-    """Shape matrices (n_frames, 3, 3) in px^2 of a tank-treading ellipsoid, whose projection stays almost constant.
+    """Shape matrices (n_frames, 3, 3) in px^2 of a tank-treading ellipsoid, whose projection stays
+    almost constant.
 
-    `semi_axes` in px along its length, its width and its thickness; `heading` (rad) of its length in the picture;
-    it is inclined by 18 degrees to the flow, its leading end where the flow is faster, swings by `swing` (rad) and
-    breathes by `breathing` (fraction) in `period` frames.
+    `semi_axes` in px along its length, its width and its thickness; `heading` (rad) of its length
+    in the picture; it is inclined by 18 degrees to the flow, its leading end where the flow is
+    faster, swings by `swing` (rad) and breathes by `breathing` (fraction) in `period` frames.
     Inclination and swinging: Keller & Skalak 1982; Abkarian, Faivre & Viallat 2007.
     """
     turns = 2 * np.pi * (phase + np.arange(n_frames) / period)
@@ -73,7 +81,8 @@ def tank_treading(
     lengths = np.tile(np.square(semi_axes), (n_frames, 1)) * np.stack(
         [1 + 2 * breathing * wave, 1 - 2 * breathing * wave, np.ones(n_frames)], axis=1
     )
-    # A turn by a positive angle about y lowers the leading end; the flow stretches a cell whose leading end is up.
+    # A turn by a positive angle about y lowers the leading end; the flow stretches a cell whose
+    # leading end is up.
     rotation = _about_y(-tilt) @ _about_z(turn)
     return rotation @ (lengths[:, :, None] * rotation.transpose(0, 2, 1))
 

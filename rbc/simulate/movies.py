@@ -31,14 +31,28 @@ from rbc.simulate.optics import PX_UM, Optics, render
 CODECS = {"ffv1": ("ffv1", "gray"), "raw": ("rawvideo", "gray"), "raw24": ("rawvideo", "bgr24")}
 #: What the folder of a simulated movie holds, its marker first.
 MOVIE_FILES = ("truth.parquet", "movie.avi", "meta.json")
-PATCH = {15.0: 47, np.inf: 79}  #: px a cell is drawn on, by the largest defocus (um) it is meant for
+#: px a cell is drawn on, by the largest defocus (um) it is meant for
+PATCH = {15.0: 47, np.inf: 79}
 BLOCK = 16  #: frames of one cell drawn at once
-TRUTH = ("cell", "frame", "x_px", "y_px", "speed_px", "depth_um", "defocus_um", "motion", "contrast")
+TRUTH = (
+    "cell",
+    "frame",
+    "x_px",
+    "y_px",
+    "speed_px",
+    "depth_um",
+    "defocus_um",
+    "motion",
+    "contrast",
+)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A simulated movie. Optics and flow as in the paper (field.md of the project gives the sources)."""
+    """A simulated movie.
+
+    Optics and flow as in the paper (field.md of the project gives the sources).
+    """
 
     frames: int = 300
     shape: tuple[int, int] = (1096, 1376)  #: height, width in px
@@ -53,24 +67,29 @@ class Scene:
     depths_um: tuple[float, float] = (10.0, 115.0)  #: cells are uniform between these heights
     flipping: float = 0.3  #: share of cells that flip, on Jeffery orbits; the others tank-tread
     rolling: float = 0.0  #: share of cells that roll, taken from those that would tank-tread
-    stuck: int = 3  #: cells on the glass: half of them from the start, the others arrive in the course of the movie
+    #: cells on the glass: half of them from the start, the others arrive in the course of the movie
+    stuck: int = 3
     flicker: float = 0.01  #: sd of the lamp's gain
     noise: float = 2.2  #: sd in grey levels
     grey: float = 115.0  #: background
     contrast: float = 0.7  #: of the cells, against `Optics`
-    uneven: float = 0.0  #: grey levels that the light falls, from +uneven at the left to -uneven at the right
+    #: grey levels that the light falls, from +uneven at the left to -uneven at the right
+    uneven: float = 0.0
     vignette: float = 0.0  #: share of the light that is lost in the corners
     drift: float = 0.0  #: share by which the lamp grows brighter over the movie
     ramp: float = 1.0  #: speed at the end over speed at the start, the same for all cells
     pulse: float = 0.0  #: share by which the speed of all cells swings
     pulse_hz: float = 4.0  #: of these swings
-    dropped: float = 0.0  #: share of frames that the camera lost; the movie goes on as if nothing were missing
+    #: share of frames that the camera lost; the movie goes on as if nothing were missing
+    dropped: float = 0.0
     tilt: float = 0.0  #: degrees by which the cells move downwards
 
     def clock(self) -> np.ndarray:
-        """How long the cells have moved by each frame, in frames at the steady speed: (frames,) float64.
+        """How long the cells have moved by each frame, in frames at the steady speed: (frames,)
+        float64.
 
-        0, 1, 2 ... in a steady flow. Cells move faster where it grows faster; a lost frame makes a step of two.
+        0, 1, 2 ... in a steady flow. Cells move faster where it grows faster; a lost frame makes a
+        step of two.
         """
         rng = np.random.default_rng([self.seed, 1])  # apart from the cells, which stay the same
         lost = rng.random(self.frames) < self.dropped
@@ -81,7 +100,9 @@ class Scene:
         return np.concatenate([[0.0], np.cumsum(pace[1:])])[shown]
 
     def fall(self, x: np.ndarray) -> np.ndarray:
-        """How far below its place in the middle of the picture a cell at x (px) is, by the tilt: px."""
+        """How far below its place in the middle of the picture a cell at x (px) is, by the tilt:
+        px.
+        """
         return np.tan(np.radians(self.tilt)) * (x - self.shape[1] / 2)
 
     def speed(self, depth_um: np.ndarray) -> np.ndarray:
@@ -93,14 +114,17 @@ class Scene:
 def physics(scene: Scene) -> tuple[Iterator[np.ndarray], pd.DataFrame]:
     """Frames ((H, W) uint8, made as they are asked for) and the truth of a movie of moving cells.
 
-    The truth has one row for each cell and frame with the cell's centre in the picture: cell, frame, x_px, y_px,
-    speed_px (per frame), depth_um, defocus_um, motion (tank-treading, flipping, rolling or stuck) and contrast (rms in
-    grey levels over the central 11 x 11 px; below the noise nobody sees the cell). Same seed, same bits. Raises
-    `RbcError` where more cells should flip and roll than there are.
+    The truth has one row for each cell and frame with the cell's centre in the picture: cell,
+    frame, x_px, y_px, speed_px (per frame), depth_um, defocus_um, motion (tank-treading, flipping,
+    rolling or stuck) and contrast (rms in grey levels over the central 11 x 11 px; below the noise
+    nobody sees the cell). Same seed, same bits. Raises `RbcError` where more cells should flip and
+    roll than there are.
     """
     if min(scene.flipping, scene.rolling) < 0 or scene.flipping + scene.rolling > 1:
         shares = f"flipping {scene.flipping:g} and rolling {scene.rolling:g}"
-        raise RbcError(f"{shares} are no shares of the cells: choose 0 or more, and 1 at most together")
+        raise RbcError(
+            f"{shares} are no shares of the cells: choose 0 or more, and 1 at most together"
+        )
     rng = np.random.default_rng(scene.seed)
     cells = pd.concat([_moving(scene, rng), _stuck(scene, rng)], ignore_index=True)
     drawn = [_Cell(scene, row, [scene.seed, i]) for i, row in enumerate(cells.itertuples())]
@@ -119,7 +143,9 @@ def _moving(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
     start = width + margin - rng.random(n) * (width + 2 * margin + speed * duration)
     motion = _motions(scene, rng.random(n))
     y = rng.uniform(-10, scene.shape[0] + 10, n)
-    return pd.DataFrame({"x": start, "y": y, "speed": speed, "depth": depth, "motion": motion, "first": 0})
+    return pd.DataFrame(
+        {"x": start, "y": y, "speed": speed, "depth": depth, "motion": motion, "first": 0}
+    )
 
 
 def _motions(scene: Scene, dice: np.ndarray) -> np.ndarray:
@@ -129,10 +155,16 @@ def _motions(scene: Scene, dice: np.ndarray) -> np.ndarray:
 
 
 def _stuck(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
-    x, y = rng.uniform(20, scene.shape[1] - 20, scene.stuck), rng.uniform(20, scene.shape[0] - 20, scene.stuck)
+    x, y = (
+        rng.uniform(20, scene.shape[1] - 20, scene.stuck),
+        rng.uniform(20, scene.shape[0] - 20, scene.stuck),
+    )
     first = np.where(np.arange(scene.stuck) % 2, scene.frames // 2, 0)
-    depth = np.full(scene.stuck, scene.focus_um - 12.0)  # visible, as if the glass were within focus
-    return pd.DataFrame({"x": x, "y": y, "speed": 0.0, "depth": depth, "motion": "stuck", "first": first})
+    # visible, as if the glass were within focus
+    depth = np.full(scene.stuck, scene.focus_um - 12.0)
+    return pd.DataFrame(
+        {"x": x, "y": y, "speed": 0.0, "depth": depth, "motion": "stuck", "first": first}
+    )
 
 
 class _Cell:
@@ -154,7 +186,9 @@ class _Cell:
         self.block, self.patches = -1, np.zeros((0, 0, 0), np.float32)
 
     def patch(self, i: int) -> tuple[np.ndarray, int, int]:
-        """Contrast (size, size) float32 in the i-th of its frames, and the left and top pixel where it belongs."""
+        """Contrast (size, size) float32 in the i-th of its frames, and the left and top pixel where
+        it belongs.
+        """
         if i // BLOCK != self.block:
             self.block = i // BLOCK
             part = slice(self.block * BLOCK, (self.block + 1) * BLOCK)
@@ -165,7 +199,9 @@ class _Cell:
     def draw(self, x: np.ndarray, y: np.ndarray, shapes: np.ndarray) -> np.ndarray:
         """Pictures (T, size, size) at sub-pixel positions `x` and `y` (T,)."""
         centre = np.stack([x - np.round(x), y - np.round(y)], axis=1)
-        return render(shapes, centre, np.full(len(x), self.defocus), self.optics, (self.size, self.size))
+        return render(
+            shapes, centre, np.full(len(x), self.defocus), self.optics, (self.size, self.size)
+        )
 
     def contrast(self) -> float:
         """Root mean square over the central 11 x 11 px, mean of a few of its frames."""
@@ -173,7 +209,13 @@ class _Cell:
             return 0.0
         some = np.linspace(0, len(self.frames) - 1, 5).astype(int)
         mid = slice(self.size // 2 - 5, self.size // 2 + 6)
-        return float(np.sqrt(np.square(self.draw(self.x[some], self.y[some], self.shapes[some])[:, mid, mid]).mean()))
+        return float(
+            np.sqrt(
+                np.square(
+                    self.draw(self.x[some], self.y[some], self.shapes[some])[:, mid, mid]
+                ).mean()
+            )
+        )
 
 
 def _shapes(motion: str, n: int, scene: Scene, rng: np.random.Generator) -> np.ndarray:
@@ -189,7 +231,8 @@ def _shapes(motion: str, n: int, scene: Scene, rng: np.random.Generator) -> np.n
     axes = (radius, radius * (1 - abs(rng.normal(0, 0.12))), radius * 0.4)
     swing = 0.0 if motion == "stuck" else 0.05
     heading = rng.uniform(-0.3, 0.3)
-    # A membrane goes round in proportion to the shear: the frames of a swing are given for the paper's rates.
+    # A membrane goes round in proportion to the shear: the frames of a swing are given for the
+    # paper's rates.
     pace = SHEAR / scene.shear_rate * scene.frame_rate / FPS
     period = rng.uniform(40, 90) * pace
     return tank_treading(n, axes, heading, swing, swing / 2, period, rng.random())
@@ -199,7 +242,9 @@ def _truth(scene: Scene, cells: list[_Cell]) -> pd.DataFrame:
     height, width = scene.shape
     tables = []
     for i, cell in enumerate(cells):
-        inside = (cell.x > -0.5) & (cell.x < width - 0.5) & (cell.y > -0.5) & (cell.y < height - 0.5)
+        inside = (
+            (cell.x > -0.5) & (cell.x < width - 0.5) & (cell.y > -0.5) & (cell.y < height - 0.5)
+        )
         if inside.any():
             row = cell.row
             place = cell.frames[inside], cell.x[inside], cell.y[inside]
@@ -226,7 +271,10 @@ def _compose(scene: Scene, cells: list[_Cell], rng: np.random.Generator) -> Iter
 
 
 def _lamp(scene: Scene, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Brightness of the lamp in each of `n` frames, 1 on average: flicker and drift. (n,) float64."""
+    """Brightness of the lamp in each of `n` frames, 1 on average: flicker and drift.
+
+    (n,) float64.
+    """
     return 1 + scene.flicker * rng.standard_normal(n) + scene.drift * np.linspace(-0.5, 0.5, n)
 
 
@@ -236,7 +284,8 @@ def _background(scene: Scene, rng: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     light = scene.grey * (1 + 0.06 * (x / width - 0.5) - 0.05 * (y / height - 0.5) ** 2)
     light += scene.uneven * (1 - 2 * x / width)
-    corner = (2 * x / width - 1) ** 2 + (2 * y / height - 1) ** 2  # squared distance: 2 in the corners
+    # squared distance: 2 in the corners
+    corner = (2 * x / width - 1) ** 2 + (2 * y / height - 1) ** 2
     light *= 1 - scene.vignette * corner / 2
     specks = np.zeros_like(light)
     for cx, cy in zip(rng.uniform(0, width, 12), rng.uniform(0, height, 12), strict=True):
@@ -270,17 +319,19 @@ def _expose(picture: np.ndarray, bank: np.ndarray, dy: int, dx: int) -> np.ndarr
     return out
 
 
-# --------------------------------------------------------------------------------------------- sprites
+# --- sprites ---
 
 
 def sprites(sequences: Sequences, scene: Scene) -> tuple[Iterator[np.ndarray], pd.DataFrame]:
-    """Frames and truth of a movie on which every one of `sequences` is composited once, at whole-pixel positions.
+    """Frames and truth of a movie on which every one of `sequences` is composited once, at
+    whole-pixel positions.
 
-    Each cell crosses the field, left to right, in as many frames as its sequence has: so a short sequence is of a fast
-    cell, as in the paper, whose sequences last while a cell is in the field. The movie goes on until all have passed
-    with `scene.cells` in a frame on average. Light, lamp, tilt and what the flow does in time are those of `scene`.
-    Where the authors' crop is not centred on its cell (it jumps to a joint centre while two cells touch), the sprite is
-    shifted by `off_centre`. A sprite keeps its own noise; 2 px of its border fade into the movie's.
+    Each cell crosses the field, left to right, in as many frames as its sequence has: so a short
+    sequence is of a fast cell, as in the paper, whose sequences last while a cell is in the field.
+    The movie goes on until all have passed with `scene.cells` in a frame on average. Light, lamp,
+    tilt and what the flow does in time are those of `scene`. Where the authors' crop is not centred
+    on its cell (it jumps to a joint centre while two cells touch), the sprite is shifted by
+    `off_centre`. A sprite keeps its own noise; 2 px of its border fade into the movie's.
 
     Parameters
     ----------
@@ -289,9 +340,9 @@ def sprites(sequences: Sequences, scene: Scene) -> tuple[Iterator[np.ndarray], p
 
     Returns
     -------
-    The frames, (H, W) uint8 as they are asked for, and the truth of `physics` (motion: its label; depth, defocus and
-    contrast unknown) with the name of the sequence, the sprite's frame in it (step) and the pixel its middle is pasted
-    on (sprite_x, sprite_y).
+    The frames, (H, W) uint8 as they are asked for, and the truth of `physics` (motion: its label;
+    depth, defocus and contrast unknown) with the name of the sequence, the sprite's frame in it
+    (step) and the pixel its middle is pasted on (sprite_x, sprite_y).
     """
     rng = np.random.default_rng(scene.seed)
     lengths = sequences.index["length"].to_numpy()
@@ -311,7 +362,9 @@ def _plan(lengths: np.ndarray, scene: Scene, rng: np.random.Generator) -> pd.Dat
     speed = (width - 2 * edge - 1) / np.maximum(time, 1)
     fall = abs(scene.fall(0.0))  # a tilted path stays in the picture
     y = rng.integers(edge + int(fall), height - edge - int(fall), len(lengths))
-    return pd.DataFrame({"x": float(edge), "y": y, "speed": speed, "first": first, "length": lengths})
+    return pd.DataFrame(
+        {"x": float(edge), "y": y, "speed": speed, "first": first, "length": lengths}
+    )
 
 
 def _sprite_truth(sequences: Sequences, scene: Scene, plan: pd.DataFrame) -> pd.DataFrame:
@@ -324,16 +377,32 @@ def _sprite_truth(sequences: Sequences, scene: Scene, plan: pd.DataFrame) -> pd.
         x = np.clip(np.round(exact - off[:, 0]), FRAME_PX // 2, scene.shape[1] - 1 - FRAME_PX // 2)
         y = np.round(row.y + scene.fall(exact)) - off[:, 1]
         label = sequences.index["label"].iat[i]
-        known = (i, row.first + step, x + off[:, 0], y + off[:, 1], row.speed, np.nan, np.nan, label, np.nan)
+        known = (
+            i,
+            row.first + step,
+            x + off[:, 0],
+            y + off[:, 1],
+            row.speed,
+            np.nan,
+            np.nan,
+            label,
+            np.nan,
+        )
         table = pd.DataFrame(dict(zip(TRUTH, known, strict=True)))
-        tables.append(table.assign(name=sequences.index["name"].iat[i], step=step, sprite_x=x, sprite_y=y))
+        tables.append(
+            table.assign(name=sequences.index["name"].iat[i], step=step, sprite_x=x, sprite_y=y)
+        )
     return pd.concat(tables, ignore_index=True).sort_values(["frame", "cell"], ignore_index=True)
 
 
-def _paste(sequences: Sequences, scene: Scene, truth: pd.DataFrame, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def _paste(
+    sequences: Sequences, scene: Scene, truth: pd.DataFrame, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
     background, bank = _background(scene, rng), _noise(scene, rng)
     lamp = _lamp(scene, scene.frames, rng).astype(np.float32)
-    fade = np.minimum(1, (1 + np.minimum(np.arange(FRAME_PX), np.arange(FRAME_PX)[::-1])) / 3).astype(np.float32)
+    fade = np.minimum(
+        1, (1 + np.minimum(np.arange(FRAME_PX), np.arange(FRAME_PX)[::-1])) / 3
+    ).astype(np.float32)
     window = fade[:, None] * fade
     empty, half = truth.iloc[:0], FRAME_PX // 2
     by_frame = dict(tuple(truth.groupby("frame")))
@@ -352,14 +421,15 @@ def _paste(sequences: Sequences, scene: Scene, truth: pd.DataFrame, rng: np.rand
         yield np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
 
-# --------------------------------------------------------------------------------------------- writing
+# --- writing ---
 
 
 def write(path: Path, frames: Iterable[np.ndarray], frame_rate: float, codec: str = "ffv1") -> int:
-    """Write grey frames ((H, W) uint8) and return how many: a TIFF stack by its suffix, else a video.
+    """Write grey frames ((H, W) uint8) and return how many: a TIFF stack by its suffix, else a
+    video.
 
-    `codec` is ffv1 (lossless, small), raw (8 bit) or raw24 (the paper's 24 bit); all keep every bit. The file says
-    that it is simulated, and so will the sequences tracked from it.
+    `codec` is ffv1 (lossless, small), raw (8 bit) or raw24 (the paper's 24 bit); all keep every
+    bit. The file says that it is simulated, and so will the sequences tracked from it.
     """
     path = Path(path)
     if path.suffix.lower() in (".tif", ".tiff"):
@@ -374,7 +444,9 @@ def write(path: Path, frames: Iterable[np.ndarray], frame_rate: float, codec: st
             if n == 1:
                 stream = box.add_stream(name, rate=Fraction(frame_rate).limit_denominator(1001))
                 stream.height, stream.width, stream.pix_fmt = *frame.shape, pixels
-                stream.codec_context.options = {"level": "3", "slicecrc": "1", "g": "1"} if name == "ffv1" else {}
+                stream.codec_context.options = (
+                    {"level": "3", "slicecrc": "1", "g": "1"} if name == "ffv1" else {}
+                )
             picture = np.repeat(frame[..., None], 3, axis=2) if pixels == "bgr24" else frame
             box.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format=pixels)))
         if n:
@@ -398,10 +470,11 @@ def simulate_movie(
     codec: str = "ffv1",
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Write a folder with movie.avi, truth.parquet and meta.json, whole or not at all; the folder's path.
+    """Write a folder with movie.avi, truth.parquet and meta.json, whole or not at all; the folder's
+    path.
 
-    Cells are drawn from physics, or where `sequences` are given those are composited. `progress` is called with the
-    number of frames done.
+    Cells are drawn from physics, or where `sequences` are given those are composited. `progress` is
+    called with the number of frames done.
     """
     frames, truth = physics(scene) if sequences is None else sprites(sequences, scene)
     with whole_folder(Path(out), MOVIE_FILES) as part:
@@ -410,29 +483,37 @@ def simulate_movie(
         kind = "physics" if sequences is None else "sprites"
         meta = {"simulated": True, "kind": kind, "physics": PHYSICS}
         meta |= {**asdict(scene), "frames": n}
-        (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (part / "meta.json").write_text(
+            json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+        )
     return Path(out)
 
 
-def _counted(frames: Iterator[np.ndarray], progress: Callable[[int], None] | None) -> Iterator[np.ndarray]:
+def _counted(
+    frames: Iterator[np.ndarray], progress: Callable[[int], None] | None
+) -> Iterator[np.ndarray]:
     for n, frame in enumerate(frames, 1):
         yield frame
         if progress:
             progress(n)
 
 
-# ------------------------------------------------------------------------------------------------ score
+# --- score ---
 
 
-def score(tracks: pd.DataFrame, truth: pd.DataFrame, shape: tuple[int, int], visible: float = 4.4) -> dict[str, float]:
-    """How well tracks (columns track, frame, x_px, y_px) agree with the truth of a movie of `shape` (H, W) px.
+def score(
+    tracks: pd.DataFrame, truth: pd.DataFrame, shape: tuple[int, int], visible: float = 4.4
+) -> dict[str, float]:
+    """How well tracks (columns track, frame, x_px, y_px) agree with the truth of a movie of `shape`
+    (H, W) px.
 
-    In every frame tracks and cells are paired one to one at the least total distance, at most 5 px. A link joins two
-    successive frames of one cell. Recall: share of the links of moving cells whose crop lies in the picture and whose
-    contrast is at least `visible` (grey levels rms; twice the noise) that one track holds. Precision: share of the
-    links of tracks with both ends on the same cell, faint ones included. Also switches (a track that changes its
-    cell), fragments (tracks beyond the first of a cell) and the position error (px, rms of the distance and along each
-    axis) of cells within 10 um of the focus.
+    In every frame tracks and cells are paired one to one at the least total distance, at most 5 px.
+    A link joins two successive frames of one cell. Recall: share of the links of moving cells whose
+    crop lies in the picture and whose contrast is at least `visible` (grey levels rms; twice the
+    noise) that one track holds. Precision: share of the links of tracks with both ends on the same
+    cell, faint ones included. Also switches (a track that changes its cell), fragments (tracks
+    beyond the first of a cell) and the position error (px, rms of the distance and along each axis)
+    of cells within 10 um of the focus.
     """
     truth = truth[truth["motion"] != "stuck"]
     paired = pair(tracks, truth)
@@ -462,7 +543,9 @@ def score(tracks: pd.DataFrame, truth: pd.DataFrame, shape: tuple[int, int], vis
 def _links(truth: pd.DataFrame, shape: tuple[int, int], visible: float) -> list[tuple[int, int]]:
     """(cell, frame) of the links that a tracker should find."""
     half = FRAME_PX // 2
-    fits = truth["x_px"].between(half, shape[1] - 1 - half) & truth["y_px"].between(half, shape[0] - 1 - half)
+    fits = truth["x_px"].between(half, shape[1] - 1 - half) & truth["y_px"].between(
+        half, shape[0] - 1 - half
+    )
     seen = truth[fits & ~(truth["contrast"] < visible)].sort_values(["cell", "frame"])
     after = seen.shift(-1)
     linked = (after["cell"] == seen["cell"]) & (after["frame"] == seen["frame"] + 1)

@@ -1,6 +1,8 @@
-"""How a cell looks: a weak phase object through a defocused, partially coherent bright-field transfer function.
+"""How a cell looks: a weak phase object through a defocused, partially coherent bright-field
+transfer function.
 
-The cell is an ellipsoid with a hollow centre (`rbc.simulate.motion`), whose Fourier transform is known in closed form.
+The cell is an ellipsoid with a hollow centre (`rbc.simulate.motion`), whose Fourier transform is
+known in closed form.
 """
 
 from __future__ import annotations
@@ -14,9 +16,9 @@ from scipy import fft
 PX_UM = 0.6  #: size of a pixel, um (830 um / 1376 px)
 WAVELENGTH = 0.55  #: um in air, green; its spread is BANDWIDTH
 BANDWIDTH = 0.06  #: um in air, sd
-#: Refractive index of the liquid, 9 % dextran ("Dextran solution"). Nobody measured it for us; it is the sum of
-#: water at 0.55 um (1.335, Daimon & Masumura, Appl. Opt. 46:3811, 2007), dextran (0.093 g/mL at some 0.15 mL/g: 0.014)
-#: and salts and glucose (0.002).
+#: Refractive index of the liquid, 9 % dextran ("Dextran solution"). Nobody measured it for us; it
+#: is the sum of water at 0.55 um (1.335, Daimon & Masumura, Appl. Opt. 46:3811, 2007), dextran
+#: (0.093 g/mL at some 0.15 mL/g: 0.014) and salts and glucose (0.002).
 LIQUID = 1.35
 CONE = 0.12  #: numerical aperture of the condenser
 PHASE = 0.34  #: rad for each px of path through a cell: 2 pi 0.05 (index step) 0.6 / 0.55
@@ -35,7 +37,8 @@ class Optics:
     """What the light of an acquisition does to every cell."""
 
     gain: float = 118.0  #: grey levels for a relative contrast of 1
-    oblique: np.ndarray | tuple[float, float] = (0.0, 0.0)  #: (2,) or (T, 2), relief by tilted light along x and y
+    #: (2,) or (T, 2), relief by tilted light along x and y
+    oblique: np.ndarray | tuple[float, float] = (0.0, 0.0)
     blur: float = 2.1  #: px a cell moves along x in one exposure
 
 
@@ -47,7 +50,8 @@ def render(
     size: tuple[int, int],
     hollow: float = 0.5,
 ) -> np.ndarray:
-    """T frames of one cell: (T, H, W) float32, signed contrast in grey levels against the background.
+    """T frames of one cell: (T, H, W) float32, signed contrast in grey levels against the
+    background.
 
     Parameters
     ----------
@@ -71,22 +75,31 @@ def spectrum(
     size: tuple[int, int],
     hollow: float = 0.5,
 ) -> np.ndarray:
-    """Fourier transform (T, padded H, padded W // 2 + 1) of what `render` gives; those of several cells add up.
+    """Fourier transform (T, padded H, padded W // 2 + 1) of what `render` gives; those of several
+    cells add up.
 
-    The projection of an ellipsoid has the closed transform V 3 (sin k - k cos k) / k^3 with k = 2 pi sqrt(f' S f), S
-    its projected shape matrix, so position and blur are exact at any sub-pixel shift. Weak-phase theory makes thick
-    paths too bright: the phase along the longest one is damped as p / sqrt(1 + (p / SATURATION)^2).
+    The projection of an ellipsoid has the closed transform V 3 (sin k - k cos k) / k^3 with k = 2
+    pi sqrt(f' S f), S its projected shape matrix, so position and blur are exact at any sub-pixel
+    shift. Weak-phase theory makes thick paths too bright: the phase along the longest one is damped
+    as p / sqrt(1 + (p / SATURATION)^2).
     """
     height, width = padded(size)
     fy, fx, squares = _frequencies(height, width)
-    even, odd = (np.stack(t) for t in zip(*(_transfer(height, width, round(z / Z_STEP)) for z in defocus), strict=True))
+    even, odd = (
+        np.stack(t)
+        for t in zip(*(_transfer(height, width, round(z / Z_STEP)) for z in defocus), strict=True)
+    )
     ellipse = np.stack([shape[:, 0, 0], 2 * shape[:, 0, 1], shape[:, 1, 1]], axis=1)  # (T, 3)
-    form = _form_factor(2 * np.pi * np.sqrt(np.maximum(ellipse @ squares, 0)), hollow).reshape(even.shape)
+    form = _form_factor(2 * np.pi * np.sqrt(np.maximum(ellipse @ squares, 0)), hollow).reshape(
+        even.shape
+    )
     volume = 4 / 3 * np.pi * np.sqrt(np.linalg.det(shape))
     oblique = np.reshape(optics.oblique, (-1, 2, 1, 1))
     relief = oblique[:, 0] * fx + oblique[:, 1] * fy[:, None]  # (1 or T, H, W // 2 + 1)
-    volume *= (abs(centre) < np.array([size[1], size[0]]) / 2 + MARGIN).all(axis=1)  # beyond, the grid would wrap round
-    chord = 1.5 * volume / (np.pi * np.sqrt(np.linalg.det(shape[:, :2, :2])))  # px, longest path through the cell
+    # beyond, the grid would wrap round
+    volume *= (abs(centre) < np.array([size[1], size[0]]) / 2 + MARGIN).all(axis=1)
+    # px, longest path through the cell
+    chord = 1.5 * volume / (np.pi * np.sqrt(np.linalg.det(shape[:, :2, :2])))
     form *= (optics.gain * volume / np.sqrt(1 + (PHASE * chord / SATURATION) ** 2))[:, None, None]
     shift_x = np.exp(-2j * np.pi * fx * (centre[:, :1] + width // 2)) * np.sinc(fx * optics.blur)
     shift_y = np.exp(-2j * np.pi * fy * (centre[:, 1:] + height // 2))
@@ -113,7 +126,9 @@ def padded(size: tuple[int, int]) -> tuple[int, int]:
 
 @lru_cache(maxsize=8)
 def _frequencies(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Frequencies in cycles/px along y (H,) and x (W/2+1,), and their products xx, xy, yy (3, H (W/2+1))."""
+    """Frequencies in cycles/px along y (H,) and x (W/2+1,), and their products xx, xy, yy (3, H
+    (W/2+1)).
+    """
     fy, fx = np.fft.fftfreq(height), np.fft.rfftfreq(width)
     y, x = np.meshgrid(fy, fx, indexing="ij")
     return fy, fx, np.stack([x * x, x * y, y * y]).reshape(3, -1)
@@ -121,11 +136,13 @@ def _frequencies(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 @lru_cache(maxsize=4096)
 def _transfer(height: int, width: int, z_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Even and odd part of the transfer function of a weak phase object at a defocus of z_steps * Z_STEP um.
+    """Even and odd part of the transfer function of a weak phase object at a defocus of z_steps *
+    Z_STEP um.
 
-    The even part is 2 phase sin(pi lambda z f^2) - absorption cos(pi lambda z f^2); the odd part is what tilted light
-    adds for each cycle/px. Both are damped by the condenser's cone, by the bandwidth of the light and by the pixel.
-    Lambda is the wavelength in the liquid: there waves are shorter, and the cone narrower, by its refractive index.
+    The even part is 2 phase sin(pi lambda z f^2) - absorption cos(pi lambda z f^2); the odd part is
+    what tilted light adds for each cycle/px. Both are damped by the condenser's cone, by the
+    bandwidth of the light and by the pixel. Lambda is the wavelength in the liquid: there waves are
+    shorter, and the cone narrower, by its refractive index.
     """
     fy, fx, squares = _frequencies(height, width)
     f2 = (squares[0] + squares[2]).reshape(height, len(fx)) / PX_UM**2  # 1/um^2
@@ -139,7 +156,9 @@ def _transfer(height: int, width: int, z_steps: int) -> tuple[np.ndarray, np.nda
 
 
 def _form_factor(k: np.ndarray, hollow: float) -> np.ndarray:
-    """Transform of a hollow ellipsoid of volume 1 before the hollow, by linear interpolation in a table."""
+    """Transform of a hollow ellipsoid of volume 1 before the hollow, by linear interpolation in a
+    table.
+    """
     full, inner = _form_tables()
     table = full - hollow * HOLLOW**3 * inner
     position = np.minimum(k / K_STEP, len(table) - 2)

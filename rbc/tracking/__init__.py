@@ -11,6 +11,6 @@ from rbc.tracking.overlay import COLOURS
 from rbc.tracking.registration import register, smooth_path
 
 __all__ = [
-    "COLOURS", "TRACKED_FILES", "TRACKS", "Linker", "Parameters", "evened", "register", "smooth_path", "track",
-    "track_movie",
+    "COLOURS", "TRACKED_FILES", "TRACKS", "Linker", "Parameters", "evened", "register",
+    "smooth_path", "track", "track_movie",
 ]  # fmt: skip

@@ -1,4 +1,6 @@
-"""From a track to its sequence: 31 x 31 px around the cell in every frame, the background made even."""
+"""From a track to its sequence: 31 x 31 px around the cell in every frame, the background made
+even.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ HALF = FRAME_PX // 2
 
 @dataclass(frozen=True)
 class Finished:
-    """A track whose path is final: frame numbers (n,), path (n, 2) px, speed px/frame, crops (n, 31, 31) uint8."""
+    """A track whose path is final: frame numbers (n,), path (n, 2) px, speed px/frame, crops (n,
+    31, 31) uint8.
+    """
 
     frames: np.ndarray
     path: np.ndarray
@@ -25,14 +29,19 @@ class Finished:
 
 
 def finish(
-    track: Track, background: np.ndarray, level: float, parameters: Parameters, clock: np.ndarray | None = None
+    track: Track,
+    background: np.ndarray,
+    level: float,
+    parameters: Parameters,
+    clock: np.ndarray | None = None,
 ) -> list[Finished]:
-    """Register a track, smooth its path and cut its crops; nothing where fewer than `min_frames` crops fit the
-    picture.
+    """Register a track, smooth its path and cut its crops; nothing where fewer than `min_frames`
+    crops fit the picture.
 
-    The crops are `evened`: the paper removes the background from every frame, and so its sequences, which the models
-    know, lie on one `level` of grey. Which level the paper added is not said; `track` takes the background's median.
-    clock: as in `smooth_path`, one number for each look of the track.
+    The crops are `evened`: the paper removes the background from every frame, and so its sequences,
+    which the models know, lie on one `level` of grey. Which level the paper added is not said;
+    `track` takes the background's median. clock: as in `smooth_path`, one number for each look of
+    the track.
     """
     last = max(i for i, look in enumerate(track.looks) if np.isfinite(look.x)) + 1
     if last < parameters.min_frames:
@@ -53,13 +62,24 @@ def finish(
         return []
     offsets = np.round(path[chosen]).astype(int) - corners[chosen] + SLACK
     cuts = np.stack(
-        [contrast[i, v : v + FRAME_PX, u : u + FRAME_PX] for i, (u, v) in zip(chosen, offsets, strict=True)]
+        [
+            contrast[i, v : v + FRAME_PX, u : u + FRAME_PX]
+            for i, (u, v) in zip(chosen, offsets, strict=True)
+        ]
     )
-    return [Finished(track.first + chosen, path[chosen], speed, evened(cuts, np.array(gains)[chosen], level))]
+    return [
+        Finished(
+            track.first + chosen, path[chosen], speed, evened(cuts, np.array(gains)[chosen], level)
+        )
+    ]
 
 
-def _contrast(crops: np.ndarray, background: np.ndarray, corners: np.ndarray, gains: np.ndarray) -> np.ndarray:
-    """Wide crops (n, 39, 39) uint8 without the background as the lamp lit it then: (n, 39, 39) float32."""
+def _contrast(
+    crops: np.ndarray, background: np.ndarray, corners: np.ndarray, gains: np.ndarray
+) -> np.ndarray:
+    """Wide crops (n, 39, 39) uint8 without the background as the lamp lit it then: (n, 39, 39)
+    float32.
+    """
     behind = np.stack([wide_crop(background, cx, cy) for cx, cy in corners]).astype(np.float32)
     return crops - behind * (gains.astype(np.float32) / UNIT)[:, None, None]
 
@@ -70,16 +90,20 @@ def evened(contrast: np.ndarray, gains: np.ndarray, level: float) -> np.ndarray:
     Parameters
     ----------
     contrast : (n, 31, 31) float32, the frames without their background, grey levels
-    gains : (n,) light of each frame against the background's, 4096 for equal (`rbc.tracking.detection.gain`), by which the
-        contrast is divided
+    gains : (n,) light of each frame against the background's, 4096 for equal
+        (`rbc.tracking.detection.gain`), by which the contrast is divided
     level : grey level added
     """
     steady = contrast * (UNIT / gains).astype(np.float32)[:, None, None]
     return np.clip(np.rint(steady + np.float32(level)), 0, 255).astype(np.uint8)
 
 
-def _steps(contrast: np.ndarray, whole: np.ndarray, seen: np.ndarray, corners: np.ndarray) -> np.ndarray:
-    """Registered displacement from each frame to the next: (n - 1, 2) px, nan where a frame is damaged."""
+def _steps(
+    contrast: np.ndarray, whole: np.ndarray, seen: np.ndarray, corners: np.ndarray
+) -> np.ndarray:
+    """Registered displacement from each frame to the next: (n - 1, 2) px, nan where a frame is
+    damaged.
+    """
     moved = np.diff(corners, axis=0)
     expected = np.nan_to_num(np.diff(seen, axis=0) - moved)
     steps = register(contrast, np.clip(expected, -3, 3)) + moved
@@ -87,8 +111,12 @@ def _steps(contrast: np.ndarray, whole: np.ndarray, seen: np.ndarray, corners: n
     return steps
 
 
-def _fitting(path: np.ndarray, corners: np.ndarray, whole: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Indices of the longest run of frames whose crop lies in the picture; damaged frames are left out of it."""
+def _fitting(
+    path: np.ndarray, corners: np.ndarray, whole: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Indices of the longest run of frames whose crop lies in the picture; damaged frames are left
+    out of it.
+    """
     at = np.round(path).astype(int)
     inside = (at >= HALF).all(axis=1) & (at[:, 0] < shape[1] - HALF) & (at[:, 1] < shape[0] - HALF)
     inside &= (abs(at - corners) <= SLACK).all(axis=1)

@@ -1,8 +1,8 @@
 """From frames to detections: background, light, variance map, noise, peaks and centres.
 
-As in the paper ("Trajectories extraction") a median background is removed and objects are found on the
-variance-filtered picture. Lengths are in px; positions are pixel centres, x to the right and y down, (0, 0) in the top
-left corner.
+As in the paper ("Trajectories extraction") a median background is removed and objects are found on
+the variance-filtered picture. Lengths are in px; positions are pixel centres, x to the right and y
+down, (0, 0) in the top left corner.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from rbc import RbcError
 
 UNIT = 4096  #: gains are integers in this unit, so that every thread count gives the same bits
 WINDOW = 7  #: side of the variance window in bins of 2 x 2 px: 14 px, one cell
-CORE = 5  #: side of the window of energy in bins: smaller, so that touching cells keep their own peaks
+#: side of the window of energy in bins: smaller, so that touching cells keep their own peaks
+CORE = 5
 AREA = 4 * WINDOW**2  #: px in the window
 IN_NOISE = 2.0  #: standard deviations of the noise; contrast below tells nothing about a centre
 REFINEMENTS = 10  #: of a centre; most are at rest after four
@@ -25,14 +26,15 @@ AT_REST = 0.01  #: px, a step after which a centre is at rest
 FARTHEST = 3.0  #: px that a centre may move in one refinement, so that it stays with its peak
 
 
-# ------------------------------------------------------------------------------------------- background
+# --- background ---
 
 
 def background(frames: np.ndarray, threads: int = 1) -> np.ndarray:
     """Median of (n, H, W) uint8 frames, each first brought to the same mean light: (H, W) uint8.
 
-    The gains keep a flickering lamp from shifting the median. A cell stuck for more than half of the frames belongs to
-    the background; one stuck for less is found, but never moves and so makes no track. Even n: the lower middle value.
+    The gains keep a flickering lamp from shifting the median. A cell stuck for more than half of
+    the frames belongs to the background; one stuck for less is found, but never moves and so makes
+    no track. Even n: the lower middle value.
     """
     if not len(frames):
         raise RbcError("no frame could be read for the background")
@@ -61,7 +63,9 @@ def _light(frame: np.ndarray) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _median_rows(frames: np.ndarray, gains: np.ndarray, out: np.ndarray, top: int, bottom: int) -> None:
+def _median_rows(
+    frames: np.ndarray, gains: np.ndarray, out: np.ndarray, top: int, bottom: int
+) -> None:
     """Lower median of rows top to bottom, its bits found from the highest to the lowest."""
     n, _, width = frames.shape
     rank = (n + 1) // 2  # so many values are at most the median
@@ -84,7 +88,7 @@ def _median_rows(frames: np.ndarray, gains: np.ndarray, out: np.ndarray, top: in
         out[i] = median
 
 
-# -------------------------------------------------------------------------------------------- detection
+# --- detection ---
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,9 @@ class Detections:
 
     def part(self, mask: np.ndarray) -> Detections:
         """Those where `mask` is true."""
-        return Detections(self.x[mask], self.y[mask], self.energy[mask], self.shared[mask], self.gain)
+        return Detections(
+            self.x[mask], self.y[mask], self.energy[mask], self.shared[mask], self.gain
+        )
 
 
 def gain(frame: np.ndarray, background: np.ndarray) -> int:
@@ -122,7 +128,8 @@ def gain(frame: np.ndarray, background: np.ndarray) -> int:
 
 
 def variance_map(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Local variance of a frame without its background in windows of 14 x 14 px: (H // 2, W // 2) float64.
+    """Local variance of a frame without its background in windows of 14 x 14 px: (H // 2, W // 2)
+    float64.
 
     In grey levels squared, one value for every 2 x 2 px, 0 within 6 px of the edge.
     """
@@ -130,7 +137,8 @@ def variance_map(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
 
 
 def noise_variance(frames: np.ndarray, background: np.ndarray) -> float:
-    """Variance of the noise, grey levels^2: the median of the variance maps, since cells cover little of a frame.
+    """Variance of the noise, grey levels^2: the median of the variance maps, since cells cover
+    little of a frame.
 
     At least 0.5, which rounding to grey levels and compression leave even of a noiseless movie.
     """
@@ -146,10 +154,12 @@ def detect(
     cell_px: float,
     areas_px2: tuple[float, float],
 ) -> Detections:
-    """Objects of a frame: outlines where the local variance exceeds the threshold, parted at peaks of energy.
+    """Objects of a frame: outlines where the local variance exceeds the threshold, parted at peaks
+    of energy.
 
-    frame, background: (H, W) uint8 and its background; noise: from `noise_variance`; threshold: in units of the noise;
-    cell_px: diameter of a cell; areas_px2: smallest object, and largest for each cell in it. Same input, same bits.
+    frame, background: (H, W) uint8 and its background; noise: from `noise_variance`; threshold: in
+    units of the noise; cell_px: diameter of a cell; areas_px2: smallest object, and largest for
+    each cell in it. Same input, same bits.
     """
     light = gain(frame, background)
     variance, energy = _filter(frame, background, light)
@@ -163,21 +173,35 @@ def detect(
 
 @njit(cache=True, nogil=True)
 def _filter(frame: np.ndarray, background: np.ndarray, light: int) -> tuple[np.ndarray, np.ndarray]:
-    """AREA^2 x variance, and sum of squares, of the frame without its background in a sliding window of bins; int32."""
+    """AREA^2 x variance, and sum of squares, of the frame without its background in a sliding
+    window of bins; int32.
+    """
     height, width = frame.shape[0] // 2, frame.shape[1] // 2
     variance, energy = np.zeros((height, width), np.int32), np.zeros((height, width), np.int32)
     ring1, ring2 = np.zeros((WINDOW, width), np.int32), np.zeros((WINDOW, width), np.int32)
-    column1, column2, core = np.zeros(width, np.int32), np.zeros(width, np.int32), np.zeros(width, np.int32)
+    column1, column2, core = (
+        np.zeros(width, np.int32),
+        np.zeros(width, np.int32),
+        np.zeros(width, np.int32),
+    )
     g = np.int32(light)
     for i in range(height):
         new1, new2 = ring1[i % WINDOW], ring2[i % WINDOW]
         column1 -= new1
         column2 -= new2
         for j in range(width):
-            a = np.int32(frame[2 * i, 2 * j]) - ((np.int32(background[2 * i, 2 * j]) * g + 2048) >> 12)
-            b = np.int32(frame[2 * i, 2 * j + 1]) - ((np.int32(background[2 * i, 2 * j + 1]) * g + 2048) >> 12)
-            c = np.int32(frame[2 * i + 1, 2 * j]) - ((np.int32(background[2 * i + 1, 2 * j]) * g + 2048) >> 12)
-            d = np.int32(frame[2 * i + 1, 2 * j + 1]) - ((np.int32(background[2 * i + 1, 2 * j + 1]) * g + 2048) >> 12)
+            a = np.int32(frame[2 * i, 2 * j]) - (
+                (np.int32(background[2 * i, 2 * j]) * g + 2048) >> 12
+            )
+            b = np.int32(frame[2 * i, 2 * j + 1]) - (
+                (np.int32(background[2 * i, 2 * j + 1]) * g + 2048) >> 12
+            )
+            c = np.int32(frame[2 * i + 1, 2 * j]) - (
+                (np.int32(background[2 * i + 1, 2 * j]) * g + 2048) >> 12
+            )
+            d = np.int32(frame[2 * i + 1, 2 * j + 1]) - (
+                (np.int32(background[2 * i + 1, 2 * j + 1]) * g + 2048) >> 12
+            )
             new1[j] = a + b + c + d
             new2[j] = a * a + b * b + c * c + d * d
         column1 += new1
@@ -212,9 +236,16 @@ def _slide(column1: np.ndarray, column2: np.ndarray, variance: np.ndarray) -> No
 
 @njit(cache=True, nogil=True)
 def _peaks(
-    variance: np.ndarray, energy: np.ndarray, limit: int, apart: int, min_area: float, max_area: float
+    variance: np.ndarray,
+    energy: np.ndarray,
+    limit: int,
+    apart: int,
+    min_area: float,
+    max_area: float,
 ) -> np.ndarray:
-    """Peaks of energy in each connected outline within the area limits: (n, 3) int64 of x bin, y bin, peaks in it."""
+    """Peaks of energy in each connected outline within the area limits: (n, 3) int64 of x bin, y
+    bin, peaks in it.
+    """
     height, width = variance.shape
     seen = np.zeros((height, width), np.bool_)
     stack = np.empty(height * width, np.int64)
@@ -238,7 +269,9 @@ def _peaks(
 
 
 @njit(cache=True, nogil=True)
-def _outline(variance: np.ndarray, seen: np.ndarray, stack: np.ndarray, limit: int, start: int) -> int:
+def _outline(
+    variance: np.ndarray, seen: np.ndarray, stack: np.ndarray, limit: int, start: int
+) -> int:
     """Bins connected to `start` (8 neighbours) above the limit, left in `stack`; their number."""
     height, width = variance.shape
     stack[0], size, done = start, 1, 0
@@ -268,7 +301,8 @@ def _smooth(energy: np.ndarray, y: int, x: int) -> int:
 def _is_peak(energy: np.ndarray, y: int, x: int, apart: int) -> bool:
     """Whether no bin within `apart` has more smoothed energy; of equal ones the first counts."""
     here = _smooth(energy, y, x)
-    for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):  # most bins have a higher one next to them
+    # most bins have a higher one next to them
+    for v, u in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
         if 0 <= v < energy.shape[0] and 0 <= u < energy.shape[1] and _smooth(energy, v, u) > here:
             return False
     for v in range(max(y - apart, 0), min(y + apart + 1, energy.shape[0])):
@@ -282,11 +316,15 @@ def _is_peak(energy: np.ndarray, y: int, x: int, apart: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def _distinct(found: np.ndarray, near: float) -> np.ndarray:
-    """Which centres have none of more energy within `near` px: two arcs of one cell lead to the same centre."""
+    """Which centres have none of more energy within `near` px: two arcs of one cell lead to the
+    same centre.
+    """
     own = np.ones(len(found), np.bool_)
     for i in range(len(found)):
         for j in range(len(found)):
-            close = (found[i, 0] - found[j, 0]) ** 2 + (found[i, 1] - found[j, 1]) ** 2 < near * near
+            close = (found[i, 0] - found[j, 0]) ** 2 + (
+                found[i, 1] - found[j, 1]
+            ) ** 2 < near * near
             if close and (found[j, 2] > found[i, 2] or (found[j, 2] == found[i, 2] and j < i)):
                 own[i] = False
     return own
@@ -294,13 +332,19 @@ def _distinct(found: np.ndarray, near: float) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _centres(
-    frame: np.ndarray, background: np.ndarray, light: int, peaks: np.ndarray, radius: float, noise: float
+    frame: np.ndarray,
+    background: np.ndarray,
+    light: int,
+    peaks: np.ndarray,
+    radius: float,
+    noise: float,
 ) -> np.ndarray:
-    """Centres of contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y, energy.
+    """Centres of contrast within `radius` px of each peak, refined until at rest: (n, 3) x, y,
+    energy.
 
-    Each pixel weighs by the root of its contrast above the noise. Where light falls aslant, one side of a cell is much
-    stronger than the other; squares would pull the centre there, the root sees the cell's outline. A pixel counts for
-    the nearest peak only.
+    Each pixel weighs by the root of its contrast above the noise. Where light falls aslant, one
+    side of a cell is much stronger than the other; squares would pull the centre there, the root
+    sees the cell's outline. A pixel counts for the nearest peak only.
     """
     out = np.empty((len(peaks), 3))
     quiet = IN_NOISE * np.sqrt(noise)
@@ -318,7 +362,9 @@ def _centres(
                         edge = min(edge, np.hypot(v - others[j, 1], u - others[j, 0]) - away)
                     if edge > 0:
                         inside = min(edge, 1.0)
-                        d = abs(int(frame[v, u]) - ((int(background[v, u]) * light + UNIT // 2) // UNIT))
+                        d = abs(
+                            int(frame[v, u]) - ((int(background[v, u]) * light + UNIT // 2) // UNIT)
+                        )
                         energy += (d * d - noise) * inside
                         if d > quiet:
                             w = np.sqrt(d - quiet) * inside
@@ -340,7 +386,11 @@ def _beside(peaks: np.ndarray, k: int, reach: float) -> np.ndarray:
     """Places (n, 2) x, y px of the other peaks within `reach` px of peak `k`."""
     out, n = np.empty((len(peaks), 2)), 0
     for j in range(len(peaks)):
-        if j != k and 4 * ((peaks[j, 0] - peaks[k, 0]) ** 2 + (peaks[j, 1] - peaks[k, 1]) ** 2) < reach * reach:
+        if (
+            j != k
+            and 4 * ((peaks[j, 0] - peaks[k, 0]) ** 2 + (peaks[j, 1] - peaks[k, 1]) ** 2)
+            < reach * reach
+        ):
             out[n, 0], out[n, 1] = 2.0 * peaks[j, 0] + 0.5, 2.0 * peaks[j, 1] + 0.5
             n += 1
     return out[:n]

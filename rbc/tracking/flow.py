@@ -1,4 +1,5 @@
-"""How the cells of a movie move together: which way, how fast, and how far from one frame to the next.
+"""How the cells of a movie move together: which way, how fast, and how far from one frame to the
+next.
 
 Cells in a flow share three things, which are measured here and not assumed: the direction, found in
 a first pass over a few runs of frames (`survey`); the range of their speeds; and the step from
@@ -19,18 +20,24 @@ from scipy.spatial import cKDTree
 
 from rbc.paper import FRAME_PX
 
-# ------------------------------------------------------------------------------------- the first pass
+# --- the first pass ---
 
-RUNS = 6  #: runs of frames looked at, spread over the movie: a ramp has its slow and its fast part among them
+#: runs of frames looked at, spread over the movie: a ramp has its slow and its fast part among them
+RUNS = 6
 RUN = 8  #: frames in a run: half a period of a 4 Hz pulse at 60 frames/s, so that its turn is in it
-LAGS = (1, 3)  #: frames between the looks at a cell: one for fast cells, three for those too slow to tell from noise
+#: frames between the looks at a cell: one for fast cells, three for those too slow to tell from
+#: noise
+LAGS = (1, 3)
 LEAST_STEP = 2.0  #: px; a smaller step may be the noise of a cell that is stuck
 CONE = 20.0  #: degrees around the direction of most cells; what moves otherwise is chance
-MOST_TILT = 17.0  #: degrees; a flow on the diagonal has no axis to follow (15 are promised, 2 are for the measurement)
+#: degrees; a flow on the diagonal has no axis to follow (15 are promised, 2 are for the
+#: measurement)
+MOST_TILT = 17.0
 MEDIAN_ERROR = 1.25  #: standard error of a median over that of a mean
 LEVEL = 3.0  #: standard errors of the tilt within which the flow counts as level
 FEWEST_STEPS = 12  #: steps; fewer are no ground for turning a movie
-NAMES = ("left to right", "top to bottom", "right to left", "bottom to top")  #: by the quarter turns that undo it
+#: by the quarter turns that undo it
+NAMES = ("left to right", "top to bottom", "right to left", "bottom to top")
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,8 @@ class Flow:
 
     Attributes
     ----------
-    turn : quarter turns, counter-clockwise as `numpy.rot90` does them, after which the cells move left to right
+    turn : quarter turns, counter-clockwise as `numpy.rot90` does them, after which the cells move
+        left to right
     tilt : degrees that they move downwards then
     speeds : (n,) float64, px/frame, one for each step seen of each cell
     agree : share of all steps seen that go this way
@@ -59,7 +67,9 @@ class Flow:
 
 
 def runs(n_frames: int) -> list[range]:
-    """Numbers of the frames of the first pass: runs spread over the movie, all of a short one in one run."""
+    """Numbers of the frames of the first pass: runs spread over the movie, all of a short one in
+    one run.
+    """
     if n_frames <= 2 * RUNS * RUN:
         return [range(min(n_frames, RUNS * RUN))]
     starts = np.linspace(0, n_frames - RUN, RUNS).astype(int)
@@ -80,7 +90,8 @@ def survey(found: Iterable[list[np.ndarray]], gate: float, longest: float) -> Fl
     found = list(found)
     frames = sum(len(run) for run in found)
     steps = [
-        _steps(*(run[t + i * lag] for i in range(3)), gate, longest if lag == 1 else longest / lag) / lag
+        _steps(*(run[t + i * lag] for i in range(3)), gate, longest if lag == 1 else longest / lag)
+        / lag
         for run in found
         for lag in LAGS
         for t in range(len(run) - 2 * lag)
@@ -102,7 +113,9 @@ def survey(found: Iterable[list[np.ndarray]], gate: float, longest: float) -> Fl
 
 
 def _steps(a: np.ndarray, b: np.ndarray, c: np.ndarray, gate: float, longest: float) -> np.ndarray:
-    """Steps (n, 2) from `b` to `c` that the step from `a` to `b` repeats, whatever their direction."""
+    """Steps (n, 2) from `b` to `c` that the step from `a` to `b` repeats, whatever their
+    direction.
+    """
     if not (len(a) and len(b) and len(c)):
         return np.zeros((0, 2))
     step = c[None, :, :] - b[:, None, :]
@@ -126,25 +139,32 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def fastest(width: int, min_frames: int) -> float:
-    """Speed (px/frame) beyond which a cell crosses a picture too fast for `min_frames` whole crops."""
+    """Speed (px/frame) beyond which a cell crosses a picture too fast for `min_frames` whole
+    crops.
+    """
     return max(width - FRAME_PX, 1) / max(min_frames - 1, 1)
 
 
-# --------------------------------------------------------------------------------------- the common step
+# --- the common step ---
 
-RANGE = 3.5  #: largest common step, in usual ones: two lost frames in a row, and a flow that turns back
-FOLLOW = 0.15  #: share of a small change of pace that is believed at once; lower: calmer, slower to follow a ramp
+#: largest common step, in usual ones: two lost frames in a row, and a flow that turns back
+RANGE = 3.5
+#: share of a small change of pace that is believed at once; lower: calmer, slower to follow a ramp
+FOLLOW = 0.15
 DOUBT = 4.0  #: standard errors of a change of pace at which half of it is believed
-ERROR = 0.8  #: px, standard deviation of a cell's place against its prediction: real cells turn, and their centre moves
-SMOOTH = 0.25  #: change of the step from one frame to the next that a pulsing pump may make; more is a lost frame
+#: px, standard deviation of a cell's place against its prediction: real cells turn, and their
+#: centre moves
+ERROR = 0.8
+#: change of the step from one frame to the next that a pulsing pump may make; more is a lost frame
+SMOOTH = 0.25
 STOPPED = 0.2  #: smaller steps tell no speed, so no track begins on them
 
 
 class Pace:
     """The step that all cells make together from each frame to the next, 1 at the usual speed.
 
-    `steps` holds one number for each frame so far, `support` how many cells it was measured by (0: it was taken to be
-    the usual one), `error` its standard error by these.
+    `steps` holds one number for each frame so far, `support` how many cells it was measured by (0:
+    it was taken to be the usual one), `error` its standard error by these.
     """
 
     def __init__(self) -> None:
@@ -194,8 +214,8 @@ class Pace:
             return self.idle(expected)
         error = float(ERROR / np.sqrt(n * max(np.mean(speeds**2), 1e-9)))
         if abs(step - last) <= SMOOTH or abs(step - self.usual) <= SMOOTH:
-            # The flow itself speeds up or slows down. A change within its error is hardly believed: few or slow cells
-            # would make the clock of all others tremble.
+            # The flow itself speeds up or slows down. A change within its error is hardly believed:
+            # few or slow cells would make the clock of all others tremble.
             change = step - self.usual
             sure = (change / error) ** 2
             step = self.usual = self.usual + max(FOLLOW, sure / (sure + DOUBT**2)) * change
@@ -216,7 +236,9 @@ def _common(
     guesses: np.ndarray,
     longest: float,
 ) -> tuple[float, int]:
-    """The step, at most `longest`, that puts the most cells on a detection, and how many those are."""
+    """The step, at most `longest`, that puts the most cells on a detection, and how many those
+    are.
+    """
     n = len(places)
     # Which detections a cell could be at, if only the step were right.
     first = np.zeros(n + 1, np.int64)
@@ -236,7 +258,8 @@ def _common(
         fit = _fit(guess, first, dx, dy, speeds, gates, gate)[0]
         if fit > score:
             best, score = guess, fit
-    # Another step must put more cells in place than chance could: a quarter of all, and half a cell more.
+    # Another step must put more cells in place than chance could: a quarter of all, and half a cell
+    # more.
     needed = score + 0.25 * n + 0.5
     for i in range(n):
         for k in range(first[i], first[i + 1]):
@@ -261,7 +284,9 @@ def _fit(
     gates: np.ndarray,
     gate: float,
 ) -> tuple[float, float, int]:
-    """How well a step fits, 1 for each cell in its place; the change of it that fits best; the cells that count."""
+    """How well a step fits, 1 for each cell in its place; the change of it that fits best; the
+    cells that count.
+    """
     score, above, below, count = 0.0, 0.0, 0.0, 0
     for i in range(len(speeds)):
         good, off = 0.0, 0.0
@@ -280,9 +305,15 @@ def _fit(
 
 
 def ratio_of_steps(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, limits: tuple[float, float], gate: float, slope: float = 0.0
+    a: np.ndarray,
+    b: np.ndarray,
+    c: np.ndarray,
+    limits: tuple[float, float],
+    gate: float,
+    slope: float = 0.0,
 ) -> float:
-    """The last common step over the one before, from three frames' free detections (n, 2); 1 unless many say else.
+    """The last common step over the one before, from three frames' free detections (n, 2); 1 unless
+    many say else.
 
     Used where no cell is followed yet, as in the first frames of a movie.
     """
@@ -304,7 +335,8 @@ def ratio_of_steps(
     ratios = np.clip(last / before, 1 / RANGE, RANGE)
     counts = np.array([fitting(r) for r in ratios[:200]])
     best = int(counts.argmax())
-    # A few cells by chance make any ratio: the even one is kept unless another has three cells and twice as many.
+    # A few cells by chance make any ratio: the even one is kept unless another has three cells and
+    # twice as many.
     return float(ratios[best]) if counts[best] >= max(3, 2 * fitting(1.0)) else 1.0
 
 
@@ -314,29 +346,35 @@ def _possible(step: np.ndarray, limits: tuple[float, float], gate: float, slope:
     return np.nonzero((dx >= limits[0]) & (dx <= limits[1]) & (abs(across) < gate))
 
 
-# ---------------------------------------------------------------------------------- what to say about it
+# --- what to say about it ---
 
 #: from which share on a thing is noted, and from which on the movie should not be judged
 SHARES = {
     "limit": (0.02, 0.10),  # tracks at a limit of speed: as many again may lie beyond it
     "continued": (0.01, 0.05),  # tracks that start where others ended: cells may count twice
-    "unsteady": (0.02, 0.25),  # frames in which all cells change their speed: the shear rate is not the one told
+    # frames in which all cells change their speed: the shear rate is not the one told
+    "unsteady": (0.02, 0.25),
     "astray": (0.20, 0.50),  # steps that go another way: no flow in one direction
 }
-UNSTEADY = 0.10  #: change of the common speed that counts: the shear rate of a sequence is known no better
+#: change of the common speed that counts: the shear rate of a sequence is known no better
+UNSTEADY = 0.10
 AT_LIMIT = 0.10  #: share of a limit within which a speed is at it
 
 
 def remarks(kind: str, share: float, words: str) -> tuple[list[str], list[str]]:
-    """Notes and objections about a share of something: `words` in the one, the other, or none, by `SHARES`."""
+    """Notes and objections about a share of something: `words` in the one, the other, or none, by
+    `SHARES`.
+    """
     note, objection = SHARES[kind]
     return ([words] if note <= share else []), ([words] if objection <= share else [])
 
 
 def unsteady(steps: np.ndarray) -> tuple[float, int]:
-    """Share of frames whose common step is off the usual by more than `UNSTEADY`, and how many frames seem lost.
+    """Share of frames whose common step is off the usual by more than `UNSTEADY`, and how many
+    frames seem lost.
 
-    A lost frame is a step of two or more between usual ones; it does not count as a change of the flow.
+    A lost frame is a step of two or more between usual ones; it does not count as a change of the
+    flow.
     """
     steps = np.asarray(steps)
     if len(steps) < 3:

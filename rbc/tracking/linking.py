@@ -1,7 +1,7 @@
 """From detections to tracks: objects move left to right along x, each at its own steady speed.
 
-Paper: "Trajectories extraction". Lengths are in px, times in frames, speeds in px/frame; positions are as in
-`rbc.tracking.detection`.
+Paper: "Trajectories extraction". Lengths are in px, times in frames, speeds in px/frame; positions
+are as in `rbc.tracking.detection`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,17 @@ from rbc.tracking.registration import wide_crop
 
 BACK = 9  #: frames kept, so that a new track can be followed back from its birth
 UNSEEN = (np.nan, np.nan)
-BESIDE = 1.3  #: cell diameters within which two cells disturb each other's centre: their outlines touch
+#: cell diameters within which two cells disturb each other's centre: their outlines touch
+BESIDE = 1.3
 ENOUGH = 100  #: cells that measure the common step; more make it no surer
 FEW = 3  #: cells that must have measured it before it is believed more than the free detections
-YOUNG = 2.5  #: widening of the gate along x, in gates for each frame unseen over the hits that made the speed
+#: widening of the gate along x, in gates for each frame unseen over the hits that made the speed
+YOUNG = 2.5
 WIDEST = 3.0  #: gates; beyond it a stranger is as likely
 FORBIDDEN = 1e3  #: cost of a pair out of reach, far above that of any set of pairs within
-TRUST_NEAR = 0.3  #: what a centre beside another cell counts, as it may be drawn to the neighbour by a third of a cell
+#: what a centre beside another cell counts, as it may be drawn to the neighbour by a third of a
+#: cell
+TRUST_NEAR = 0.3
 MEMORY = 20  #: hits that a speed remembers: a real cell drifts a little in height
 SPARSE = 10  #: free detections in a frame, of which three hardly lie on a line by chance
 LOOSEST = 0.1  #: relative error of the ratio of two steps with which a track may begin
@@ -37,52 +41,80 @@ ALIKE = 0.2  #: relative difference of speed up to which a new track may be a lo
 
 @dataclass(frozen=True)
 class Parameters:
-    """What steers the tracking; `Parameters.derive` gives defaults from pixel size, frame rate and shear rate."""
+    """What steers the tracking; `Parameters.derive` gives defaults from pixel size, frame rate and
+    shear rate.
+    """
 
     cell_px: float = 13.3
-    """Diameter of a cell. Larger: more of its halo counts for the position, and close neighbours merge sooner."""
+    """Diameter of a cell. Larger: more of its halo counts for the position, and close neighbours
+    merge sooner.
+    """
     threshold: float = 2.0
-    """Local variance that makes an object, in units of the noise's variance. Lower: fainter, blurred cells are found
-    too, with more false objects and larger outlines; higher: only crisp cells."""
+    """Local variance that makes an object, in units of the noise's variance. Lower: fainter,
+    blurred cells are found too, with more false objects and larger outlines; higher: only crisp
+    cells.
+    """
     min_area_px2: float = 35.0
-    """Smallest object. Lower: debris and platelets come in; higher: thin, edge-on cells drop out."""
+    """Smallest object. Lower: debris and platelets come in; higher: thin, edge-on cells drop
+    out.
+    """
     max_area_px2: float = 1600.0
-    """Largest object, for each cell in it. Lower: blurred cells drop out; higher: smears of the light come in."""
+    """Largest object, for each cell in it. Lower: blurred cells drop out; higher: smears of the
+    light come in.
+    """
     min_speed_px: float = 1.1
-    """Slowest cell, px/frame. Lower: cells that stick and creep become tracks; higher: cells at the wall are lost.
-    `track` lowers it where the movie has slower cells."""
+    """Slowest cell, px/frame. Lower: cells that stick and creep become tracks; higher: cells at
+    the wall are lost. `track` lowers it where the movie has slower cells.
+    """
     max_speed_px: float = 46.0
-    """Fastest cell, px/frame. Lower: cells far from the wall are lost; higher: more chance neighbours at the start.
-    `track` sets it to the fastest speed at which a cell crosses the picture in `min_frames`."""
+    """Fastest cell, px/frame. Lower: cells far from the wall are lost; higher: more chance
+    neighbours at the start. `track` sets it to the fastest speed at which a cell crosses the
+    picture in `min_frames`.
+    """
     gate_px: float = 3.5
-    """How far from its predicted place a cell is accepted. Larger: jitter is forgiven, neighbours are swapped
-    sooner."""
+    """How far from its predicted place a cell is accepted. Larger: jitter is forgiven,
+    neighbours are swapped sooner.
+    """
     max_gap: int = 5
-    """Frames a cell may go unseen in the open. Larger: longer blinks are bridged, ended tracks catch strangers
-    sooner."""
+    """Frames a cell may go unseen in the open. Larger: longer blinks are bridged, ended tracks
+    catch strangers sooner.
+    """
     max_hidden: int = 30
-    """Frames a cell may go unseen beside another track, as while it is overtaken; and for which a track that ended
-    waits for its cell to come back."""
+    """Frames a cell may go unseen beside another track, as while it is overtaken; and for which
+    a track that ended waits for its cell to come back.
+    """
     min_frames: int = MIN_FRAMES
     """Shortest sequence kept, frames (paper: 6)."""
     background_frames: int = 100
-    """Frames in the median background (paper: 100). Fewer: faster, and slow cells leave a shadow."""
+    """Frames in the median background (paper: 100). Fewer: faster, and slow cells leave a
+    shadow.
+    """
 
     def __post_init__(self) -> None:
         for f in fields(self):
             if not getattr(self, f.name) > 0:
                 raise RbcError(f"{f.name} is {getattr(self, f.name)!r}: it must be above 0")
         if self.min_speed_px >= self.max_speed_px:
-            raise RbcError(f"min_speed_px {self.min_speed_px} is not below max_speed_px {self.max_speed_px}")
+            raise RbcError(
+                f"min_speed_px {self.min_speed_px} is not below max_speed_px {self.max_speed_px}"
+            )
 
     @classmethod
-    def derive(cls, um_per_px: float, frame_rate: float, shear_rate: float, **chosen: float) -> Parameters:
-        """Defaults for a pixel size (um), a frame rate (1/s) and a shear rate (1/s); `chosen` values go first.
+    def derive(
+        cls, um_per_px: float, frame_rate: float, shear_rate: float, **chosen: float
+    ) -> Parameters:
+        """Defaults for a pixel size (um), a frame rate (1/s) and a shear rate (1/s); `chosen`
+        values go first.
 
-        A cell is 8 um across. Near the wall its speed is shear rate x height: a cell cannot be lower than its radius,
-        4 um (we take 0.7 of that speed), and beyond 165 um above the wall it is too blurred to be seen.
+        A cell is 8 um across. Near the wall its speed is shear rate x height: a cell cannot be
+        lower than its radius, 4 um (we take 0.7 of that speed), and beyond 165 um above the wall it
+        is too blurred to be seen.
         """
-        for name, value in (("um_per_px", um_per_px), ("frame_rate", frame_rate), ("shear_rate", shear_rate)):
+        for name, value in (
+            ("um_per_px", um_per_px),
+            ("frame_rate", frame_rate),
+            ("shear_rate", shear_rate),
+        ):
             if not value > 0:
                 raise RbcError(f"{name} is {value!r}: it must be above 0")
         cell = 8.0 / um_per_px
@@ -99,8 +131,9 @@ class Parameters:
 
 
 class Look(NamedTuple):
-    """One frame of a track: centre x, y (nan where unseen), whether beside another cell, and the wide crop around a
-    pixel."""
+    """One frame of a track: centre x, y (nan where unseen), whether beside another cell, and the
+    wide crop around a pixel.
+    """
 
     x: float
     y: float
@@ -112,7 +145,8 @@ class Look(NamedTuple):
 
 @dataclass
 class Track:
-    """One cell being followed: its motion as known so far, and what was seen of it in every frame since its birth.
+    """One cell being followed: its motion as known so far, and what was seen of it in every frame
+    since its birth.
 
     Its speed is px/frame along x at the usual pace of the flow (`rbc.tracking.flow.Pace`).
     """
@@ -127,20 +161,23 @@ class Track:
 
 
 class Linker:
-    """Links detections of successive frames, left to right along x, every track at its own steady speed.
+    """Links detections of successive frames, left to right along x, every track at its own steady
+    speed.
 
-    Each track predicts its next place from all it has seen and from the step that all cells make in this frame
-    (`rbc.tracking.flow.Pace`); tracks and detections within the gate are paired at the least total squared distance. Three
-    unclaimed detections on a line, evenly spaced on the common clock, begin a track, or go on with one that was lost
-    where its cell must be by now.
+    Each track predicts its next place from all it has seen and from the step that all cells make in
+    this frame (`rbc.tracking.flow.Pace`); tracks and detections within the gate are paired at the
+    least total squared distance. Three unclaimed detections on a line, evenly spaced on the common
+    clock, begin a track, or go on with one that was lost where its cell must be by now.
     """
 
     def __init__(self, parameters: Parameters, shape: tuple[int, int], slope: float = 0.0) -> None:
         """shape: height, width px; slope: px that the flow goes down for each px to the right."""
         self.parameters, self.shape, self.slope = parameters, shape, slope
         self.active: list[Track] = []
-        self.lost: list[Track] = []  # coasting out of reach of the pairing, for a new track to go on with
-        self.recent: deque[tuple[np.ndarray | None, Detections]] = deque(maxlen=BACK)  # frame, unclaimed detections
+        # coasting out of reach of the pairing, for a new track to go on with
+        self.lost: list[Track] = []
+        # frame, unclaimed detections
+        self.recent: deque[tuple[np.ndarray | None, Detections]] = deque(maxlen=BACK)
         self.pace = flow.Pace()
         self.joined = 0  # tracks that were lost and went on
         self.number = -1
@@ -148,7 +185,8 @@ class Linker:
     def step(
         self, frame: np.ndarray | None, found: Detections, expected: float | None = None
     ) -> list[tuple[Track, np.ndarray]]:
-        """Take in the next frame (None: damaged) and its detections; the tracks that ended, each with its clock.
+        """Take in the next frame (None: damaged) and its detections; the tracks that ended, each
+        with its clock.
 
         expected: the step that the time stamps tell, in usual ones; None where there are none.
         """
@@ -167,7 +205,9 @@ class Linker:
         """The tracks that the end of the movie ended."""
         return [(t, self._clock(t)) for t in (*self.lost, *self.active)]
 
-    def _common_step(self, frame: np.ndarray | None, found: Detections, expected: float | None) -> None:
+    def _common_step(
+        self, frame: np.ndarray | None, found: Detections, expected: float | None
+    ) -> None:
         """How far all cells moved since the last frame, by the surest of them."""
         if not self.active:
             self.pace.forget()
@@ -178,7 +218,9 @@ class Linker:
         places = np.array([(t.x, t.y) for t in surest])
         speeds = np.array([t.speed for t in surest])
         gates = _gates(surest, self.parameters.gate_px)
-        self.pace.measure(places, speeds, gates, found.centres, self.parameters.gate_px, self.slope, expected)
+        self.pace.measure(
+            places, speeds, gates, found.centres, self.parameters.gate_px, self.slope, expected
+        )
 
     def _coast(self, frame: np.ndarray | None, found: Detections) -> None:
         """Move the lost tracks on, unseen."""
@@ -224,10 +266,15 @@ class Linker:
         unsure = min(self.pace.support[-2:]) < FEW
         if unsure and max(len(d.x) for d in found[-3:]) <= SPARSE:
             loose = LOOSEST  # too few candidates for a sure common step, and for chance
-        for triple in _triples(*(d.centres for d in found[-3:]), limits, p.gate_px, late / early, self.slope, loose):
+        for triple in _triples(
+            *(d.centres for d in found[-3:]), limits, p.gate_px, late / early, self.slope, loose
+        ):
             if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
                 continue
-            points = [(float(found[t].x[k]), float(found[t].y[k])) for t, k in zip(last, triple, strict=True)]
+            points = [
+                (float(found[t].x[k]), float(found[t].y[k]))
+                for t, k in zip(last, triple, strict=True)
+            ]
             speed = (points[2][0] - points[0][0]) / (early + late)
             # The mean of the three places across the flow, seen from the last of them.
             y = sum(py - self.slope * (px - points[2][0]) for px, py in points) / 3
@@ -242,7 +289,9 @@ class Linker:
         self.recent = deque(zip(frames, free, strict=True), maxlen=BACK)
 
     def _last_steps(self, found: tuple[Detections, ...]) -> tuple[float, float]:
-        """The common steps to the last frame but one and to the last, by the free detections where no track tells."""
+        """The common steps to the last frame but one and to the last, by the free detections where
+        no track tells.
+        """
         early, late = self.pace.steps[-2:]
         if min(self.pace.support[-2:]) >= FEW:
             return early, late
@@ -253,7 +302,9 @@ class Linker:
             self.pace.steps[-1] = late = ratio * early
         return early, late
 
-    def _follow_back(self, track: Track, frames: tuple, found: tuple[Detections, ...], taken: list) -> None:
+    def _follow_back(
+        self, track: Track, frames: tuple, found: tuple[Detections, ...], taken: list
+    ) -> None:
         """Add what was seen of a new track in the frames before its first three."""
         x, y, past = track.looks[0].x, track.looks[0].y, []
         for back, t in enumerate(range(len(found) - 4, -1, -1)):
@@ -274,7 +325,9 @@ class Linker:
         track.looks[:0] = past[::-1]
 
     def _goes_on(self, new: Track) -> bool:
-        """Whether a new track is a lost one that goes on; then the lost one takes over what was seen of it."""
+        """Whether a new track is a lost one that goes on; then the lost one takes over what was
+        seen of it.
+        """
         for old in self.lost:
             overlap = old.first + len(old.looks) - new.first
             unseen_then = all(np.isnan(look.x) for look in old.looks[-overlap:])
@@ -308,7 +361,9 @@ class Linker:
         return not (0 <= track.x <= self.shape[1] - 1 and 0 <= track.y < self.shape[0])
 
     def _clock(self, track: Track) -> np.ndarray:
-        """The common clock at each frame of a track: (n,) float64, in usual steps since the first."""
+        """The common clock at each frame of a track: (n,) float64, in usual steps since the
+        first.
+        """
         steps = self.pace.steps[track.first + 1 : track.first + len(track.looks)]
         return np.concatenate([[0.0], np.cumsum(steps)])
 
@@ -320,7 +375,9 @@ def _crowded(x: np.ndarray, y: np.ndarray, near: float) -> np.ndarray:
 
 
 def _gates(tracks: list[Track], gate: float) -> np.ndarray:
-    """How far along x each track's cell may be from its prediction, (n,) px: a young speed is less sure."""
+    """How far along x each track's cell may be from its prediction, (n,) px: a young speed is less
+    sure.
+    """
     unseen = np.array([t.missed for t in tracks])
     hits = np.array([t.hits for t in tracks], float)
     return gate * np.minimum(1 + (unseen + 1) * YOUNG / hits, WIDEST)
@@ -340,11 +397,13 @@ def _assign(
 
 
 def _update(track: Track, x: float, y: float, near: bool, step: float) -> None:
-    """Growing-memory filter of a steady speed (a straight-line fit to all hits, at most 20); cautious beside others.
+    """Growing-memory filter of a steady speed (a straight-line fit to all hits, at most 20);
+    cautious beside others.
 
     x, y: where the cell was seen, px; step: the common step to this frame.
     """
-    trust = TRUST_NEAR if near else 1.0  # such a hit counts for less, and also less against later ones
+    # such a hit counts for less, and also less against later ones
+    trust = TRUST_NEAR if near else 1.0
     elapsed = max(abs(step) + track.missed, 1.0)
     track.hits, track.missed = track.hits + trust, 0
     n = min(track.hits, MEMORY)
@@ -365,10 +424,11 @@ def _triples(
     slope: float = 0.0,
     loose: float = 0.0,
 ) -> list[tuple[int, int, int]]:
-    """Triples of points (n, 2) along +x whose steps have a ratio (late over early), the straightest first.
+    """Triples of points (n, 2) along +x whose steps have a ratio (late over early), the straightest
+    first.
 
-    limits: shortest and longest late step, px; gate: px off the line; slope: of the line; loose: relative error of the
-    ratio, by which the gate along x is wider for longer steps.
+    limits: shortest and longest late step, px; gate: px off the line; slope: of the line; loose:
+    relative error of the ratio, by which the gate along x is wider for longer steps.
     """
     if not (len(a) and len(b) and len(c)):
         return []
@@ -383,7 +443,9 @@ def _triples(
     return [(int(i[o]), int(j[pair[o]]), int(k[pair[o]])) for o in order]
 
 
-def _look(seen: tuple[float, float], near: bool, frame: np.ndarray | None, gain: int, x: float, y: float) -> Look:
+def _look(
+    seen: tuple[float, float], near: bool, frame: np.ndarray | None, gain: int, x: float, y: float
+) -> Look:
     """What is kept of a frame, with the wide crop around a place."""
     corner = round(x), round(y)
     return Look(*seen, near, corner, None if frame is None else wide_crop(frame, *corner), gain)

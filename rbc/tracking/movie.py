@@ -1,8 +1,9 @@
-"""From a movie to its sequences: detect, link, register, cut out, and say what was seen, assumed and left out.
+"""From a movie to its sequences: detect, link, register, cut out, and say what was seen, assumed
+and left out.
 
-The steps are those of the paper ("Trajectories extraction"): objects move only left to right along x, each at its own
-steady speed, neighbouring frames are registered by cross-correlation, and every cell becomes one sequence of
-31 x 31 px crops.
+The steps are those of the paper ("Trajectories extraction"): objects move only left to right along
+x, each at its own steady speed, neighbouring frames are registered by cross-correlation, and every
+cell becomes one sequence of 31 x 31 px crops.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from rbc.tracking.overlay import overlay, write_film
 
 FOR_NOISE = 8  #: frames of the sample that the noise is measured on
 DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no picture
-LATER = 60  #: frames after which a cell that was lost has left the picture, or cannot be told from another
+#: frames after which a cell that was lost has left the picture, or cannot be told from another
+LATER = 60
 SAME = 0.6  #: cell diameters; cells that stay closer for half a track would lie in each other
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
 #: What a folder of tracked cells may hold, its marker first.
@@ -69,16 +71,18 @@ def track(
     progress : called with the frames done and the frames announced
     store : binary file the crops are kept in as they come; default a temporary one
 
-    The table has a row for each frame of each sequence: track, frame (from 0), x_px, y_px (centre of the cell),
-    speed_px (px/frame along the flow's axis, of the whole track) and name of the sequence. The places are those in the
-    movie as it is; where the cells move another way than left to right, the crops are turned so that they do.
+    The table has a row for each frame of each sequence: track, frame (from 0), x_px, y_px (centre
+    of the cell), speed_px (px/frame along the flow's axis, of the whole track) and name of the
+    sequence. The places are those in the movie as it is; where the cells move another way than left
+    to right, the crops are turned so that they do.
 
-    `meta` of the sequences tells what was found: "flow" (direction, tilt, speeds, steadiness), "parameters" (the limits
-    used), "continued" (pairs of names, the earlier first, that may be one cell), "notes" (what was left out and what to
-    know, in words) and "objections" (why the movie should not be judged; empty where nothing speaks against it).
+    `meta` of the sequences tells what was found: "flow" (direction, tilt, speeds, steadiness),
+    "parameters" (the limits used), "continued" (pairs of names, the earlier first, that may be one
+    cell), "notes" (what was left out and what to know, in words) and "objections" (why the movie
+    should not be judged; empty where nothing speaks against it).
 
-    Raises `RbcError` where the movie cannot be read, is shorter than a sequence, black, changes size, holds no moving
-    cell, or flows along a diagonal of the picture.
+    Raises `RbcError` where the movie cannot be read, is shorter than a sequence, black, changes
+    size, holds no moving cell, or flows along a diagonal of the picture.
     """
     movie = open_movie(Path(video))
     sources = movie.about(um_per_px, frame_rate, shear_rate)
@@ -89,11 +93,18 @@ def track(
     for ended in run.tracks():
         spool.add(ended)
     if not spool.rows:
-        raise RbcError(f"{movie.path}: no moving cell in {run.done} frames; check threshold, speeds and the movie")
+        raise RbcError(
+            f"{movie.path}: no moving cell in {run.done} frames; check threshold, speeds and the"
+            " movie"
+        )
     meta = {"source": in_words(movie.path.name), "version": 1, "simulated": movie.simulated}
     meta |= {"units": sources}
     meta |= dict(zip(("um_per_px", "frame_rate", "shear_rate"), units, strict=True))
-    meta |= {"parameters": asdict(run.parameters), "n_frames": run.done, "noise_variance": run.noise}
+    meta |= {
+        "parameters": asdict(run.parameters),
+        "n_frames": run.done,
+        "noise_variance": run.noise,
+    }
     meta |= run.about(spool.names())
     return spool.sequences(meta), spool.tracks()
 
@@ -101,16 +112,19 @@ def track(
 def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object) -> Sequences:
     """Track a movie into a folder, whole or not at all; the sequences, opened from there.
 
-    The folder holds the sequences (frames.npy, index.parquet, meta.json), tracks.parquet (the table of `track`),
-    overlay.png (the middle frame with the paths of its cells) and, if `clip`, clip.avi (MJPEG; the first 300 frames
-    with a box around each cell). `options` are those of `track`, whose errors are raised.
+    The folder holds the sequences (frames.npy, index.parquet, meta.json), tracks.parquet (the table
+    of `track`), overlay.png (the middle frame with the paths of its cells) and, if `clip`, clip.avi
+    (MJPEG; the first 300 frames with a box around each cell). `options` are those of `track`, whose
+    errors are raised.
     """
     with whole_folder(Path(out), TRACKED_FILES) as part:
         with open(part / "frames.npy", "w+b") as store:
             sequences, tracks = track(video, store=store, **options)
         sequences.index.to_parquet(part / "index.parquet")
         meta = {**sequences.meta, "sha256": checksum(sequences)}
-        (part / "meta.json").write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (part / "meta.json").write_text(
+            json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+        )
         tracks.to_parquet(part / "tracks.parquet")
         overlay(open_movie(Path(video)), tracks, meta["n_frames"]).save(part / "overlay.png")
         if clip:
@@ -121,7 +135,8 @@ def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object
 class _Run:
     """Two passes over a movie: a look at its flow, then its tracks.
 
-    From the first pass on the movie is turned so that the cells move left to right; `unturned` leads back.
+    From the first pass on the movie is turned so that the cells move left to right; `unturned`
+    leads back.
     """
 
     def __init__(
@@ -135,8 +150,16 @@ class _Run:
     ) -> None:
         self.parameters = given or Parameters.derive(*units)
         if movie.n_frames < self.parameters.min_frames:
-            raise RbcError(f"{movie.path}: {movie.n_frames} frames; a sequence needs {self.parameters.min_frames}")
-        self.movie, self.threads, self.chunk, self.progress = movie, threads, max(chunk, 1), progress
+            raise RbcError(
+                f"{movie.path}: {movie.n_frames} frames; a sequence needs"
+                f" {self.parameters.min_frames}"
+            )
+        self.movie, self.threads, self.chunk, self.progress = (
+            movie,
+            threads,
+            max(chunk, 1),
+            progress,
+        )
         self.done, self.damaged, self.dark = 0, [], []
         self.finished: list[Finished] = []  # without their crops
         sample = movie.sample(self.parameters.background_frames)
@@ -153,7 +176,9 @@ class _Run:
     # --- the first pass
 
     def _look_ahead(self, limits: bool) -> None:
-        """Measure the flow on some runs of frames; turn the movie, and derive the limits of speed where asked for."""
+        """Measure the flow on some runs of frames; turn the movie, and derive the limits of speed
+        where asked for.
+        """
         numbers = flow.runs(self.movie.n_frames)
         pictures = _picked(self.movie, numbers)
         with ThreadPoolExecutor(self.threads) as pool:
@@ -164,7 +189,8 @@ class _Run:
         self.flow = flow.survey(centres, self.parameters.gate_px, longest)
         if abs(self.flow.tilt) > flow.MOST_TILT:
             raise RbcError(
-                f"{self.movie.path}: the cells move {abs(self.flow.tilt):.0f} degrees off the axes of the picture; "
+                f"{self.movie.path}: the cells move {abs(self.flow.tilt):.0f} degrees off the axes"
+                " of the picture; "
                 "turn the movie so that they move left to right"
             )
         if self.flow.turn:
@@ -176,7 +202,9 @@ class _Run:
             self._derive_limits()
 
     def _derive_limits(self) -> None:
-        """The fastest cell is the one that still makes a sequence; the slowest the slowest seen, or slower."""
+        """The fastest cell is the one that still makes a sequence; the slowest the slowest seen, or
+        slower.
+        """
         p = self.parameters
         slowest = p.min_speed_px
         if len(self.flow.speeds):
@@ -203,16 +231,25 @@ class _Run:
             for future in ending:
                 yield from self._kept(future.result())
 
-    def _finish(self, pool: ThreadPoolExecutor, tracks: list[tuple[Track, np.ndarray]]) -> list[Future]:
-        return [pool.submit(finish, t, self.background, self.level, self.parameters, clock) for t, clock in tracks]
+    def _finish(
+        self, pool: ThreadPoolExecutor, tracks: list[tuple[Track, np.ndarray]]
+    ) -> list[Future]:
+        return [
+            pool.submit(finish, t, self.background, self.level, self.parameters, clock)
+            for t, clock in tracks
+        ]
 
     def _kept(self, ended: list[Finished]) -> list[Finished]:
         """Remember where tracks began and ended, to compare them at the end."""
         self.finished += [replace(f, crops=f.crops[:0]) for f in ended]
         return ended
 
-    def _detections(self, pool: ThreadPoolExecutor) -> Iterator[tuple[int, np.ndarray | None, Detections]]:
-        """Every frame with its number and detections, in order, found by several threads some frames ahead."""
+    def _detections(
+        self, pool: ThreadPoolExecutor
+    ) -> Iterator[tuple[int, np.ndarray | None, Detections]]:
+        """Every frame with its number and detections, in order, found by several threads some
+        frames ahead.
+        """
         ahead: deque[tuple[int, Future]] = deque()
         for number, frame in self.movie.frames():
             ahead.append((number, pool.submit(self._detect, number, frame)))
@@ -222,7 +259,9 @@ class _Run:
         for first, future in ahead:
             yield first, *future.result()
 
-    def _detect(self, number: int, frame: np.ndarray | None) -> tuple[np.ndarray | None, Detections]:
+    def _detect(
+        self, number: int, frame: np.ndarray | None
+    ) -> tuple[np.ndarray | None, Detections]:
         nothing = Detections(*np.zeros((3, 0)), np.zeros(0, bool), UNIT)
         if frame is None:
             self.damaged.append(number)
@@ -258,7 +297,8 @@ class _Run:
         notes = self._left_out()
         direction = flow.NAMES[self.flow.turn]
         notes.append(
-            f"cells move {direction}, {low:.1f} to {high:.1f} px/frame (nine in ten), tilted {self.flow.tilt:.1f} "
+            f"cells move {direction}, {low:.1f} to {high:.1f} px/frame (nine in ten), tilted"
+            f" {self.flow.tilt:.1f} "
             f"degrees; limits {p.min_speed_px:.1f} to {p.max_speed_px:.1f} px/frame"
         )
         if self.flow.turn:
@@ -284,7 +324,8 @@ class _Run:
             flow.remarks(
                 "continued",
                 len(pairs) / len(names),
-                f"{len(pairs)} of {len(names)} tracks start where another ended, or run beside it: these "
+                f"{len(pairs)} of {len(names)} tracks start where another ended, or run beside it:"
+                " these "
                 "cells may count twice",
             ),
             flow.remarks(
@@ -296,7 +337,8 @@ class _Run:
             flow.remarks(
                 "astray",
                 1 - self.flow.agree,
-                f"{1 - self.flow.agree:.0%} of the steps seen do not go {direction}: there is no flow in one direction",
+                f"{1 - self.flow.agree:.0%} of the steps seen do not go {direction}: there is no"
+                " flow in one direction",
             ),
         ]
         return {
@@ -305,7 +347,11 @@ class _Run:
                 "turned_quarters": self.flow.turn,
                 "tilt_degrees": self.flow.tilt,
                 "agree": self.flow.agree,
-                "speed_px": {"low": float(low), "median": float(np.median(speeds)), "high": float(high)},
+                "speed_px": {
+                    "low": float(low),
+                    "median": float(np.median(speeds)),
+                    "high": float(high),
+                },
                 "unsteady": unsteady,
                 "lost_frames": lost,
                 "joined": self.linker.joined,
@@ -327,7 +373,9 @@ class _Run:
         return max(beyond, highest), lowest
 
     def _continued(self) -> list[tuple[int, int]]:
-        """Pairs of tracks, by number, of which the second begins where the first must be by then."""
+        """Pairs of tracks, by number, of which the second begins where the first must be by
+        then.
+        """
         p, clock = self.parameters, np.cumsum([0.0, *self.linker.pace.steps[1:]])
         first = np.array([f.frames[0] for f in self.finished])
         last = np.array([f.frames[-1] for f in self.finished])
@@ -338,27 +386,38 @@ class _Run:
         for i in np.argsort(last, kind="stable"):
             gap = first - last[i]
             there = end[i, 0] + speed[i] * (clock[first] - clock[last[i]])
-            off_x, off_y = start[:, 0] - there, start[:, 1] - end[i, 1] - self.flow.slope * (there - end[i, 0])
+            off_x, off_y = (
+                start[:, 0] - there,
+                start[:, 1] - end[i, 1] - self.flow.slope * (there - end[i, 0]),
+            )
             fits = (gap >= 0) & (gap <= LATER) & (abs(speed / speed[i] - 1) < ALIKE)
             # The speed of a track of n frames is known to about a gate over n frames.
             reach = p.gate_px * (WIDEST + abs(gap) / max(last[i] - first[i], 1))
             fits &= (abs(off_x) < reach) & (abs(off_y) < 2 * p.gate_px)
             fits[i] = False
-            best = min((int(j) for j in np.flatnonzero(fits) if j not in taken), key=lambda j: gap[j], default=None)
+            best = min(
+                (int(j) for j in np.flatnonzero(fits) if j not in taken),
+                key=lambda j: gap[j],
+                default=None,
+            )
             if best is not None:
                 pairs.append((int(i), best))
                 taken.add(best)
         return pairs
 
     def _beside(self) -> list[tuple[int, int]]:
-        """Pairs of tracks, by number, that go side by side, closer than two cells can: the longer one first."""
+        """Pairs of tracks, by number, that go side by side, closer than two cells can: the longer
+        one first.
+        """
         places: dict[int, list[tuple[int, np.ndarray]]] = {}
         for number, f in enumerate(self.finished):
             for frame, place in zip(f.frames, f.path, strict=True):
                 places.setdefault(int(frame), []).append((number, place))
         met: Counter[tuple[int, int]] = Counter()
         for here in places.values():
-            close = cKDTree([place for _, place in here]).query_pairs(SAME * self.parameters.cell_px)
+            close = cKDTree([place for _, place in here]).query_pairs(
+                SAME * self.parameters.cell_px
+            )
             met.update((here[i][0], here[j][0]) for i, j in close)
         lengths = [len(f.frames) for f in self.finished]
         twins = [pair for pair, n in met.items() if 2 * n >= min(lengths[k] for k in pair)]
@@ -368,15 +427,22 @@ class _Run:
         """What the reader remarked, and what was left out, in words."""
         notes = list(self.movie.notes)
         if self.done < self.movie.n_frames:
-            notes.append(f"the movie ends after {self.done} of {self.movie.n_frames} announced frames")
+            notes.append(
+                f"the movie ends after {self.done} of {self.movie.n_frames} announced frames"
+            )
         for what, numbers in (("damaged", self.damaged), ("dark", self.dark)):
             if numbers:
-                notes.append(f"{len(numbers)} {what} frames left out: {', '.join(map(str, sorted(numbers)[:10]))}")
+                notes.append(
+                    f"{len(numbers)} {what} frames left out:"
+                    f" {', '.join(map(str, sorted(numbers)[:10]))}"
+                )
         return notes
 
 
 def _picked(movie: Movie, numbers: list[range]) -> dict[int, np.ndarray]:
-    """Frames of some runs by their numbers, damaged ones left out; read through where the file has no index."""
+    """Frames of some runs by their numbers, damaged ones left out; read through where the file has
+    no index.
+    """
     wanted = [i for run in numbers for i in run]
     frames = movie.pick(wanted)
     if any(f is not None for f in frames):
@@ -401,11 +467,14 @@ def _turned(movie: Movie, quarters: int) -> Movie:
         return ((number, turn(frame)) for number, frame in movie.read())
 
     shape = movie.shape[::-1] if quarters % 2 else movie.shape
-    return replace(movie, shape=shape, read=read, pick=lambda numbers: [turn(f) for f in movie.pick(numbers)])
+    return replace(
+        movie, shape=shape, read=read, pick=lambda numbers: [turn(f) for f in movie.pick(numbers)]
+    )
 
 
 def _expected_steps(movie: Movie) -> Callable[[int], float | None]:
-    """The step to a frame by its time stamp, in usual ones; None where the reader gives no time stamps.
+    """The step to a frame by its time stamp, in usual ones; None where the reader gives no time
+    stamps.
 
     `movie.times`, where the reader has it, holds the seconds of each frame.
     """
@@ -414,14 +483,20 @@ def _expected_steps(movie: Movie) -> Callable[[int], float | None]:
         return lambda number: None
     steps = np.diff(np.asarray(times, float), prepend=np.nan)
     steps /= np.nanmedian(steps)
-    return lambda number: float(steps[number]) if number < len(steps) and np.isfinite(steps[number]) else None
+    return lambda number: (
+        float(steps[number]) if number < len(steps) and np.isfinite(steps[number]) else None
+    )
 
 
 class _Spool:
     """Sequences as they come: crops go straight to a .npy file, only the table stays in memory."""
 
     def __init__(
-        self, file: BinaryIO, acquisition: str, patient: str, place: Callable[[np.ndarray], np.ndarray]
+        self,
+        file: BinaryIO,
+        acquisition: str,
+        patient: str,
+        place: Callable[[np.ndarray], np.ndarray],
     ) -> None:
         """place: from the places of a path to those written into the table."""
         self.file, self.acquisition, self.patient, self.place = file, acquisition, patient, place
@@ -462,5 +537,10 @@ class _Spool:
         lengths = [len(frames) for _, frames, _, _, _ in self.tables]
         numbers, frames, paths, speeds, names = zip(*self.tables, strict=True)
         path = np.concatenate(paths)
-        columns = (np.repeat(numbers, lengths), np.concatenate(frames), *path.T, np.repeat(speeds, lengths))
+        columns = (
+            np.repeat(numbers, lengths),
+            np.concatenate(frames),
+            *path.T,
+            np.repeat(speeds, lengths),
+        )
         return pd.DataFrame(dict(zip(TRACKS, (*columns, np.repeat(names, lengths)), strict=True)))

@@ -1,4 +1,6 @@
-"""Pictures to look a tracking over: the tracks drawn on the background, and a film with a box around each cell."""
+"""Pictures to look a tracking over: the tracks drawn on the background, and a film with a box
+around each cell.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from PIL import Image, ImageDraw
 from rbc.reading.video import Movie, write_clip
 from rbc.tracking.crops import HALF
 
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")  #: Okabe and Ito
+#: Okabe and Ito
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 
 
 def overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
@@ -23,7 +26,10 @@ def overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
     picture = boxed(frame, here)
     pen = ImageDraw.Draw(picture)
     for number, path in tracks[tracks["track"].isin(here["track"])].groupby("track"):
-        pen.line([tuple(p) for p in path[["x_px", "y_px"]].to_numpy()], fill=COLOURS[number % len(COLOURS)])
+        pen.line(
+            [tuple(p) for p in path[["x_px", "y_px"]].to_numpy()],
+            fill=COLOURS[number % len(COLOURS)],
+        )
     return picture
 
 
@@ -33,11 +39,17 @@ def boxed(frame: np.ndarray, here: pd.DataFrame) -> Image.Image:
     pen = ImageDraw.Draw(picture)
     for row in here.itertuples():
         x, y = round(row.x_px), round(row.y_px)
-        pen.rectangle((x - HALF, y - HALF, x + HALF, y + HALF), outline=COLOURS[row.track % len(COLOURS)])
+        pen.rectangle(
+            (x - HALF, y - HALF, x + HALF, y + HALF), outline=COLOURS[row.track % len(COLOURS)]
+        )
     return picture
 
 
 def write_film(path: Path, movie: Movie, tracks: pd.DataFrame, n: int = 300) -> None:
     by_frame, nobody = dict(tuple(tracks[tracks["frame"] < n].groupby("frame"))), tracks.iloc[:0]
-    pictures = (np.asarray(boxed(f, by_frame.get(i, nobody))) for i, f in islice(movie.frames(), n) if f is not None)
+    pictures = (
+        np.asarray(boxed(f, by_frame.get(i, nobody)))
+        for i, f in islice(movie.frames(), n)
+        if f is not None
+    )
     write_clip(path, pictures, movie.frame_rate or 60.0)

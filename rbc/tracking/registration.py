@@ -1,6 +1,8 @@
-"""Where a cell is, to a fraction of a pixel: neighbouring crops are registered, then one path fits all evidence.
+"""Where a cell is, to a fraction of a pixel: neighbouring crops are registered, then one path fits
+all evidence.
 
-Paper: "Trajectories extraction" registers neighbouring frames by cross-correlation. Lengths are in px, times in frames.
+Paper: "Trajectories extraction" registers neighbouring frames by cross-correlation. Lengths are in
+px, times in frames.
 """
 
 from __future__ import annotations
@@ -30,11 +32,11 @@ def wide_crop(picture: np.ndarray, cx: int, cy: int) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Shift of each crop against the one before, by cross-correlation: (n, 39, 39) float32 to (n - 1, 2) float64 x, y
-    px.
+    """Shift of each crop against the one before, by cross-correlation: (n, 39, 39) float32 to (n -
+    1, 2) float64 x, y px.
 
-    `shift` (n - 1, 2) is what is expected, within 2 px; the peak is refined by a parabola along x and y. nan where the
-    peak lies on the edge of the search.
+    `shift` (n - 1, 2) is what is expected, within 2 px; the peak is refined by a parabola along x
+    and y. nan where the peak lies on the edge of the search.
     """
     out = np.full((len(crops) - 1, 2), np.nan)
     side = 2 * REACH + 1
@@ -46,7 +48,9 @@ def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
         score = np.empty((side, side))
         for a in range(side):
             for b in range(side):
-                score[a, b] = _correlation(crops[k], crops[k + 1], sy + a - REACH, sx + b - REACH, margin)
+                score[a, b] = _correlation(
+                    crops[k], crops[k + 1], sy + a - REACH, sx + b - REACH, margin
+                )
         best = np.argmax(score)
         a, b = best // side, best % side
         if 0 < a < side - 1 and 0 < b < side - 1:
@@ -77,16 +81,20 @@ def _parabola(left: float, peak: float, right: float) -> float:
 CENTRE, CENTRE_NEAR = 0.25, 1.0  #: of a centre, alone and beside another cell
 STEP, STEP_NEAR = 0.08, 1.0  #: of a registered step
 CHANGE = 0.02  #: of a change of a cell's speed from frame to frame
-CLOCK = 0.01  #: relative error of a common step where it changes, by which a path may leave the steady speed
+#: relative error of a common step where it changes, by which a path may leave the steady speed
+CLOCK = 0.01
 OUTLIER = 3.0  #: evidence so many px off the path counts half
 REWEIGHTED = 3  #: solutions, each weighing outliers by the one before
 
 
-def smooth_path(seen: np.ndarray, steps: np.ndarray, near: np.ndarray, clock: np.ndarray | None = None) -> np.ndarray:
+def smooth_path(
+    seen: np.ndarray, steps: np.ndarray, near: np.ndarray, clock: np.ndarray | None = None
+) -> np.ndarray:
     """Most likely path of a cell at nearly steady speed: (n, 2) float64 x, y px for every frame.
 
-    Least squares over three kinds of evidence: the centres, the registered steps, and that the speed hardly changes
-    from frame to frame. Beside another cell the first two count little. Outliers are weighed down twice.
+    Least squares over three kinds of evidence: the centres, the registered steps, and that the
+    speed hardly changes from frame to frame. Beside another cell the first two count little.
+    Outliers are weighed down twice.
 
     Parameters
     ----------
@@ -105,12 +113,19 @@ def smooth_path(seen: np.ndarray, steps: np.ndarray, near: np.ndarray, clock: np
     for _ in range(REWEIGHTED):
         path = _solve(seen, steps, w, s, elapsed, speed)
         w = weight / (1 + weight * ((path - seen) ** 2).sum(axis=1) / OUTLIER**2)
-        s = step_weight / (1 + step_weight * ((np.diff(path, axis=0) - steps) ** 2).sum(axis=1) / OUTLIER**2)
+        s = step_weight / (
+            1 + step_weight * ((np.diff(path, axis=0) - steps) ** 2).sum(axis=1) / OUTLIER**2
+        )
     return path
 
 
 def _solve(
-    seen: np.ndarray, steps: np.ndarray, w: np.ndarray, s: np.ndarray, elapsed: np.ndarray, speed: float
+    seen: np.ndarray,
+    steps: np.ndarray,
+    w: np.ndarray,
+    s: np.ndarray,
+    elapsed: np.ndarray,
+    speed: float,
 ) -> np.ndarray:
     """The banded normal equations of `smooth_path` with given weights.
 

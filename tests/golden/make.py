@@ -1,10 +1,11 @@
 """Makes the frozen outputs in this folder, by the real command line.
 
     python tests/golden/make.py                     # all but the tiny grid's predictions
-    python tests/golden/make.py --grid results/tiny # these too, of a finished `rbc grid --profile tests/tiny.yaml`
+    python tests/golden/make.py --grid results/tiny # these too, of a finished `rbc grid --profile
+    tests/tiny.yaml`
 
-`tests/test_golden.py` makes them anew and compares. A change that is meant is committed together with the outputs
-that it moves.
+`tests/test_golden.py` makes them anew and compares. A change that is meant is committed together
+with the outputs that it moves.
 """
 
 from __future__ import annotations
@@ -22,15 +23,25 @@ import numpy as np
 import pandas as pd
 
 HERE = Path(__file__).parent
-#: Of each output, by how much a number may differ, relative to 1 or to itself where that is larger; and why.
+#: Of each output, by how much a number may differ, relative to 1 or to itself where that is larger;
+#: and why.
 TOLERANCES = {
     "audit.json": (0.0, "integers and enumerated matrices: exact on any machine"),
     "claims.json": (1e-9, "sums in another order on another processor"),
     "packet": (0.0, "text, its numbers rounded"),
-    "tracks.csv": (1e-4, "px; least squares in double precision over detections in single precision"),
-    "cells.csv": (1e-3, "probabilities of networks in single precision, whose kernels differ by processor"),
+    "tracks.csv": (
+        1e-4,
+        "px; least squares in double precision over detections in single precision",
+    ),
+    "cells.csv": (
+        1e-3,
+        "probabilities of networks in single precision, whose kernels differ by processor",
+    ),
     "marker.json": (1e-3, "follows the probabilities"),
-    "grid.csv": (2e-2, "probabilities after training in single precision, where differences by processor grow"),
+    "grid.csv": (
+        2e-2,
+        "probabilities after training in single precision, where differences by processor grow",
+    ),
 }
 #: The movie: seconds to make and to track, yet cells enter, leave and pass each other.
 MOVIE = ("--frames", "60", "--cells", "12", "--seed", "3")
@@ -51,7 +62,8 @@ def make(out: Path, run: Callable[..., str]) -> None:
     run("packet", "--out", out / "packet")
     listing = out / "packet" / "tables-and-figures.md"
     text = listing.read_text(encoding="utf-8")
-    listing.write_text(re.sub(r", line \d+", "", text), encoding="utf-8")  # every edit above a function moves it
+    # every edit above a function moves it
+    listing.write_text(re.sub(r", line \d+", "", text), encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         movie, tracked = Path(folder, "movie"), Path(folder, "tracked")
         run("simulate", "video", "--out", movie, *MOVIE)
@@ -76,12 +88,14 @@ def predictions(grid: Path) -> pd.DataFrame:
 
 
 def _tracks(folder: Path) -> pd.DataFrame:
-    """A row a tracked sequence: where it begins, how long it is, how fast, and the mean grey level of its crops."""
+    """A row a tracked sequence: where it begins, how long it is, how fast, and the mean grey level
+    of its crops.
+    """
     tracks = pd.read_parquet(folder / "tracks.parquet")
     by_name = tracks[tracks["name"] != ""].groupby("name", sort=True)
     table = pd.DataFrame({
-        "first": by_name["frame"].min(), "frames": by_name.size(),
-        "x_px": by_name["x_px"].mean(), "y_px": by_name["y_px"].mean(), "speed_px": by_name["speed_px"].mean(),
+        "first": by_name["frame"].min(), "frames": by_name.size(), "x_px": by_name["x_px"].mean(),
+        "y_px": by_name["y_px"].mean(), "speed_px": by_name["speed_px"].mean(),
     })  # fmt: skip
     index = pd.read_parquet(folder / "index.parquet").set_index("name")
     frames = np.load(folder / "frames.npy", mmap_mode="r")
@@ -100,7 +114,9 @@ def _command_line(*words: object) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--grid", type=Path, help="folder of the finished runs of tests/tiny.yaml")
     given = parser.parse_args()
     make(HERE, _command_line)

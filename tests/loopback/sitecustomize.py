@@ -1,4 +1,6 @@
-"""Leads the program zenodo_get to a server on loopback: on PYTHONPATH in tests only, never part of rbc."""
+"""Leads the program zenodo_get to a server on loopback: on PYTHONPATH in tests only, never part of
+rbc.
+"""
 
 import os
 

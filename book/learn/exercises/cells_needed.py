@@ -6,7 +6,8 @@ from rbc import prevalence
 
 
 def cells_needed(change, fraction):
-    """Cells in each of two movies so that a fall by `change` from `fraction` shows in four of five such pairs.
+    """Cells in each of two movies so that a fall by `change` from `fraction` shows in four of five
+    such pairs.
 
     It shows where the movies differ by more than 1.96 standard deviations of "nothing has changed".
     Every cell is classified rightly; cells are independent. Round up.
@@ -18,7 +19,9 @@ def check(answer):
     for change, fraction in ((0.05, 0.93), (0.10, 0.70), (0.02, 0.93)):
         cells = answer.cells_needed(change, fraction)
         assert cells is not None, "cells_needed gives nothing yet"
-        power, before = (prevalence.power_of_change(fraction, change, n) for n in (cells, cells - 1))
+        power, before = (
+            prevalence.power_of_change(fraction, change, n) for n in (cells, cells - 1)
+        )
         assert power >= 0.8, f"{cells} cells show a fall of {change} in a share of {power:.2f} only"
         assert before < 0.8, f"fewer than {cells} cells are enough for {change}"
 

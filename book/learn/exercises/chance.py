@@ -1,4 +1,6 @@
-"""How far chance moves a count. Fill in `spread`, then run this file: python book/learn/exercises/chance.py"""
+"""How far chance moves a count. Fill in `spread`, then run this file: python
+book/learn/exercises/chance.py
+"""
 
 import sys
 
@@ -6,7 +8,9 @@ import numpy as np
 
 
 def spread(fraction, cells):
-    """Standard deviation of the share of tank-treading cells among `cells` cells, where a `fraction` tank-treads."""
+    """Standard deviation of the share of tank-treading cells among `cells` cells, where a
+    `fraction` tank-treads.
+    """
     ...
 
 
@@ -16,7 +20,9 @@ def check(answer):
         movies = rng.binomial(cells, fraction, 100_000) / cells  # simulated
         given = answer.spread(fraction, cells)
         assert given is not None, "spread gives nothing yet"
-        assert abs(given / movies.std() - 1) < 0.02, f"{given:.4f}: simulated movies of {cells} cells differ"
+        assert abs(given / movies.std() - 1) < 0.02, (
+            f"{given:.4f}: simulated movies of {cells} cells differ"
+        )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from rbc import simulate
 
 
 def sharpness(frames):
-    """One number for a sequence (12, 31, 31) of grey levels, the larger the better it is in focus."""
+    """One number for a sequence (12, 31, 31) of grey levels, the larger the better it is in
+    focus.
+    """
     ...
 
 
@@ -18,7 +20,9 @@ def film(defocus, rng):
     """A simulated tank-treading cell, so many um above the focus, in a movie with its own light."""
     shape = simulate.tank_treading(12, (6, 5, 2.4), phase=rng.random())
     optics = simulate.Optics(gain=118 * rng.lognormal(0, 0.3))
-    cell = simulate.render(shape, rng.normal(0, 0.4, (12, 2)), np.full(12, defocus), optics, (31, 31))
+    cell = simulate.render(
+        shape, rng.normal(0, 0.4, (12, 2)), np.full(12, defocus), optics, (31, 31)
+    )
     return rng.uniform(77, 149) + cell + rng.normal(0, 2.3, cell.shape)
 
 
@@ -28,7 +32,9 @@ def check(answer):
     far = [answer.sharpness(film(rng.uniform(18, 45), rng)) for _ in range(60)]
     assert None not in near, "sharpness gives nothing yet"
     auc = roc_auc_score([1] * 60 + [0] * 60, near + far)
-    assert auc > 0.97, f"a cell in focus beats one out of focus in {100 * auc:.0f} of 100 pairs; 97 are asked for"
+    assert auc > 0.97, (
+        f"a cell in focus beats one out of focus in {100 * auc:.0f} of 100 pairs; 97 are asked for"
+    )
 
 
 if __name__ == "__main__":

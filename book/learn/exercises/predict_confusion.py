@@ -4,8 +4,9 @@ import sys
 
 from rbc.paper import reported
 
-# The paper's stage 1 on its test set: 1,839 reliable sequences (positive) and 52,815 unreliable ones (negative);
-# recall 92 %, specificity 97 %. How many true and false positives and negatives are there?
+# The paper's stage 1 on its test set: 1,839 reliable sequences (positive) and 52,815 unreliable
+# ones (negative); recall 92 %, specificity 97 %. How many true and false positives and negatives
+# are there?
 PREDICTED = {"tp": None, "fp": None, "fn": None, "tn": None}
 
 
@@ -16,7 +17,9 @@ def check(answer):
     known = {"tp": tp, "fp": negatives - tn, "fn": positives - tp, "tn": tn}
     assert None not in answer.PREDICTED.values(), "there are numbers to fill in"
     total = sum(answer.PREDICTED.values())
-    assert total == positives + negatives, f"your four numbers are {total} sequences; there are {positives + negatives}"
+    assert total == positives + negatives, (
+        f"your four numbers are {total} sequences; there are {positives + negatives}"
+    )
     for name, count in answer.PREDICTED.items():
         rounding = 0.005 * (positives if name in ("tp", "fn") else negatives)
         assert abs(count - known[name]) <= rounding, f"{name} does not fit the printed rates"

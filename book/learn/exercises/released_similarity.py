@@ -1,4 +1,6 @@
-"""Break similarity sampling as the released code does, and say what it then keeps. Fill in both, then run this file."""
+"""Break similarity sampling as the released code does, and say what it then keeps. Fill in both,
+then run this file.
+"""
 
 import sys
 
@@ -8,7 +10,9 @@ from rbc import sampling, simulate
 
 
 def most_similar(similarity):
-    """The pair of neighbours that look most alike, from {(frame, next frame): SSIM}, pairs in order of time."""
+    """The pair of neighbours that look most alike, from {(frame, next frame): SSIM}, pairs in order
+    of time.
+    """
     best, best_value = None, -1
     for pair, value in similarity.items():
         if value > best_value:
@@ -22,7 +26,9 @@ def most_similar_released(similarity):
 
 
 def kept_by_released(length, k):
-    """Without running anything: which of `length` frames are left, as a list of k numbers from 0."""
+    """Without running anything: which of `length` frames are left, as a list of k numbers from
+    0.
+    """
     ...
 
 
@@ -44,7 +50,9 @@ def check(answer):
         released = list(sampling.indices(frames, "similarity-released", k))
         assert left != shorten(frames, k, most_similar), "this still finds the most similar pair"
         assert left == released, f"the released code keeps {released}; yours keeps {left}"
-        assert answer.kept_by_released(len(frames), k) == left, "what you foresee is not what is kept"
+        assert answer.kept_by_released(len(frames), k) == left, (
+            "what you foresee is not what is kept"
+        )
 
 
 def show():

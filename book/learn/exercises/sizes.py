@@ -13,7 +13,9 @@ def side(before, kernel, stride, padding):
 
 
 def weights(n_in, n_out, kernel):
-    """Trained numbers of a convolution from n_in to n_out channels, with one bias for each output channel."""
+    """Trained numbers of a convolution from n_in to n_out channels, with one bias for each output
+    channel.
+    """
     ...
 
 
@@ -33,7 +35,9 @@ def check(answer):
             continue
         given = answer.side(*arguments)
         assert given == x.shape[-1], f"{layer} makes {before} px {x.shape[-1]}, not {given}"
-    assert answer.side(31, 7, 2, 3) == 16, "the first convolution of the stacked network halves 31 px to 16"
+    assert answer.side(31, 7, 2, 3) == 16, (
+        "the first convolution of the stacked network halves 31 px to 16"
+    )
 
 
 if __name__ == "__main__":
