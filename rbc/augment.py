@@ -23,12 +23,21 @@ INTRUDED = 0.3  #: share of the sequences in which another cell passes
 def augment(
     x: Tensor, lengths: Tensor, parts: Collection[str] = AUGMENTATIONS
 ) -> tuple[Tensor, Tensor]:
-    """A batch (B, K, 31, 31) float32 with background 0 and its lengths (B,), to the same shapes,
-    lengths maybe less.
+    """A batch as it might have been seen otherwise.
 
     The two mirrors are exact symmetries of a cell in shear flow: top with bottom; time reversed,
-    with left and right. What stands after a sequence's end is left undefined: mask it. Only the
-    `parts` (of `AUGMENTATIONS`) are done.
+    with left and right.
+
+    Parameters
+    ----------
+    x : (B, K, 31, 31) float32, the background at 0
+    lengths : (B,) int64, real frames of each sequence
+    parts : which of `AUGMENTATIONS` are done
+
+    Returns
+    -------
+    x, lengths : of the same shapes, lengths maybe less; what stands after a sequence's end is
+        undefined and must be masked
     """
     if "intruders" in parts:
         x = intruders(x, lengths)
@@ -45,7 +54,17 @@ def augment(
 
 
 def gaps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """A random part of the frames, a share of `KEPT`, in order."""
+    """A random part of each sequence's frames, a share of `KEPT`, in order.
+
+    Parameters
+    ----------
+    x : (B, K, 31, 31) float32
+    lengths : (B,) int64
+
+    Returns
+    -------
+    x, lengths : the kept frames first, and how many they are
+    """
     b, k = x.shape[:2]
     real = torch.arange(k, device=x.device) < lengths[:, None]
     share = KEPT[0] + (KEPT[1] - KEPT[0]) * torch.rand(b, device=x.device)
@@ -57,7 +76,17 @@ def gaps(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def reversed_in_time(x: Tensor, lengths: Tensor) -> Tensor:
-    """Half of the sequences with their frames backwards and left and right exchanged."""
+    """Half of the sequences with their frames backwards and left and right exchanged.
+
+    Parameters
+    ----------
+    x : (B, K, 31, 31) float32
+    lengths : (B,) int64; only real frames change places
+
+    Returns
+    -------
+    (B, K, 31, 31)
+    """
     place = torch.arange(x.shape[1], device=x.device)
     back = (lengths[:, None] - 1 - place).where(place < lengths[:, None], place)
     turned = x.gather(1, back[:, :, None, None].expand_as(x)).flip(3)
@@ -70,8 +99,18 @@ def mirrored(x: Tensor) -> Tensor:
 
 
 def intruders(x: Tensor, lengths: Tensor) -> Tensor:
-    """Lay part of another sequence's cell, off the centre, over two to six neighbouring frames of
-    some sequences.
+    """Lay part of another sequence's cell over a few neighbouring frames of some sequences.
+
+    It lies off the centre, over two to six frames, as where cells pass each other.
+
+    Parameters
+    ----------
+    x : (B, K, 31, 31) float32, the background at 0
+    lengths : (B,) int64
+
+    Returns
+    -------
+    (B, K, 31, 31)
     """
     b, k = x.shape[:2]
     other = x[torch.randperm(b, device=x.device), :1].roll(_offset(), 2).roll(_offset(), 3)

@@ -121,8 +121,16 @@ class BestEpoch(TrackerCallback):
 
 
 def read_header(file: Path | None, key: str) -> dict:
-    """What a checkpoint says of itself; empty where there is none or it has another key (another
-    run, other code).
+    """What a checkpoint says of itself.
+
+    Parameters
+    ----------
+    file : the checkpoint, or None
+    key : of everything that the run's numbers depend on
+
+    Returns
+    -------
+    Its header; empty where there is none, or where it has another key (another run, other code)
     """
     if file is None or not file.exists():
         return {}
@@ -135,7 +143,14 @@ def read_header(file: Path | None, key: str) -> dict:
 
 
 def whole_file(file: Path, tensors: dict[str, Tensor], header: dict) -> None:
-    """Write a checkpoint so that a kill at any point leaves the old one or the new one."""
+    """Write a checkpoint so that a kill at any point leaves the old one or the new one.
+
+    Parameters
+    ----------
+    file : where
+    tensors : by name
+    header : what `read_header` gives back
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
     save_file(tensors, part, {"rbc": json.dumps(header)})

@@ -27,10 +27,12 @@ COUNTS = ["n", "tp", "fp", "fn", "tn"]
 
 
 def confusion_matrix(c: Confusion, names: tuple[str, str]) -> Figure:
-    """Normalised confusion matrix as Figure 3: rows are the truth and sum to 100 %; counts stand
-    below.
+    """Normalised confusion matrix as Figure 3: rows are the truth and sum to 100 %, counts below.
 
-    `names` are the negative and the positive class.
+    Parameters
+    ----------
+    c : counts
+    names : of the negative and of the positive class
     """
     counts = np.array([[c.tn, c.fp], [c.fn, c.tp]])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -69,7 +71,13 @@ def strips(named: dict[str, np.ndarray]) -> Figure:
 
 
 def outcomes(predictions: pd.DataFrame, stage: int) -> pd.Series:
-    """TP, TN, FN or FP for each row of a table of predictions."""
+    """TP, TN, FN or FP for each row of a table of predictions.
+
+    Parameters
+    ----------
+    predictions : columns label and probability (of the positive class)
+    stage : 1 or 2
+    """
     truth, called = truth_and_call(predictions, stage)
     words = np.where(called, np.where(truth, "TP", "FP"), np.where(truth, "FN", "TN"))
     return pd.Series(words, index=predictions.index)
@@ -78,11 +86,22 @@ def outcomes(predictions: pd.DataFrame, stage: int) -> pd.Series:
 def gallery(
     sequences: Sequences, predictions: pd.DataFrame, stage: int, outcome: str, n: int = 8
 ) -> Figure | None:
-    """Up to n sequences of one outcome, as in Figure 3, the most confident first, 20 frames each by
-    similarity.
+    """Sequences of one outcome, as in Figure 3, 20 frames each by similarity.
 
-    Departure (D36): the paper does not say how its examples were chosen or ordered.
-    None where no sequence has that outcome.
+    Departure (D36): the paper does not say how its examples were chosen or ordered. Here the most
+    confident come first.
+
+    Parameters
+    ----------
+    sequences : the frames
+    predictions : which sequences, with the answers
+    stage : 1 or 2
+    outcome : TP, TN, FN or FP
+    n : how many at most
+
+    Returns
+    -------
+    None where no sequence has that outcome
     """
     cells = predictions[outcomes(predictions, stage) == outcome]
     certainty = (cells["probability"] - THRESHOLD).abs()
@@ -193,8 +212,16 @@ def curves(history: pd.DataFrame) -> Figure:
 
 
 def finder(rates: pd.DataFrame, training: Training) -> Figure | None:
-    """The learning-rate finder's curve, the rates that were used shaded; None where the finder was
-    switched off.
+    """The learning-rate finder's curve, the rates that were used shaded.
+
+    Parameters
+    ----------
+    rates : one row a batch: rate, loss
+    training : the rates used
+
+    Returns
+    -------
+    None where the finder was switched off
     """
     if rates.empty:
         return None
@@ -207,12 +234,18 @@ def finder(rates: pd.DataFrame, training: Training) -> Figure | None:
 
 
 def beside(table: pd.DataFrame, stage: int, why_not: str = "") -> pd.DataFrame:
-    """Table 3 or 4, reported beside replicated: 16 rows; replicated are means over seeds on the
-    validation split.
+    """Table 3 or 4, reported beside replicated, means over seeds on the validation split.
 
-    Columns ``recall, reported``, ``recall, replicated`` and so on; before them seed, the runs of
-    the cell as a tuple. A cell that was not run says `why_not`, or 'not run'; precision is
-    undefined where nothing was called positive.
+    Parameters
+    ----------
+    table : of `compendium.runs.collect`
+    stage : 1 or 2
+    why_not : what a cell says that was not run
+
+    Returns
+    -------
+    16 rows. Columns ``recall, reported``, ``recall, replicated`` and so on; before them seed, the
+    runs of the cell as a tuple. Precision is undefined where nothing was called positive.
     """
     printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
     mine = (table["stage"] == stage) & (table["split"] == "validation")
@@ -239,11 +272,18 @@ def beside(table: pd.DataFrame, stage: int, why_not: str = "") -> pd.DataFrame:
 
 
 def every_run(table: pd.DataFrame, stage: int, split: str, why_not: str = "") -> pd.DataFrame:
-    """All 16 cells of Table 3 or 4, a row each run: n, confusion counts, scores with 95 %
-    intervals, the paper's F1.
+    """All 16 cells of Table 3 or 4, a row each run.
 
-    The paper's F1 is its validation F1 (Tables 3 and 4); it prints test scores only for its two
-    chosen models.
+    Parameters
+    ----------
+    table : of `compendium.runs.collect`
+    stage, split : which runs, judged on which sequences
+    why_not : what a cell says that was not run
+
+    Returns
+    -------
+    n, confusion counts, scores with 95 % intervals, the paper's F1. That is its validation F1
+    (Tables 3 and 4); it prints test scores only for its two chosen models.
     """
     printed = reported(f"table{stage + 2}").set_index(["model", "sampling", "k"])
     rows = []

@@ -40,12 +40,24 @@ class Rows:
     def batch(
         self, rows: Tensor, training: Training, learning: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Network input of some rows: frames (B, K, 31, 31) float32, lengths (B,), classes (B,).
+        """Network input of some rows.
 
         Open in the text: how grey levels enter. Here each sequence minus its background, over
         `GREY_SCALE`, so that a cell's contrast is of order one. The paper's black padding images
         are zeros here as well, which after the subtraction means empty background (unless the
         profile's `padding` is black).
+
+        Parameters
+        ----------
+        rows : (B,) int64, row numbers
+        training : grey levels, padding, noise and augmentation
+        learning : whether noise and augmentation are laid on
+
+        Returns
+        -------
+        frames : (B, K, 31, 31) float32, zeros after a sequence's end
+        lengths : (B,) int64
+        classes : (B,) int64
         """
         x, background = self.frames[rows].float(), self.background[rows][:, None, None, None]
         raw, lengths = training.grey == "raw", self.lengths[rows]
@@ -61,7 +73,18 @@ class Rows:
 
 
 def rows(sequences: Sequences, configuration: Configuration, device: torch.device) -> Rows:
-    """Sample every sequence to at most K frames and lay the result on the device."""
+    """Sample every sequence to at most K frames and lay the result on the device.
+
+    Parameters
+    ----------
+    sequences : N sequences
+    configuration : says the sampling, K, the seed, and the stage whose classes count
+    device : where the tensors lie
+
+    Returns
+    -------
+    The N sampled sequences, in their order
+    """
     sampling = variant(configuration.variant).samplings.get(
         configuration.sampling, configuration.sampling
     )
@@ -85,7 +108,19 @@ def device(wanted: str) -> torch.device:
 
 @torch.no_grad()
 def predict(model: nn.Module, data: Rows, chosen: np.ndarray, training: Training) -> np.ndarray:
-    """Probability of the positive class for some rows: (len(chosen),) float32."""
+    """Probability of the positive class for some rows.
+
+    Parameters
+    ----------
+    model : maps frames (B, K, 31, 31) and lengths (B,) to logits (B, 2)
+    data : sampled sequences
+    chosen : (n,) int64, row numbers
+    training : grey levels, padding and the size of a batch
+
+    Returns
+    -------
+    (n,) float32 in [0, 1]
+    """
     model.eval()
     parts = []
     for numbers in (

@@ -182,10 +182,15 @@ def _within(place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shortest(fractions: np.ndarray, weight: np.ndarray) -> Interval:
-    """The shortest interval, in arcsine, that holds `LEVEL` of weighted fractions (N,).
+    """The shortest interval, in arcsine, that holds `LEVEL` of the weight.
 
     Where it reaches the outermost fraction drawn it ends at 0 or 1: a fraction drawn is never quite
     that.
+
+    Parameters
+    ----------
+    fractions : (N,) float64 in [0, 1], drawn
+    weight : (N,) float64, how much each counts
     """
     order = np.argsort(fractions)
     angle = np.arcsin(np.sqrt(np.clip(fractions[order], 0, 1)))
@@ -293,8 +298,15 @@ def most_unreliable(known: np.ndarray) -> float:
 
 
 def by_hand(treading: int, flipping: int) -> Interval:
-    """Fraction and 95 % interval (Wilson) of cells that the operator labelled; nan where there is
-    none.
+    """Fraction of tank-treading among cells that the operator labelled, with its 95 % interval.
+
+    Parameters
+    ----------
+    treading, flipping : how many of each
+
+    Returns
+    -------
+    Wilson's interval; nan where no cell was labelled
     """
     n = treading + flipping
     return Interval(treading / n, *wilson(treading, n)) if n else Interval(np.nan, np.nan, np.nan)

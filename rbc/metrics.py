@@ -75,20 +75,43 @@ def _ratio(part: Count, whole: Count) -> Count:
 
 
 def truth_and_call(predictions: pd.DataFrame, stage: int) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows of a table of predictions are, and are called, positive: (N,) bool each."""
+    """Which rows are, and which are called, the stage's positive class.
+
+    Parameters
+    ----------
+    predictions : columns label and probability (of the positive class)
+    stage : 1 or 2
+
+    Returns
+    -------
+    truth, called : (N,) bool each
+    """
     return positive(predictions["label"], stage), predictions["probability"].to_numpy() >= THRESHOLD
 
 
 def confusion(predictions: pd.DataFrame, stage: int) -> Confusion:
-    """Counts of a table of predictions."""
+    """Counts of a table of predictions at the threshold `THRESHOLD`.
+
+    Parameters
+    ----------
+    predictions : columns label and probability (of the positive class)
+    stage : 1 or 2
+    """
     truth, called = truth_and_call(predictions, stage)
     counts = (truth & called, ~truth & called, truth & ~called, ~truth & ~called)
     return Confusion(*(int(c.sum()) for c in counts))
 
 
 def wilson(part: int, whole: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson, J. Am. Stat. Assoc. 22:209, 1927); nan where whole is
-    0.
+    """95 % interval of a proportion (Wilson, J. Am. Stat. Assoc. 22:209, 1927).
+
+    Parameters
+    ----------
+    part, whole : counts
+
+    Returns
+    -------
+    low, high : nan where `whole` is 0
     """
     if not whole:
         return float("nan"), float("nan")
@@ -132,8 +155,16 @@ def percentiles(values: np.ndarray) -> tuple[float, float]:
 
 
 def summary(predictions: pd.DataFrame, stage: int) -> dict:
-    """n, the counts, the five scores and the 95 % intervals of recall, specificity and F1, as plain
-    numbers.
+    """n, the counts, the five scores and the 95 % intervals of recall, specificity and F1.
+
+    Parameters
+    ----------
+    predictions : columns label and probability (of the positive class)
+    stage : 1 or 2
+
+    Returns
+    -------
+    Plain numbers by name, for JSON
     """
     if predictions.empty:
         raise RbcError(
@@ -159,12 +190,25 @@ def summary(predictions: pd.DataFrame, stage: int) -> dict:
 
 
 def reweighted(c: Confusion, prevalence: float) -> dict[str, float]:
-    """Precision, F1 and accuracy that the same recall and specificity give at another share of
-    positives, in [0, 1].
+    """Scores that the same recall and specificity give at another share of positives.
 
     With p positive, R recalled and specificity S, precision is pR / (pR + (1 - p)(1 - S)) (Bayes;
     Altman & Bland, BMJ 309:102, 1994) and accuracy pR + (1 - p)S. The paper's shares: 1,839 of
-    54,654 reliable, 125 of 1,839 flipping. Raises `RbcError` for a share outside [0, 1].
+    54,654 reliable, 125 of 1,839 flipping.
+
+    Parameters
+    ----------
+    c : counts, or rates
+    prevalence : share of positives, in [0, 1]
+
+    Returns
+    -------
+    precision, f1 and accuracy, in [0, 1]
+
+    Raises
+    ------
+    RbcError
+        for a share outside [0, 1]
     """
     if not 0 <= prevalence <= 1:
         raise RbcError(f"a share of positives of {prevalence}: give one between 0 and 1")
@@ -174,8 +218,16 @@ def reweighted(c: Confusion, prevalence: float) -> dict[str, float]:
 
 
 def auc(predictions: pd.DataFrame, stage: int) -> float:
-    """Area under the ROC curve of a table of predictions (scikit-learn's); nan where it holds one
-    class only.
+    """Area under the ROC curve (scikit-learn's).
+
+    Parameters
+    ----------
+    predictions : columns label and probability (of the positive class)
+    stage : 1 or 2
+
+    Returns
+    -------
+    0 to 1; nan where the table holds one class only
     """
     truth = positive(predictions["label"], stage)
     from sklearn.metrics import roc_auc_score  # here, as it is slow to load
@@ -258,14 +310,24 @@ def _inside(
 def uncertainty(
     predictions: pd.DataFrame, stage: int, score: str, draws: int = 2000, seed: int = 0
 ) -> dict:
-    """A score with its two uncertainties apart: the spread over seeds, and the interval over test
-    cells.
+    """A score with its two uncertainties apart: spread over seeds, interval over test cells.
 
-    Takes columns name, label, acquisition, probability and, for several seeds, seed; `score` is one
-    of `SCORES`, balanced_accuracy or auc. Answers score, n_sequences, n_seeds, mean (over seeds),
-    seed_sd (nan for one seed), low and high (95 %, clustered bootstrap of the mean, see
-    `resample`). A score that is undefined is nan. Raises `RbcError` for an unknown score, and for a
-    sequence that a seed lacks or has twice.
+    Parameters
+    ----------
+    predictions : columns name, label, acquisition, probability and, for several seeds, seed
+    stage : 1 or 2
+    score : one of `SCORES`, balanced_accuracy or auc
+    draws, seed : of the bootstrap
+
+    Returns
+    -------
+    score, n_sequences, n_seeds, mean (over seeds), seed_sd (nan for one seed), low and high (95 %,
+    clustered bootstrap of the mean, see `resample`); a score that is undefined is nan
+
+    Raises
+    ------
+    RbcError
+        for an unknown score, and for a sequence that a seed lacks or has twice
     """
     wide = _wide(predictions)
     values, sample = _bootstrap(wide, stage, score, draws, np.random.default_rng(seed))
@@ -278,18 +340,30 @@ def uncertainty(
 def difference(
     variant: pd.DataFrame, text: pd.DataFrame, score: str, draws: int = 2000, seed: int = 0
 ) -> dict:
-    """Variant minus text in one score, mean over seeds, on the same sequences, with a 95 %
-    interval.
+    """Variant minus text in one score on the same sequences, with a 95 % interval.
 
-    Both tables have columns name, label, acquisition, seed, probability and stage; `score` as in
-    `uncertainty`. The interval is a percentile bootstrap over acquisitions (`resample`, the same
-    ones for both) and over the seeds of each side, whose noise in single cells is in it so; cells
-    are drawn too only where there are fewer than `FEW` acquisitions. Answers score, n_sequences,
-    seeds of both, both means, difference, low, high, and the two parts apart: seed_se, the standard
-    error that the seeds leave, and cell_sd, the bootstrap's spread with all seeds kept. Its
-    coverage is measured in data/reference/coverage.json (simulated). With one seed a side it leaves
-    the seeds out, and seed_se is nan. Raises `RbcError` where the tables are not of one stage or
-    not of the same sequences, and as `uncertainty`.
+    The interval is a percentile bootstrap over acquisitions (`resample`, the same ones for both)
+    and over the seeds of each side, whose noise in single cells is in it so; cells are drawn too
+    only where there are fewer than `FEW` acquisitions. Its coverage is measured in
+    data/reference/coverage.json (simulated). With one seed a side it leaves the seeds out, and
+    seed_se is nan.
+
+    Parameters
+    ----------
+    variant, text : columns name, label, acquisition, seed, probability and stage
+    score : as of `uncertainty`
+    draws, seed : of the bootstrap
+
+    Returns
+    -------
+    score, n_sequences, seeds of both, both means, difference, low, high, and the two parts apart:
+    seed_se, the standard error that the seeds leave, and cell_sd, the bootstrap's spread with all
+    seeds kept
+
+    Raises
+    ------
+    RbcError
+        where the tables are not of one stage or not of the same sequences, and as `uncertainty`
     """
     ours, theirs = _wide(variant), _wide(text)
     if len(stages := {*variant["stage"], *text["stage"]}) != 1:
@@ -319,13 +393,24 @@ def difference(
 def together(
     predictions: pd.DataFrame, stage: int, scores: Sequence[str], draws: int, seed: int = 0
 ) -> dict:
-    """Scores of several runs on the same sequences, resampled together (`resample`), so that runs
-    can be compared.
+    """Scores of several runs on the same sequences, resampled together.
 
-    Column run of `predictions` says whose answer a row is; the others are as in `uncertainty`.
-    Answers, by score (one of `SCORES` or balanced_accuracy), a table (draws + 1, runs): its first
-    row are the sequences as they are, each other row one sample of them, the same in every column
-    and whatever the answers are. Raises `RbcError` for a sequence that a run lacks or has twice.
+    Parameters
+    ----------
+    predictions : as of `uncertainty`; column run says whose answer a row is
+    stage : 1 or 2
+    scores : of `SCORES`, or balanced_accuracy
+    draws, seed : of the bootstrap (`resample`)
+
+    Returns
+    -------
+    By score a table (draws + 1, runs): its first row are the sequences as they are, each other row
+    one sample of them, the same in every column and whatever the answers are
+
+    Raises
+    ------
+    RbcError
+        for a sequence that a run lacks or has twice
     """
     wide = _wide(predictions.drop(columns="seed", errors="ignore").rename(columns={"run": "seed"}))
     index, calls = wide.index.to_frame(index=False), wide.to_numpy() >= THRESHOLD

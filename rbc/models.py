@@ -20,9 +20,22 @@ from rbc.paper import KS
 
 
 def build(network: str, k: int) -> nn.Module:
-    """A network by name: ``cnn`` is approach A, ``crnn`` approach B.
+    """A network by name, its weights fresh.
 
-    Raises `RbcError` for an unknown name.
+    Parameters
+    ----------
+    network : a name of `NETWORKS`; ``cnn`` is approach A, ``crnn`` approach B
+    k : frames that it is given
+
+    Returns
+    -------
+    A module that maps frames (B, K, 31, 31) float32 and lengths (B,) int64 to logits (B, 2), of the
+    stage's negative and positive class.
+
+    Raises
+    ------
+    RbcError
+        for an unknown name
     """
     if network not in NETWORKS:
         raise RbcError(f"network is {network!r}: choose one of {', '.join(NETWORKS)}")
@@ -102,8 +115,17 @@ class StripResNet18(ResNet18):
 
 
 def real_frames(frames: Tensor, lengths: Tensor) -> PackedSequence:
-    """The frames that are no padding, first frames of all sequences first: packed (F, 1, 31, 31),
-    channels last.
+    """The frames that are no padding, as one batch of pictures.
+
+    Parameters
+    ----------
+    frames : (B, K, 31, 31) float32
+    lengths : (B,) int64, real frames of each sequence
+
+    Returns
+    -------
+    Packed (F, 1, 31, 31), channels last: the first frames of all sequences, then the second ones,
+    and so on.
     """
     b, k = frames.shape[:2]
     # of each frame in the flattened batch
@@ -227,13 +249,31 @@ class FrameNet(nn.Module):
         return nn.Conv1d(width, width, 3, padding=1)
 
     def in_time(self, vectors: Tensor, real: Tensor) -> Tensor:
-        """Frames' vectors (B, K, width), zero where not `real` (B, K), with what their neighbours
-        add.
+        """What a frame's neighbours add to it.
+
+        Parameters
+        ----------
+        vectors : (B, K, width) float32, one a frame, zero where not `real`
+        real : (B, K) bool, which frames are no padding
+
+        Returns
+        -------
+        (B, K, width)
         """
         return vectors + torch.relu(self.time(vectors.transpose(1, 2))).transpose(1, 2)
 
     def pictures(self, frames: Tensor, real: Tensor) -> Tensor:
-        """The real frames alone as pictures: (F, 1 or 2, 31, 31)."""
+        """The real frames alone, as pictures.
+
+        Parameters
+        ----------
+        frames : (B, K, 31, 31) float32
+        real : (B, K) bool, which frames are no padding
+
+        Returns
+        -------
+        (F, 1, 31, 31), or (F, 2, 31, 31) with each frame's change from the one before
+        """
         if not self.differences:
             return frames[real][:, None]
         before = torch.cat([frames[:, :1], frames[:, :-1]], 1)

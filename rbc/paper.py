@@ -77,14 +77,31 @@ def grid(seeds: Sequence[int] = (0,)) -> list[Configuration]:
 
 
 def in_stage(labels: pd.Series, stage: int) -> np.ndarray:
-    """Which sequences a stage looks at: all in stage 1, the reliable ones in stage 2. (N,) bool."""
+    """Which sequences a stage looks at: all in stage 1, the reliable ones in stage 2.
+
+    Parameters
+    ----------
+    labels : (N,) of `LABELS`
+    stage : 1 or 2
+
+    Returns
+    -------
+    (N,) bool
+    """
     return (labels.isin(RELIABLE) | (stage == 1)).to_numpy()
 
 
 def positive(labels: pd.Series, stage: int) -> np.ndarray:
     """Which labels are the stage's positive class: reliable in stage 1, flipping in stage 2.
 
-    (N,) bool.
+    Parameters
+    ----------
+    labels : (N,) of `LABELS`
+    stage : 1 or 2
+
+    Returns
+    -------
+    (N,) bool
     """
     return labels.isin(RELIABLE if stage == 1 else ["flipping"]).to_numpy()
 

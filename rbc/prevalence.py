@@ -32,24 +32,40 @@ POWER = 0.8  #: how often a change should be found that is there; the usual choi
 
 
 def share(values: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Mean of values (N,) taken so many times (..., N): (...,); nan where none is taken.
+    """Mean of values, each taken so many times.
 
     Of calls (1 tank-treading, 0 flipping) this is *classify and count*, the paper's estimate (Table
     5; Forman, Data Min. Knowl. Discov. 17:164, 2008); of probabilities of tank-treading it is the
     probabilistic count of Bella et al. (ICDM 2010).
+
+    Parameters
+    ----------
+    values : (N,) float64
+    times : (..., N), how often each value is taken
+
+    Returns
+    -------
+    (...,) float64; nan where none is taken
     """
     with np.errstate(invalid="ignore"):
         return np.divide(times @ values, times.sum(axis=-1))
 
 
 def adjusted_count(observed: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> np.ndarray:
-    """Adjusted count: p = (observed - wrong) / (right - wrong), cut to [0, 1]; nan where right
-    equals wrong.
+    """Adjusted count: p = (observed - wrong) / (right - wrong), cut to [0, 1].
 
-    `observed` is the share called tank-treading, `right` and `wrong` that share among known
-    tank-treading and known flipping cells (Gart & Buck, Am. J. Epidemiol. 83:593, 1966; Rogan &
-    Gladen, Am. J. Epidemiol. 107:71, 1978). With means of probabilities instead of shares of calls
-    it is the probabilistic adjusted count (PACC; Bella et al., ICDM 2010).
+    Gart & Buck, Am. J. Epidemiol. 83:593, 1966; Rogan & Gladen, Am. J. Epidemiol. 107:71, 1978.
+    With means of probabilities instead of shares of calls it is the probabilistic adjusted count
+    (PACC; Bella et al., ICDM 2010).
+
+    Parameters
+    ----------
+    observed : share called tank-treading
+    right, wrong : that share among known tank-treading and among known flipping cells
+
+    Returns
+    -------
+    Fraction of tank-treading; nan where right equals wrong
     """
     slope = np.subtract(right, wrong, dtype=float)
     return np.clip((observed - wrong) / np.where(np.abs(slope) < 1e-12, np.nan, slope), 0, 1)
@@ -85,13 +101,21 @@ def emq(probability: np.ndarray, prior: np.ndarray, times: np.ndarray) -> np.nda
 def calibration(
     probability: np.ndarray, treading: np.ndarray, times: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Offset and slope, (B,) each, of the log odds that make probabilities of known cells
-    calibrated (Platt 1999).
+    """Offset and slope of the log odds that make probabilities of known cells calibrated.
 
-    `treading` (N,) bool; `times` (B, N). A logistic regression on Platt's targets (n + 1) / (n + 2)
-    and 1 / (n + 2) for n cells of a class, so that it ends also where the classes part cleanly.
-    Newton steps, shortened as Sun & Tran-Dinh (Math. Program. 178:145, 2019) so that each goes
-    down. nan where a class is not taken.
+    Platt 1999: a logistic regression on the targets (n + 1) / (n + 2) and 1 / (n + 2) for n cells
+    of a class, so that it ends also where the classes part cleanly. Newton steps, shortened as Sun
+    & Tran-Dinh (Math. Program. 178:145, 2019) so that each goes down.
+
+    Parameters
+    ----------
+    probability : (N,) float64, of tank-treading
+    treading : (N,) bool, by hand
+    times : (B, N), how often each cell is taken
+
+    Returns
+    -------
+    offset, slope : (B,) float64 each; nan where a class is not taken
     """
     # (B, 2)
     n = np.stack([times[:, ~treading].sum(axis=1), times[:, treading].sum(axis=1)], axis=1)
@@ -205,18 +229,30 @@ METHODS: dict[str, tuple[bool, Callable]] = {
 def estimate(
     predictions: pd.DataFrame, known: pd.DataFrame, method: str, draws: int = 1000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Fraction of tank-treading cells by one of `METHODS` and its 95 % interval: estimate, low,
-    high.
+    """Fraction of tank-treading cells by one of `METHODS`, with its 95 % interval.
 
-    Both tables are stage 2 predictions: acquisition, label, probability (of flipping).
-    `predictions` are of the acquisitions to estimate, their labels are not looked at; `known` are
-    labelled cells of other acquisitions, from which errors and calibration are learned. The
-    interval is a percentile bootstrap of both tables, clustered (`metrics.resample`), so the error
-    of the error rates is in it. It does not cover the bias of classify and count.
+    The interval is a percentile bootstrap of both tables, clustered (`metrics.resample`), so the
+    error of the error rates is in it. It does not cover the bias of classify and count.
 
-    nan where `known` lacks a class, or where the classifier answers both classes alike. Raises
-    `RbcError` where there is no cell to estimate or to learn from, and where an acquisition is in
-    both tables.
+    Parameters
+    ----------
+    predictions : stage 2 predictions (acquisition, label, probability of flipping) of the
+        acquisitions to estimate; their labels are not looked at
+    known : the same of labelled cells of other acquisitions, from which errors and calibration are
+        learned
+    method : of `METHODS`
+    draws, seed : of the bootstrap
+
+    Returns
+    -------
+    estimate, low, high : nan where `known` lacks a class, or where the classifier answers both
+        classes alike
+
+    Raises
+    ------
+    RbcError
+        where there is no cell to estimate or to learn from, and where an acquisition is in both
+        tables
     """
     if predictions.empty or known.empty:
         raise RbcError(
@@ -251,13 +287,21 @@ def _apart(predictions: pd.DataFrame, known: pd.DataFrame) -> None:
 def lang_reiczigel(
     called: int, n: int, right: int, n_treading: int, wrong: int, n_flipping: int
 ) -> tuple:
-    """95 % interval of an adjusted count in closed form (Lang & Reiczigel, Prev. Vet. Med. 113:13,
-    2014): low, high.
+    """95 % interval of an adjusted count in closed form.
 
-    `called` of n cells are called tank-treading, as were `right` of n_treading and `wrong` of
-    n_flipping known cells. Their equations 6, 7, 16 and 17, as the R package asht (prevSeSp) reads
-    them; not clustered. nan without known cells of a class, or where the classifier is no better
-    than chance (right / n_treading <= wrong / n_flipping).
+    Lang & Reiczigel, Prev. Vet. Med. 113:13, 2014, equations 6, 7, 16 and 17, as the R package asht
+    (prevSeSp) reads them; not clustered.
+
+    Parameters
+    ----------
+    called, n : cells called tank-treading, of how many
+    right, n_treading : the same of known tank-treading cells
+    wrong, n_flipping : the same of known flipping cells
+
+    Returns
+    -------
+    low, high : nan without known cells of a class, or where the classifier is no better than chance
+        (right / n_treading <= wrong / n_flipping)
     """
     if not (n and n_treading and n_flipping) or right * n_flipping <= wrong * n_treading:
         return np.nan, np.nan
@@ -273,15 +317,23 @@ def lang_reiczigel(
 def by_acquisition(
     predictions: pd.DataFrame, known: pd.DataFrame | None = None, draws: int = 1000
 ) -> pd.DataFrame:
-    """Percentage of tank-treading cells of each acquisition by hand, as the paper counts, and
-    corrected (Table 5).
+    """Percentage of tank-treading cells of each acquisition: by hand, as counted, corrected.
 
-    `predictions` and `known` are stage 2 predictions as in `estimate`; with a column fold, an
-    acquisition learns its errors from its own fold. Without `known` it learns them from the other
-    acquisitions of `predictions`. One row an acquisition and method: acquisition, method,
-    n_reliable, percent, low, high. Methods are 'by hand' and 'classify and count' (Wilson
-    intervals), the others of `METHODS` (bootstrap), and 'adjusted count, closed form' with the
-    interval of Lang & Reiczigel. nan where undefined (see `estimate`).
+    This is Table 5.
+
+    Parameters
+    ----------
+    predictions : stage 2 predictions as of `estimate`; with a column fold, an acquisition learns
+        its errors from its own fold
+    known : labelled cells as of `estimate`; without them errors are learned from the other
+        acquisitions of `predictions`
+    draws : of the bootstrap
+
+    Returns
+    -------
+    One row an acquisition and method: acquisition, method, n_reliable, percent, low, high. Methods
+    are 'by hand' and 'classify and count' (Wilson intervals), the others of `METHODS` (bootstrap),
+    and 'adjusted count, closed form' (`lang_reiczigel`). nan where undefined (see `estimate`).
     """
     rows = []
     for acquisition, cells in predictions.groupby("acquisition"):
@@ -317,11 +369,22 @@ def _rows(
 
 
 def answers(stage1: pd.DataFrame, stage2: pd.DataFrame) -> pd.DataFrame:
-    """What both stages together say of each sequence of stage 1: its rows with a column answer, one
-    of `ANSWERS`.
+    """What both stages together say of each sequence of stage 1.
 
-    Stage 2 answers for what stage 1 keeps, unreliable cells among them. Raises `RbcError` where it
-    was not asked.
+    Stage 2 answers for what stage 1 keeps, unreliable cells among them.
+
+    Parameters
+    ----------
+    stage1, stage2 : predictions of each stage
+
+    Returns
+    -------
+    The rows of `stage1` with a column answer, one of `ANSWERS`
+
+    Raises
+    ------
+    RbcError
+        where stage 2 was not asked about what stage 1 keeps
     """
     flipping = stage1["name"].map(stage2.set_index("name")["probability"])
     kept = stage1["probability"] >= THRESHOLD
@@ -345,12 +408,19 @@ def rates(table: np.ndarray) -> np.ndarray:
 def two_stage_rates(
     stage1: tuple[float, float], stage2: tuple[float, float], unreliable: float
 ) -> np.ndarray:
-    """3 x 3 rates of `ANSWERS` (rows) for `LABELS` (columns) from recall and specificity of each
-    stage.
+    """Rates of both stages together from recall and specificity of each.
 
-    Presumes that stage 1 keeps both motions alike and errs independently of stage 2; `unreliable`
-    is the share of the unreliable cells it keeps that stage 2 calls flipping, of which the paper
-    says nothing.
+    Presumes that stage 1 keeps both motions alike and errs independently of stage 2.
+
+    Parameters
+    ----------
+    stage1, stage2 : recall and specificity of each
+    unreliable : share of the unreliable cells kept by stage 1 that stage 2 calls flipping; the
+        paper says nothing of it
+
+    Returns
+    -------
+    (3, 3) rates of `ANSWERS` (rows) for `LABELS` (columns)
     """
     (kept, discarded), (recall, specificity) = stage1, stage2
     reliable = np.array([[specificity, 1 - recall], [1 - specificity, recall]])
@@ -445,8 +515,16 @@ def _counts(cells: pd.DataFrame, columns: list[str]) -> np.ndarray:
 def known_rates(
     known: pd.DataFrame, draws: int = marker.DRAWS, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`rates` of labelled cells, (3, 3), and those that a new blood draw may have, (draws, 3, 3)
-    (`rbc.marker`).
+    """Rates of labelled cells, and those that a new blood draw may have (`rbc.marker`).
+
+    Parameters
+    ----------
+    known : labelled cells with their answers (`answers`)
+    draws, seed : how many new blood draws are drawn
+
+    Returns
+    -------
+    (3, 3) and (draws, 3, 3), as of `rates`
     """
     table = by_draw(known)
     return rates(table.sum(axis=0)), marker.rate_draws(table, draws, np.random.default_rng(seed))
@@ -456,13 +534,19 @@ def known_rates(
 
 
 def bland_altman(estimated: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """Bias and 95 % limits of agreement, each with its 95 % interval (Bland & Altman, Stat. Methods
-    Med. Res. 8, 1999).
+    """Bias and 95 % limits of agreement, each with its 95 % interval.
 
-    With d = estimated - true of n acquisitions and s its standard deviation: bias = mean d with
-    standard error s / sqrt(n); limits = bias -+ 1.96 s with standard error s sqrt(1 / n + 1.96^2 /
-    (2 (n - 1))); t with n - 1 degrees of freedom. Pairs with nan are left out; all but n and bias
-    is nan for n < 2.
+    Bland & Altman, Stat. Methods Med. Res. 8, 1999. With d = estimated - true of n acquisitions and
+    s its standard deviation: bias = mean d with standard error s / sqrt(n); limits = bias -+ 1.96 s
+    with standard error s sqrt(1 / n + 1.96^2 / (2 (n - 1))); t with n - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    estimated, true : (A,) float64 of each acquisition; pairs with nan are left out
+
+    Returns
+    -------
+    Numbers by name; all but n and bias is nan for n < 2
     """
     d = np.asarray(estimated, float) - np.asarray(true, float)
     d = d[~np.isnan(d)]
@@ -492,12 +576,20 @@ def bland_altman(estimated: np.ndarray, true: np.ndarray) -> dict[str, float]:
 
 
 def dispersion(part: np.ndarray, whole: np.ndarray, group: np.ndarray) -> float:
-    """Over-dispersion of fractions between acquisitions: chi2 / df of part (A,) of whole (A,),
-    groups (A,) apart.
+    """Over-dispersion of fractions between acquisitions: chi2 / df.
 
     chi2 = sum (part - whole p)^2 / (whole p (1 - p)) with p the fraction of the acquisition's group
-    (its patient), df = acquisitions - groups. 1 where cells alone make the difference. nan without
-    two acquisitions of a group, or where every p is 0 or 1.
+    (its patient), df = acquisitions - groups.
+
+    Parameters
+    ----------
+    part, whole : (A,) counts of each acquisition
+    group : (A,) to which group each belongs; groups are compared within themselves
+
+    Returns
+    -------
+    1 where cells alone make the difference; nan without two acquisitions of a group, or where every
+    p is 0 or 1
     """
     table = pd.DataFrame({"part": part, "whole": whole, "group": group}).astype(
         {"part": float, "whole": float}
@@ -585,10 +677,15 @@ def cells_for_change(
     right: float = 1.0,
     wrong: float = 0.0,
 ) -> float:
-    """Reliable cells that each of two movies needs to show a fall of the fraction with this power.
+    """Reliable cells that each of two movies needs to show a fall of the fraction.
 
-    For the arguments see `power_of_change`; a whole number, as float. nan where `power_of_change`
-    is.
+    Parameters
+    ----------
+    p, change, power, factor, right, wrong : as of `power_of_change`
+
+    Returns
+    -------
+    A whole number, as float; nan where `power_of_change` is
     """
     if np.isnan(power_of_change(p, change, 1, factor, right, wrong)):
         return float("nan")
@@ -608,10 +705,15 @@ def smallest_change(
     right: float = 1.0,
     wrong: float = 0.0,
 ) -> float:
-    """Smallest fall of the fraction that two movies of n reliable cells each show with this power.
+    """Smallest fall of the fraction that two movies of n reliable cells each show.
 
-    For the arguments see `power_of_change`. nan where even a fall to nothing is found more seldom
-    than asked, or where right equals wrong.
+    Parameters
+    ----------
+    p, n, power, factor, right, wrong : as of `power_of_change`
+
+    Returns
+    -------
+    nan where even a fall to nothing is found more seldom than asked, or where right equals wrong
     """
     if right == wrong or power_of_change(p, p, n, factor, right, wrong) < power:
         return float("nan")
@@ -624,11 +726,19 @@ def smallest_change(
 
 
 def dispersion_at(n: float, factor: float, measured_n: float) -> float:
-    """Over-dispersion of movies of n cells, from that of movies of `measured_n`, if it is a spread
-    between movies.
+    """Over-dispersion of movies of another size, if it is a spread between movies.
 
     1 + (n - 1) rho with rho = (factor - 1) / (measured_n - 1), the correlation of cells of one
-    movie (Williams, Appl. Stat. 31:144, 1982); 1 where factor < 1. More cells of one movie then
-    bring little: movies do.
+    movie (Williams, Appl. Stat. 31:144, 1982). More cells of one movie then bring little: movies
+    do.
+
+    Parameters
+    ----------
+    n : cells of a movie
+    factor, measured_n : over-dispersion as measured (`dispersion`), and cells of a movie there
+
+    Returns
+    -------
+    1 where factor < 1
     """
     return 1 + (n - 1) * max(factor - 1, 0) / (measured_n - 1)

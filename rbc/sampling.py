@@ -43,15 +43,40 @@ class Longer:
 def sample(frames: np.ndarray, sampling: str, k: int, seed: int = 0) -> np.ndarray:
     """At most k frames of one sequence, in order.
 
-    (T, 31, 31) uint8 to (min(T, k), 31, 31) uint8.
+    Parameters
+    ----------
+    frames : (T, 31, 31) uint8
+    sampling : a name of `SAMPLERS`
+    k : frames to keep
+    seed : of the run; only ``uniform-random`` draws
+
+    Returns
+    -------
+    (min(T, k), 31, 31) uint8
+
+    Raises
+    ------
+    RbcError
+        for an unknown sampling
     """
     return frames[indices(frames, sampling, k, seed)]
 
 
 def indices(frames: np.ndarray, sampling: str, k: int, seed: int = 0) -> np.ndarray:
-    """Which frames `sample` keeps: (min(T, k),) int64, ascending.
+    """Which frames `sample` keeps.
 
-    Raises `RbcError` for an unknown sampling.
+    Parameters
+    ----------
+    frames, sampling, k, seed : as of `sample`
+
+    Returns
+    -------
+    (min(T, k),) int64, ascending
+
+    Raises
+    ------
+    RbcError
+        for an unknown sampling
     """
     length = np.array([len(frames)])
     return _kept(
@@ -67,13 +92,20 @@ def sample_all(
     Similarity takes the ranks that came with the sequences; without them they are computed here, on
     one thread.
 
+    Parameters
+    ----------
+    sequences : N sequences
+    sampling, k, seed : as of `sample`
+
     Returns
     -------
     frames : (N, k, 31, 31) uint8, zeros after a sequence's last kept frame
     lengths : (N,) int64, frames kept of each
 
-    Raises `RbcError` for an unknown sampling, and for ranks that were not made from these
-    sequences.
+    Raises
+    ------
+    RbcError
+        for an unknown sampling, and for ranks that were not made from these sequences
     """
     starts, lengths = (sequences.index[column].to_numpy(np.int64) for column in ("start", "length"))
     kept = _kept(Longer(sequences.frames, starts, lengths, sequences.similarity, k, seed), sampling)
@@ -175,12 +207,26 @@ SAMPLERS = {
 
 
 def ranks(sequences: Sequences, threads: int = 1, progress: bool = False) -> np.ndarray:
-    """When similarity sampling drops each frame: (n_frames_total,) uint16; `Sequences.similarity`.
+    """When similarity sampling drops each frame (`Sequences.similarity`).
 
     The rank of a frame is the number of frames that are left of its sequence when it has gone, and
     0 for the first frame, which never goes. So `similarity` keeps a frame for K exactly if its rank
-    is below K. Does not depend on the number of threads. Raises `RbcError` for a sequence of more
-    than 65,536 frames.
+    is below K.
+
+    Parameters
+    ----------
+    sequences : N sequences
+    threads : how many work at once; the answer does not depend on it
+    progress : show a bar
+
+    Returns
+    -------
+    (n_frames_total,) uint16
+
+    Raises
+    ------
+    RbcError
+        for a sequence of more than 65,536 frames
     """
     starts, lengths = (sequences.index[column].to_numpy(np.int64) for column in ("start", "length"))
     out = np.zeros(len(sequences.frames), np.uint16)
@@ -232,12 +278,20 @@ def _rank(frames: np.ndarray, k: int, ranks: np.ndarray) -> None:
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Structural similarity of two (H, W) uint8 images, H and W at least 7.
+    """Structural similarity of two pictures.
 
     Equal to `skimage.metrics.structural_similarity(a, b, data_range=255)` at its defaults: 7 x 7
     windows inside the image, sample covariance (Wang et al., IEEE Trans. Image Process. 13:600,
     2004). The sums over a window are exact integers here, rounded numbers there: both agree to
     1e-12. Equal pairs, also in the other order, have equal bits.
+
+    Parameters
+    ----------
+    a, b : (H, W) uint8, H and W at least 7
+
+    Returns
+    -------
+    -1 to 1; 1 for equal pictures
     """
     frames = np.stack([a, b])
     return float(_ssim(frames, *_windows(frames), 0, 1))

@@ -100,8 +100,13 @@ class Sequences:
 
 
 def from_list(strips: list[np.ndarray], rows: pd.DataFrame, meta: dict) -> Sequences:
-    """`Sequences` from N arrays (length, 31, 31) uint8 and N rows (start and length are filled
-    in).
+    """`Sequences` from single arrays.
+
+    Parameters
+    ----------
+    strips : N arrays (length, 31, 31) uint8
+    rows : N rows of the index; start and length are filled in
+    meta : source, version, ``simulated``
     """
     lengths = np.array([len(s) for s in strips], dtype=np.int64)
     frames = np.concatenate(strips) if strips else np.zeros((0, FRAME_PX, FRAME_PX), np.uint8)
@@ -142,8 +147,12 @@ def load(folder: Path) -> Sequences:
 
 
 def add_similarity(folder: Path, ranks: np.ndarray) -> None:
-    """Lay `rbc.sampling.ranks` of a saved folder beside its frames, as similarity.npy, whole or not
-    at all.
+    """Lay similarity ranks beside the frames of a saved folder, whole or not at all.
+
+    Parameters
+    ----------
+    folder : of saved sequences
+    ranks : (n_frames_total,) uint16, of `rbc.sampling.ranks`
     """
     part = Path(folder) / "similarity.part"
     with told_by_disk(Path(folder)):
@@ -162,8 +171,16 @@ def checksum(sequences: Sequences) -> str:
 
 
 def create_frames(file: Path, n_frames: int) -> int:
-    """A .npy file for (n_frames, 31, 31) uint8, its frames still to be written; returns where they
-    begin, in bytes.
+    """A .npy file of uint8 frames that are still to be written.
+
+    Parameters
+    ----------
+    file : where
+    n_frames : frames of 31 x 31 px
+
+    Returns
+    -------
+    Where the frames begin in the file, in bytes
     """
     with file.open("wb") as out:
         header = {"descr": "|u1", "fortran_order": False, "shape": (n_frames, FRAME_PX, FRAME_PX)}
@@ -174,8 +191,20 @@ def create_frames(file: Path, n_frames: int) -> int:
 
 
 def finish(folder: Path, index: pd.DataFrame, meta: dict) -> None:
-    """Write the index and meta.json beside a complete frames.npy; the checksum is taken from the
-    file's bytes.
+    """Write the index and meta.json beside a complete frames.npy.
+
+    The checksum is taken from the file's bytes, so memory does not grow with them.
+
+    Parameters
+    ----------
+    folder : holds frames.npy
+    index : one row a sequence, with `COLUMNS`
+    meta : source, version, ``simulated``
+
+    Raises
+    ------
+    RbcError
+        where the index makes no sense
     """
     index = index[list(COLUMNS)].reset_index(drop=True)
     frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)

@@ -171,11 +171,24 @@ def variant(name: str) -> Variant:
 
 
 def applies(name: str, model: str, sampling: str) -> bool:
-    """Whether a variant changes anything for a cell of the tables."""
+    """Whether a variant changes anything for a cell of the tables.
+
+    Parameters
+    ----------
+    name : of `VARIANTS`
+    model : ``cnn`` or ``crnn``
+    sampling : ``uniform`` or ``similarity``
+    """
     v = variant(name)
     return bool(v.training) or model in v.networks or sampling in v.samplings or name == TEXT
 
 
 def settings(training: Training, c: Configuration) -> Training:
-    """A profile's training with what the configuration's variant sets otherwise."""
+    """A profile's training with what the configuration's variant sets otherwise.
+
+    Parameters
+    ----------
+    training : of the profile
+    c : names the variant
+    """
     return training.model_copy(update=variant(c.variant).training)

@@ -36,8 +36,16 @@ NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
 
 
 def loader(data: Rows, chosen: np.ndarray, training: Training, shuffle: bool) -> DataLoader:
-    """fastai's DataLoader over row numbers: batches are cut by index from what lies on the
-    device.
+    """fastai's DataLoader over row numbers.
+
+    Batches are cut by index from what lies on the device.
+
+    Parameters
+    ----------
+    data : sampled sequences
+    chosen : (n,) int64, row numbers
+    training : the size of a batch, and what `Rows.batch` needs
+    shuffle : for learning: another order each epoch, noise and augmentation laid on
     """
 
     def create_batch(numbers: list) -> tuple[Tensor, Tensor, Tensor]:
@@ -58,10 +66,18 @@ def groups(model: nn.Module) -> list[list[nn.Parameter]]:
 
 
 def network(c: Configuration, training: Training, device: torch.device) -> nn.Module:
-    """A configuration's network, its weights fresh from its seed unless it has a `start`, on the
-    device.
+    """A configuration's network on the device, in the arithmetic of the profile.
 
-    In the arithmetic of the profile.
+    Parameters
+    ----------
+    c : says the network, K and the seed of fresh weights
+    training : precision, and `start`, weights to begin with instead of fresh ones
+    device : where it is to lie
+
+    Raises
+    ------
+    RbcError
+        where the weights of `start` are not there
     """
     set_seed(c.seed, reproducible=True)
     name = variant(c.variant).networks.get(c.model, c.model)
@@ -91,8 +107,14 @@ def network(c: Configuration, training: Training, device: torch.device) -> nn.Mo
 def learner(
     data: Rows, train: np.ndarray, validation: np.ndarray, c: Configuration, training: Training
 ) -> Learner:
-    """fastai's Learner of one configuration over row numbers: cross-entropy, Adam, groups of
-    layers.
+    """fastai's Learner of one configuration: cross-entropy, Adam, groups of layers.
+
+    Parameters
+    ----------
+    data : sampled sequences
+    train, validation : (n,) int64, row numbers
+    c : which network, K and seed
+    training : the size of a batch, rates, and what `Rows.batch` needs
     """
     model = network(c, training, data.frames.device)
     loaders = DataLoaders(
@@ -104,11 +126,16 @@ def learner(
 
 
 def fit(made: Learner, best: BestEpoch, training: Training) -> None:
-    """Train, keeping the epoch of lowest validation loss (paper: "Training loss"); goes on from a
-    checkpoint.
+    """Train, keeping the epoch of lowest validation loss (paper: "Training loss").
 
-    One cycle (Smith and Topin 2018) whose peak rates go from
-    `lr_low` at the input to `lr_high` at the output (paper: 1e-4 to 1e-3).
+    One cycle (Smith and Topin 2018) whose peak rates go from `lr_low` at the input to `lr_high` at
+    the output (paper: 1e-4 to 1e-3).
+
+    Parameters
+    ----------
+    made : of `learner`
+    best : keeps the best epoch; where it has read a checkpoint, training goes on from there
+    training : epochs and rates
     """
     rates = slice(training.lr_low, training.lr_high)
     with made.no_logging():
@@ -116,11 +143,19 @@ def fit(made: Learner, best: BestEpoch, training: Training) -> None:
 
 
 def find_rates(made: Learner, batches: int) -> pd.DataFrame:
-    """fastai's learning-rate finder: smoothed training loss while the rate grows from 1e-7 to 10
-    (rate, loss).
+    """fastai's learning-rate finder: smoothed training loss while the rate grows from 1e-7 to 10.
 
     The network and the optimizer are as before afterwards. Nothing is chosen from the curve; the
     run page shows it.
+
+    Parameters
+    ----------
+    made : of `learner`
+    batches : length of the mock training; 0: none
+
+    Returns
+    -------
+    One row a batch: rate, loss
     """
     if not batches:
         return pd.DataFrame({"rate": [], "loss": []})
@@ -228,8 +263,18 @@ class Asked:
         return np.flatnonzero(self.splits[fold] == part)
 
     def answers(self, model: nn.Module, fold: int, part: str, training: Training) -> pd.DataFrame:
-        """What a network answers on a split of a fold: name, acquisition, label, fold, split,
-        probability.
+        """What a network answers on a split of a fold.
+
+        Parameters
+        ----------
+        model : the network
+        fold : number of the fold
+        part : 'train', 'validation' or 'test'
+        training : what `predict` needs
+
+        Returns
+        -------
+        One row a sequence: name, acquisition, label, fold, split, probability
         """
         chosen = self.where(fold, part)
         table = self.index.iloc[chosen][["name", "acquisition", "label"]]
@@ -245,7 +290,16 @@ def asked(
     training: Training,
     of_stage: bool,
 ) -> Asked:
-    """The stage's sequences, or those of no class of it that are in a test split."""
+    """The stage's sequences, or those of no class of it that are in a test split.
+
+    Parameters
+    ----------
+    sequences : all sequences
+    splits : of each fold, (N,) of 'train', 'validation', 'test' or ''
+    c : says the stage, the sampling and K
+    training : says the device
+    of_stage : the stage's own, or the others (unreliable ones in stage 2)
+    """
     inside = in_stage(sequences.index["label"], c.stage)
     wanted = inside if of_stage else ~inside & np.any([split == "test" for split in splits], axis=0)
     own = sequences.select(wanted)
@@ -287,7 +341,18 @@ def train_fold(
 
 @contextmanager
 def memory(c: Configuration, training: Training) -> Iterator[None]:
-    """Turn what PyTorch and numpy raise where memory runs out, on a GPU or not, into one line."""
+    """Turn what PyTorch and numpy raise where memory runs out, on a GPU or not, into one line.
+
+    Parameters
+    ----------
+    c : named in the line
+    training : its batch size is named, and half of it advised
+
+    Raises
+    ------
+    RbcError
+        in place of any such error
+    """
     try:
         yield
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
@@ -301,7 +366,17 @@ def memory(c: Configuration, training: Training) -> Iterator[None]:
 
 
 def history(learner: Learner, fold: int) -> pd.DataFrame:
-    """Losses by epoch of one fold."""
+    """Losses by epoch of one fold.
+
+    Parameters
+    ----------
+    learner : after its training
+    fold : number of the fold
+
+    Returns
+    -------
+    One row an epoch: fold, epoch, train_loss, valid_loss
+    """
     losses = np.array(learner.recorder.values)
     return pd.DataFrame(
         {
@@ -314,10 +389,21 @@ def history(learner: Learner, fold: int) -> pd.DataFrame:
 
 
 def folds(index: pd.DataFrame, named: Sequence[Fold]) -> list[np.ndarray]:
-    """Each fold's split of every sequence: (N,) of 'train', 'validation', 'test' or ''.
+    """Each fold's split of every sequence.
 
-    Without named folds the data's own split is the only one. Raises `RbcError` for an acquisition
-    that the data lacks.
+    Parameters
+    ----------
+    index : the sequences' index
+    named : the folds by acquisition; without any, the data's own split is the only fold
+
+    Returns
+    -------
+    Of each fold, (N,) of 'train', 'validation', 'test' or ''
+
+    Raises
+    ------
+    RbcError
+        for an acquisition that the data lacks
     """
     if not named:
         return [index["split"].to_numpy(object)]

@@ -283,10 +283,20 @@ def _look(frames: np.ndarray) -> tuple[float, float, float]:
 
 
 def objections(found: Sequences, cells: pd.DataFrame, known: dict[str, list[float]]) -> list[str]:
-    """Why a movie cannot be judged, in words; empty where nothing speaks against it.
+    """Why a movie cannot be judged, in words.
 
     What tracking objects to, units that nobody gave (`assumed`), what `unlike` says, and where
     fewer than `FEWEST` cells are said to tank-tread or flip.
+
+    Parameters
+    ----------
+    found : tracked sequences
+    cells : what the models say of them
+    known : lowest and highest of each look of the known acquisitions
+
+    Returns
+    -------
+    Empty where nothing speaks against it
     """
     against = [*found.meta.get("objections", []), *assumed(found), *unlike(found, known)]
     n = int(cells["answer"].isin(RELIABLE).sum())
@@ -314,11 +324,19 @@ def assumed(found: Sequences) -> list[str]:
 
 
 def unlike(found: Sequences, known: dict[str, list[float]]) -> list[str]:
-    """In what sequences lie outside of what the models know, in words; empty where in nothing.
+    """In what sequences lie outside of what the models know, in words.
 
-    Their medians of `looks` must lie in the range of the known acquisitions (`known`: lowest and
-    highest), widened by `BEYOND`, and their pixels be of the models' size, which is taken for
-    granted where they do not say.
+    Their medians of `looks` must lie in the range of the known acquisitions, widened by `BEYOND`,
+    and their pixels be of the models' size, which is taken for granted where they do not say.
+
+    Parameters
+    ----------
+    found : sequences
+    known : lowest and highest of each look
+
+    Returns
+    -------
+    Empty where in nothing
     """
     against, um = [], found.meta.get("um_per_px", simulate.PX_UM)
     if not 1 / PIXEL <= um / simulate.PX_UM <= PIXEL:
@@ -347,11 +365,15 @@ WORDS = {
 
 
 def describe(cells: Sequences, models: Path = MODELS) -> None:
-    """Write known.json beside the weights: how often they say what of labelled `cells`, and how
-    these look.
+    """Write known.json beside the weights: how often they err, and how the known cells look.
 
     `classify` judges each acquisition by members that were not trained on it, so these are errors
     on unseen movies; but stage 1's threshold was set on such answers too.
+
+    Parameters
+    ----------
+    cells : labelled sequences
+    models : folder of the weights
     """
     answer = classify(cells, models)["decision"].to_numpy()
     table = cells.index[["acquisition", "label"]].assign(

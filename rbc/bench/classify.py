@@ -88,10 +88,18 @@ def classify(sequences: Sequences, models: Path = MODELS, progress: bool = False
 def scores(
     sequences: Sequences, stages: dict[int, dict], models: Path = MODELS, progress: bool = False
 ) -> dict[int, dict[str, np.ndarray]]:
-    """Each kind of model's mean score of the members that judge, not yet calibrated: (N,) float64
-    by stage and kind.
+    """Each kind of model's mean score of the members that judge, not yet calibrated.
 
-    `stages` are parts of models.json by stage.
+    Parameters
+    ----------
+    sequences : N sequences
+    stages : parts of models.json by stage
+    models : folder of the weights
+    progress : show a bar
+
+    Returns
+    -------
+    (N,) float64 by stage and kind
     """
     # chunks of sequences are shared out among threads instead, and so in numpy's algebra
     torch.set_num_threads(1)

@@ -69,8 +69,13 @@ def png(frames: np.ndarray) -> bytes:
 
 
 def film(frames: np.ndarray, name: str, note: str = "") -> str:
-    """HTML of one sequence, (T, 31, 31) uint8: its strip in a window of one frame, buttons, name
-    and note below.
+    """HTML of one sequence: its strip in a window of one frame, buttons, name and note below.
+
+    Parameters
+    ----------
+    frames : (T, 31, 31) uint8
+    name : of the sequence
+    note : what stands below, as text
     """
     data, name, n = base64.b64encode(png(frames)).decode(), escape(name), len(frames)
     return (
@@ -86,7 +91,13 @@ def film(frames: np.ndarray, name: str, note: str = "") -> str:
 
 
 def group(title: str, films: list[str]) -> str:
-    """HTML of several films that open under a title."""
+    """HTML of several films that open under a title.
+
+    Parameters
+    ----------
+    title : as text
+    films : HTML, of `film`
+    """
     return (
         f"<details><summary>{escape(title)}</summary><div"
         f' class="films">{"".join(films)}</div></details>'

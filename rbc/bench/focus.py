@@ -44,8 +44,16 @@ BLURS, RING_MEANS = _blurs(), _rings()
 
 
 def of_frames(frames: np.ndarray, background: float) -> np.ndarray:
-    """Numbers of each frame: (T, 31, 31) grey levels and its sequence's background to (T, F)
-    float32.
+    """Numbers of each frame: sharpness, rings, contrast.
+
+    Parameters
+    ----------
+    frames : (T, 31, 31) uint8
+    background : grey level of the sequence's background
+
+    Returns
+    -------
+    (T, F) float32
     """
     x = (frames.astype(np.float32) - np.float32(background)) / np.float32(SCALE)
     # a stack of all is slower
@@ -69,7 +77,17 @@ def background(frames: np.ndarray) -> int:
 
 
 def of_sequence(frames: np.ndarray, background: float) -> np.ndarray:
-    """Quantiles over all frames of `of_frames`: (5 F,) float32."""
+    """Quantiles over all frames of `of_frames`.
+
+    Parameters
+    ----------
+    frames : (T, 31, 31) uint8
+    background : grey level of the sequence's background
+
+    Returns
+    -------
+    (5 F,) float32
+    """
     return np.quantile(of_frames(frames, background), QUANTILES, axis=0).ravel().astype(np.float32)
 
 
@@ -79,7 +97,17 @@ def of_sequences(sequences: Sequences) -> np.ndarray:
 
 
 def varied(sequences: Sequences, rng: np.random.Generator) -> np.ndarray:
-    """The same of a random part of each one's frames, its contrast changed: (N, 5 F) float32."""
+    """Numbers as of `of_sequences`, of a random part of each one's frames, its contrast changed.
+
+    Parameters
+    ----------
+    sequences : N sequences
+    rng : draws the parts and the contrasts
+
+    Returns
+    -------
+    (N, 5 F) float32
+    """
     rows = []
     for frames in sequences:
         part = frames[rng.permutation(len(frames)) < np.ceil(len(frames) * rng.uniform(0.5, 1))]
@@ -89,10 +117,18 @@ def varied(sequences: Sequences, rng: np.random.Generator) -> np.ndarray:
 
 
 def fit(numbers: np.ndarray, positive: np.ndarray) -> dict[str, np.ndarray]:
-    """An RBF-SVM on standardised numbers: (N, F) float32 and (N,) bool to the arrays that
-    `decision` needs.
+    """An RBF-SVM on standardised numbers.
 
     C = 3 and gamma = 1 / F were fixed beforehand; classes weigh alike.
+
+    Parameters
+    ----------
+    numbers : (N, F) float32
+    positive : (N,) bool
+
+    Returns
+    -------
+    The arrays that `decision` needs, by name
     """
     scaler = StandardScaler().fit(numbers)
     machine = SVC(C=COST, gamma=1 / numbers.shape[1], class_weight="balanced").fit(
@@ -106,8 +142,16 @@ def fit(numbers: np.ndarray, positive: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def decision(machine: dict[str, np.ndarray], numbers: np.ndarray) -> np.ndarray:
-    """What scikit-learn's decision_function says: (N, F) float32 to (N,) float64, above 0 for the
-    positive class.
+    """What scikit-learn's decision_function says.
+
+    Parameters
+    ----------
+    machine : of `fit`
+    numbers : (N, F) float32
+
+    Returns
+    -------
+    (N,) float64, above 0 for the positive class
     """
     x = (numbers - machine["mean"]) / machine["scale"]
     kernel = np.exp(-cdist(x, machine["vectors"], "sqeuclidean") / x.shape[1])

@@ -182,8 +182,12 @@ class Movie:
 
 
 def spread(n_frames: int, n: int) -> list[int]:
-    """Numbers of `n` frames in the middle of equal parts of the movie; all of them where it is
-    shorter.
+    """Numbers of frames in the middle of equal parts of a movie.
+
+    Parameters
+    ----------
+    n_frames : length of the movie
+    n : how many; all of them where the movie is shorter
     """
     n = min(n, n_frames)
     return [(2 * i + 1) * n_frames // (2 * n) for i in range(n)]
@@ -301,8 +305,17 @@ def _pick(
 
 
 def to_8bit(grey: np.ndarray, shift: int, offset: int = 0) -> np.ndarray:
-    """Grey levels less `offset`, without their `shift` lowest bits, clipped to 0 and 255: (H, W)
-    uint8.
+    """Grey levels without an offset and without their lowest bits.
+
+    Parameters
+    ----------
+    grey : (H, W) of any unsigned type
+    shift : bits that are dropped
+    offset : level that becomes 0
+
+    Returns
+    -------
+    (H, W) uint8, clipped to 0 and 255
     """
     if grey.dtype == np.uint8:
         return grey
@@ -380,7 +393,14 @@ def _unlike(moving: np.ndarray) -> float:
 
 
 def write_clip(path: Path, pictures: Iterable[np.ndarray], frame_rate: float) -> None:
-    """Write colour pictures ((H, W, 3) uint8) as MJPEG."""
+    """Write colour pictures as MJPEG.
+
+    Parameters
+    ----------
+    path : where
+    pictures : (H, W, 3) uint8 each
+    frame_rate : 1/s
+    """
     with av.open(str(path), "w") as box:
         stream = box.add_stream("mjpeg", rate=Fraction(frame_rate).limit_denominator(1001))
         stream.pix_fmt = "yuvj420p"

@@ -109,9 +109,18 @@ def acquisition_names(split: str) -> list[str]:
 
 @lru_cache(maxsize=256)
 def acquisition(name: str, seed: int, ranges: Ranges = Ranges()) -> Acquisition:
-    """The microscope of the acquisition called `name`; the same for the same seed.
+    """The microscope of an acquisition; the same for the same seed.
 
-    Raises `RbcError` if unknown.
+    Parameters
+    ----------
+    name : of `acquisition_names`
+    seed : of the simulation
+    ranges : what light and motions vary within
+
+    Raises
+    ------
+    RbcError
+        for an unknown name
     """
     split = next((s for s in SPLITS if name in acquisition_names(s)), None)
     if split is None:
@@ -154,7 +163,18 @@ class Story:
 
 
 def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
-    """One simulated sequence of a class, or of the motion `ROLLING`: (T, 31, 31) uint8."""
+    """One simulated sequence.
+
+    Parameters
+    ----------
+    label : its class, or the motion `ROLLING`
+    scene : its acquisition
+    rng : draws everything
+
+    Returns
+    -------
+    (T, 31, 31) uint8
+    """
     length = _length(label, rng)
     story, crowding = _tell(label, length, scene, rng)
     pull = np.zeros((length, 2))
@@ -365,11 +385,16 @@ def plan(
     seed: int,
     acquisitions: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
-    """The sequences to simulate, one row each: name, label, acquisition, patient, split and key
-    (its own seed).
+    """The sequences to simulate.
 
-    See `sequences` for the arguments. Rows are in order of split, acquisition and track number; the
-    latter is random.
+    Parameters
+    ----------
+    counts, seed, acquisitions : as of `sequences`
+
+    Returns
+    -------
+    One row each: name, label, acquisition, patient, split and key (its own seed), in order of
+    split, acquisition and track number; the latter is random
     """
     _check(counts, seed, acquisitions or {})
     rows = [
@@ -384,12 +409,21 @@ def plan(
 def strip(
     label: str, name: str, key: tuple[int, int, int], seed: int, ranges: Ranges = Ranges()
 ) -> np.ndarray:
-    """Frames (length, 31, 31) uint8 of one row of `plan`: its label, the name of its acquisition
-    and its key.
-
-    The label may also be `ROLLING`, which no plan holds.
+    """Frames of one row of `plan`.
 
     They depend on nothing else, so rows may be drawn in any order, in part or in parallel.
+
+    Parameters
+    ----------
+    label : of the row; may also be `ROLLING`, which no plan holds
+    name : of its acquisition
+    key : its own seed
+    seed : of the simulation
+    ranges : what light and motions vary within
+
+    Returns
+    -------
+    (length, 31, 31) uint8
     """
     return sequence(label, acquisition(name, seed, ranges), np.random.default_rng([seed, 3, *key]))
 
@@ -477,10 +511,16 @@ def rolling(n: int, seed: int, ranges: Ranges = Ranges()) -> Sequences:
 
 
 def older(physics: int, what: str) -> str:
-    """A sentence for pages that show results of `what`, made with a former `physics`; empty where
-    nothing changed.
+    """A sentence for pages that show results made with a former physics.
 
-    Example: ``older(1, "These scores")``.
+    Parameters
+    ----------
+    physics : number that the results have
+    what : the results, e.g. "These scores"
+
+    Returns
+    -------
+    Empty where nothing changed
     """
     since = [words for number, words in CHANGES.items() if number > physics]
     if not since:

@@ -34,12 +34,21 @@ def jeffery_period(ratio: float, shear: float = SHEAR, fps: float = FPS) -> floa
 def jeffery(
     n_frames: int, ratio: float, constant: float, phase: float = 0.0, period: float | None = None
 ) -> np.ndarray:
-    """Symmetry axis of a spheroid on a Jeffery orbit: (n_frames, 3) float64 unit vectors (x, y, z).
+    """Symmetry axis of a spheroid on a Jeffery orbit.
 
-    `ratio` is thickness over diameter, `constant` the orbit constant C (0 rolls, infinity flips),
-    `phase` the fraction of a period passed at the first frame (0: seen face on, 0.25: edge on),
-    `period` in frames (default `jeffery_period` of the paper's shear and frame rate). Jeffery,
-    Proc. R. Soc. A 102:161 (1922), equations 48 and 49.
+    Jeffery, Proc. R. Soc. A 102:161 (1922), equations 48 and 49.
+
+    Parameters
+    ----------
+    n_frames : T
+    ratio : thickness over diameter
+    constant : the orbit constant C; 0 rolls, infinity flips
+    phase : fraction of a period passed at the first frame; 0: seen face on, 0.25: edge on
+    period : in frames; by default `jeffery_period` of the paper's shear and frame rate
+
+    Returns
+    -------
+    (T, 3) float64 unit vectors x, y, z
     """
     period = jeffery_period(ratio) if period is None else period
     turn = 2 * np.pi * (phase + np.arange(n_frames) / period)
@@ -52,8 +61,16 @@ def jeffery(
 
 
 def spheroid(axis: np.ndarray, radius: float, thickness: float) -> np.ndarray:
-    """Shape matrices (T, 3, 3) in px^2 of a spheroid with symmetry `axis` (T, 3) and two semi-axes
-    in px.
+    """Shape matrices of a spheroid.
+
+    Parameters
+    ----------
+    axis : (T, 3) its symmetry axis, unit vectors
+    radius, thickness : semi-axes across and along it, px
+
+    Returns
+    -------
+    (T, 3, 3) float64, px^2
     """
     return radius**2 * np.eye(3) + (thickness**2 - radius**2) * axis[:, :, None] * axis[:, None, :]
 
@@ -67,13 +84,24 @@ def tank_treading(
     period: float = 60.0,
     phase: float = 0.0,
 ) -> np.ndarray:
-    """Shape matrices (n_frames, 3, 3) in px^2 of a tank-treading ellipsoid, whose projection stays
-    almost constant.
+    """Shape matrices of a tank-treading ellipsoid, whose projection stays almost constant.
 
-    `semi_axes` in px along its length, its width and its thickness; `heading` (rad) of its length
-    in the picture; it is inclined by 18 degrees to the flow, its leading end where the flow is
-    faster, swings by `swing` (rad) and breathes by `breathing` (fraction) in `period` frames.
-    Inclination and swinging: Keller & Skalak 1982; Abkarian, Faivre & Viallat 2007.
+    It is inclined by 18 degrees to the flow, its leading end where the flow is faster. Inclination
+    and swinging: Keller & Skalak 1982; Abkarian, Faivre & Viallat 2007.
+
+    Parameters
+    ----------
+    n_frames : T
+    semi_axes : along its length, its width and its thickness, px
+    heading : of its length in the picture, rad
+    swing : amplitude of its inclination, rad
+    breathing : amplitude of its length, as a fraction
+    period : of both, frames
+    phase : fraction of a period passed at the first frame
+
+    Returns
+    -------
+    (T, 3, 3) float64, px^2
     """
     turns = 2 * np.pi * (phase + np.arange(n_frames) / period)
     wave = np.sin(turns)

@@ -425,11 +425,20 @@ def _paste(
 
 
 def write(path: Path, frames: Iterable[np.ndarray], frame_rate: float, codec: str = "ffv1") -> int:
-    """Write grey frames ((H, W) uint8) and return how many: a TIFF stack by its suffix, else a
-    video.
+    """Write grey frames: a TIFF stack by its suffix, else a video.
 
-    `codec` is ffv1 (lossless, small), raw (8 bit) or raw24 (the paper's 24 bit); all keep every
-    bit. The file says that it is simulated, and so will the sequences tracked from it.
+    The file says that it is simulated, and so will the sequences tracked from it.
+
+    Parameters
+    ----------
+    path : where
+    frames : (H, W) uint8 each
+    frame_rate : 1/s
+    codec : ffv1 (lossless, small), raw (8 bit) or raw24 (the paper's 24 bit); all keep every bit
+
+    Returns
+    -------
+    How many frames
     """
     path = Path(path)
     if path.suffix.lower() in (".tif", ".tiff"):
@@ -470,11 +479,19 @@ def simulate_movie(
     codec: str = "ffv1",
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Write a folder with movie.avi, truth.parquet and meta.json, whole or not at all; the folder's
-    path.
+    """Write a folder with movie.avi, truth.parquet and meta.json, whole or not at all.
 
-    Cells are drawn from physics, or where `sequences` are given those are composited. `progress` is
-    called with the number of frames done.
+    Parameters
+    ----------
+    out : the folder
+    scene : what is filmed
+    sequences : are composited where given; else cells are drawn from physics
+    codec : as of `write`
+    progress : is called with the number of frames done
+
+    Returns
+    -------
+    The folder's path
     """
     frames, truth = physics(scene) if sequences is None else sprites(sequences, scene)
     with whole_folder(Path(out), MOVIE_FILES) as part:
@@ -504,16 +521,25 @@ def _counted(
 def score(
     tracks: pd.DataFrame, truth: pd.DataFrame, shape: tuple[int, int], visible: float = 4.4
 ) -> dict[str, float]:
-    """How well tracks (columns track, frame, x_px, y_px) agree with the truth of a movie of `shape`
-    (H, W) px.
+    """How well tracks agree with the truth of a movie.
 
     In every frame tracks and cells are paired one to one at the least total distance, at most 5 px.
     A link joins two successive frames of one cell. Recall: share of the links of moving cells whose
-    crop lies in the picture and whose contrast is at least `visible` (grey levels rms; twice the
-    noise) that one track holds. Precision: share of the links of tracks with both ends on the same
-    cell, faint ones included. Also switches (a track that changes its cell), fragments (tracks
-    beyond the first of a cell) and the position error (px, rms of the distance and along each axis)
-    of cells within 10 um of the focus.
+    crop lies in the picture and whose contrast is at least `visible` that one track holds.
+    Precision: share of the links of tracks with both ends on the same cell, faint ones included.
+
+    Parameters
+    ----------
+    tracks : columns track, frame, x_px, y_px
+    truth : the movie's truth.parquet
+    shape : H, W of the movie, px
+    visible : contrast, grey levels rms; twice the noise
+
+    Returns
+    -------
+    Recall and precision; also switches (a track that changes its cell), fragments (tracks beyond
+    the first of a cell) and the position error (px, rms of the distance and along each axis) of
+    cells within 10 um of the focus
     """
     truth = truth[truth["motion"] != "stuck"]
     paired = pair(tracks, truth)
@@ -553,7 +579,17 @@ def _links(truth: pd.DataFrame, shape: tuple[int, int], visible: float) -> list[
 
 
 def pair(tracks: pd.DataFrame, truth: pd.DataFrame, reach: float = 5.0) -> np.ndarray:
-    """Cell of each row of `tracks`, -1 for none: (n,) int64."""
+    """Which cell each row of a table of tracks is.
+
+    Parameters
+    ----------
+    tracks, truth : as of `score`
+    reach : largest distance of a pair, px
+
+    Returns
+    -------
+    (n,) int64, -1 for none
+    """
     cells = np.full(len(tracks), -1, np.int64)
     rows, there = tracks.groupby("frame").indices, dict(tuple(truth.groupby("frame")))
     xy = tracks[["x_px", "y_px"]].to_numpy()

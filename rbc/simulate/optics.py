@@ -112,7 +112,17 @@ def spectrum(
 
 
 def from_spectrum(spectra: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Patches (T, H, W) float32 from the transforms that `spectrum` gives."""
+    """Patches from the transforms that `spectrum` gives.
+
+    Parameters
+    ----------
+    spectra : (T, padded H, padded W // 2 + 1) complex
+    size : H, W
+
+    Returns
+    -------
+    (T, H, W) float32
+    """
     height, width = padded(size)
     full = fft.irfft2(spectra, s=(height, width), axes=(1, 2), workers=1)
     top, left = height // 2 - size[0] // 2, width // 2 - size[1] // 2

@@ -35,13 +35,23 @@ def finish(
     parameters: Parameters,
     clock: np.ndarray | None = None,
 ) -> list[Finished]:
-    """Register a track, smooth its path and cut its crops; nothing where fewer than `min_frames`
-    crops fit the picture.
+    """Register a track, smooth its path and cut its crops.
 
     The crops are `evened`: the paper removes the background from every frame, and so its sequences,
-    which the models know, lie on one `level` of grey. Which level the paper added is not said;
-    `track` takes the background's median. clock: as in `smooth_path`, one number for each look of
-    the track.
+    which the models know, lie on one level of grey. Which level the paper added is not said; here
+    it is the background's median.
+
+    Parameters
+    ----------
+    track : with all that was seen of it
+    background : (H, W) uint8
+    level : grey level that the crops lie on
+    parameters : of the tracking
+    clock : as in `smooth_path`, one number for each look of the track
+
+    Returns
+    -------
+    Nothing where fewer than `min_frames` crops fit the picture
     """
     last = max(i for i, look in enumerate(track.looks) if np.isfinite(look.x)) + 1
     if last < parameters.min_frames:

@@ -30,11 +30,20 @@ FARTHEST = 3.0  #: px that a centre may move in one refinement, so that it stays
 
 
 def background(frames: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Median of (n, H, W) uint8 frames, each first brought to the same mean light: (H, W) uint8.
+    """Median of frames, each first brought to the same mean light.
 
     The gains keep a flickering lamp from shifting the median. A cell stuck for more than half of
     the frames belongs to the background; one stuck for less is found, but never moves and so makes
-    no track. Even n: the lower middle value.
+    no track.
+
+    Parameters
+    ----------
+    frames : (n, H, W) uint8
+    threads : how many work at once; the answer does not depend on it
+
+    Returns
+    -------
+    (H, W) uint8; for even n the lower middle value
     """
     if not len(frames):
         raise RbcError("no frame could be read for the background")
@@ -122,25 +131,43 @@ class Detections:
 
 
 def gain(frame: np.ndarray, background: np.ndarray) -> int:
-    """Light of a frame against the background, as an integer: 4096 for equal."""
+    """Light of a frame against the background, as an integer: 4096 for equal.
+
+    Parameters
+    ----------
+    frame, background : (H, W) uint8
+    """
     below = max(int(_light(background)), 1)
     return (UNIT * int(_light(frame)) + below // 2) // below
 
 
 def variance_map(frame: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Local variance of a frame without its background in windows of 14 x 14 px: (H // 2, W // 2)
-    float64.
+    """Local variance of a frame without its background, in windows of 14 x 14 px.
 
-    In grey levels squared, one value for every 2 x 2 px, 0 within 6 px of the edge.
+    Parameters
+    ----------
+    frame, background : (H, W) uint8
+
+    Returns
+    -------
+    (H // 2, W // 2) float64, grey levels squared, one value for every 2 x 2 px; 0 within 6 px of
+    the edge
     """
     return _filter(frame, background, gain(frame, background))[0] / AREA**2
 
 
 def noise_variance(frames: np.ndarray, background: np.ndarray) -> float:
-    """Variance of the noise, grey levels^2: the median of the variance maps, since cells cover
-    little of a frame.
+    """Variance of the noise: the median of the variance maps, since cells cover little of a frame.
 
-    At least 0.5, which rounding to grey levels and compression leave even of a noiseless movie.
+    Parameters
+    ----------
+    frames : (n, H, W) uint8
+    background : (H, W) uint8
+
+    Returns
+    -------
+    Grey levels squared, at least 0.5, which rounding to grey levels and compression leave even of a
+    noiseless movie
     """
     maps = [_filter(f, background, gain(f, background))[0][3:-3, 3:-3] for f in frames]
     return max(float(np.median(np.stack(maps))) / AREA**2, 0.5)
@@ -154,12 +181,17 @@ def detect(
     cell_px: float,
     areas_px2: tuple[float, float],
 ) -> Detections:
-    """Objects of a frame: outlines where the local variance exceeds the threshold, parted at peaks
-    of energy.
+    """Objects of a frame: outlines of high local variance, parted at peaks of energy.
 
-    frame, background: (H, W) uint8 and its background; noise: from `noise_variance`; threshold: in
-    units of the noise; cell_px: diameter of a cell; areas_px2: smallest object, and largest for
-    each cell in it. Same input, same bits.
+    Same input, same bits.
+
+    Parameters
+    ----------
+    frame, background : (H, W) uint8
+    noise : of `noise_variance`
+    threshold : local variance that makes an object, in units of the noise
+    cell_px : diameter of a cell, px
+    areas_px2 : smallest object, and largest for each cell in it
     """
     light = gain(frame, background)
     variance, energy = _filter(frame, background, light)

@@ -139,8 +139,16 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
 
 
 def fastest(width: int, min_frames: int) -> float:
-    """Speed (px/frame) beyond which a cell crosses a picture too fast for `min_frames` whole
-    crops.
+    """Speed beyond which a cell crosses a picture too fast for enough whole crops.
+
+    Parameters
+    ----------
+    width : of the picture, px
+    min_frames : crops that a sequence needs
+
+    Returns
+    -------
+    px/frame
     """
     return max(width - FRAME_PX, 1) / max(min_frames - 1, 1)
 
@@ -312,10 +320,20 @@ def ratio_of_steps(
     gate: float,
     slope: float = 0.0,
 ) -> float:
-    """The last common step over the one before, from three frames' free detections (n, 2); 1 unless
-    many say else.
+    """The last common step over the one before, from three frames' free detections.
 
     Used where no cell is followed yet, as in the first frames of a movie.
+
+    Parameters
+    ----------
+    a, b, c : (n, 2) detections of three frames, x and y px
+    limits : lowest and highest speed, px/frame
+    gate : how far from its place a detection may be, px
+    slope : px that the flow goes down for each px to the right
+
+    Returns
+    -------
+    1 unless many detections say else
     """
     if not (len(a) and len(b) and len(c)):
         return 1.0
@@ -362,8 +380,17 @@ AT_LIMIT = 0.10  #: share of a limit within which a speed is at it
 
 
 def remarks(kind: str, share: float, words: str) -> tuple[list[str], list[str]]:
-    """Notes and objections about a share of something: `words` in the one, the other, or none, by
-    `SHARES`.
+    """Notes and objections about a share of something.
+
+    Parameters
+    ----------
+    kind : a name of `SHARES`, which says from which share on there is a note, and an objection
+    share : in [0, 1]
+    words : what is said
+
+    Returns
+    -------
+    notes, objections : `words` in the one, the other, or none
     """
     note, objection = SHARES[kind]
     return ([words] if note <= share else []), ([words] if objection <= share else [])

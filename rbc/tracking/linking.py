@@ -103,12 +103,23 @@ class Parameters:
     def derive(
         cls, um_per_px: float, frame_rate: float, shear_rate: float, **chosen: float
     ) -> Parameters:
-        """Defaults for a pixel size (um), a frame rate (1/s) and a shear rate (1/s); `chosen`
-        values go first.
+        """Parameters of a movie from its units.
 
         A cell is 8 um across. Near the wall its speed is shear rate x height: a cell cannot be
         lower than its radius, 4 um (we take 0.7 of that speed), and beyond 165 um above the wall it
         is too blurred to be seen.
+
+        Parameters
+        ----------
+        um_per_px : size of a pixel, um
+        frame_rate : 1/s
+        shear_rate : at the wall, 1/s
+        chosen : any parameter by name; it goes before the derived one
+
+        Raises
+        ------
+        RbcError
+            where a number is not above 0
         """
         for name, value in (
             ("um_per_px", um_per_px),
@@ -185,10 +196,17 @@ class Linker:
     def step(
         self, frame: np.ndarray | None, found: Detections, expected: float | None = None
     ) -> list[tuple[Track, np.ndarray]]:
-        """Take in the next frame (None: damaged) and its detections; the tracks that ended, each
-        with its clock.
+        """Take in the next frame and its detections.
 
-        expected: the step that the time stamps tell, in usual ones; None where there are none.
+        Parameters
+        ----------
+        frame : (H, W) uint8; None where it is damaged
+        found : its detections
+        expected : the step that the time stamps tell, in usual ones; None where there are none
+
+        Returns
+        -------
+        The tracks that ended, each with its clock
         """
         self.number += 1
         self._common_step(frame, found, expected)

@@ -110,12 +110,22 @@ def track(
 
 
 def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object) -> Sequences:
-    """Track a movie into a folder, whole or not at all; the sequences, opened from there.
+    """Track a movie into a folder, whole or not at all.
 
     The folder holds the sequences (frames.npy, index.parquet, meta.json), tracks.parquet (the table
-    of `track`), overlay.png (the middle frame with the paths of its cells) and, if `clip`, clip.avi
-    (MJPEG; the first 300 frames with a box around each cell). `options` are those of `track`, whose
-    errors are raised.
+    of `track`), overlay.png (the middle frame with the paths of its cells) and, if asked for,
+    clip.avi (MJPEG; the first 300 frames with a box around each cell).
+
+    Parameters
+    ----------
+    video : movie, TIFF stack, or folder of frames
+    out : the folder
+    clip : whether clip.avi is written
+    options : those of `track`, whose errors are raised
+
+    Returns
+    -------
+    The sequences, opened from there
     """
     with whole_folder(Path(out), TRACKED_FILES) as part:
         with open(part / "frames.npy", "w+b") as store:

@@ -19,7 +19,14 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f
 
 
 def overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
-    """The frame in the middle with the whole path of every cell in it."""
+    """The frame in the middle with the whole path of every cell in it.
+
+    Parameters
+    ----------
+    movie : is read for that frame
+    tracks : the table of `rbc.tracking.track`
+    n_frames : length of the movie
+    """
     middle = int(tracks["frame"].iloc[(tracks["frame"] - n_frames // 2).abs().argmin()])
     frame = movie.frame(middle)
     here = tracks[tracks["frame"] == middle]
@@ -34,7 +41,13 @@ def overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
 
 
 def boxed(frame: np.ndarray, here: pd.DataFrame) -> Image.Image:
-    """A frame in colour with a box of the size of a crop around each cell of a table."""
+    """A frame in colour with a box of the size of a crop around each cell.
+
+    Parameters
+    ----------
+    frame : (H, W) uint8
+    here : rows of the table of `rbc.tracking.track` that are of this frame
+    """
     picture = Image.fromarray(frame).convert("RGB")
     pen = ImageDraw.Draw(picture)
     for row in here.itertuples():
@@ -46,6 +59,15 @@ def boxed(frame: np.ndarray, here: pd.DataFrame) -> Image.Image:
 
 
 def write_film(path: Path, movie: Movie, tracks: pd.DataFrame, n: int = 300) -> None:
+    """Write the first frames of a movie with a box around each cell.
+
+    Parameters
+    ----------
+    path : of the film, MJPEG
+    movie : is read from its first frame
+    tracks : the table of `rbc.tracking.track`
+    n : frames at most
+    """
     by_frame, nobody = dict(tuple(tracks[tracks["frame"] < n].groupby("frame"))), tracks.iloc[:0]
     pictures = (
         np.asarray(boxed(f, by_frame.get(i, nobody)))

@@ -21,7 +21,13 @@ REACH = 2  #: px searched around the predicted shift when two crops are register
 
 @njit(cache=True, nogil=True)
 def wide_crop(picture: np.ndarray, cx: int, cy: int) -> np.ndarray:
-    """(39, 39) px around a pixel, the edge repeated outside the picture."""
+    """(39, 39) px around a pixel, the edge repeated outside the picture.
+
+    Parameters
+    ----------
+    picture : (H, W)
+    cx, cy : the pixel
+    """
     out = np.empty((WIDE, WIDE), picture.dtype)
     for i in range(WIDE):
         v = min(max(cy + i - WIDE // 2, 0), picture.shape[0] - 1)
@@ -32,11 +38,17 @@ def wide_crop(picture: np.ndarray, cx: int, cy: int) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Shift of each crop against the one before, by cross-correlation: (n, 39, 39) float32 to (n -
-    1, 2) float64 x, y px.
+    """Shift of each crop against the one before, by cross-correlation.
 
-    `shift` (n - 1, 2) is what is expected, within 2 px; the peak is refined by a parabola along x
-    and y. nan where the peak lies on the edge of the search.
+    Parameters
+    ----------
+    crops : (n, 39, 39) float32
+    shift : (n - 1, 2) float64, x and y px that are expected; the search goes 2 px around them
+
+    Returns
+    -------
+    (n - 1, 2) float64 x, y px, refined by a parabola along x and along y; nan where the peak lies
+    on the edge of the search
     """
     out = np.full((len(crops) - 1, 2), np.nan)
     side = 2 * REACH + 1
