@@ -14,8 +14,8 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from rbc import RbcError
 from compendium.data.layouts import inside, printable
+from rbc import RbcError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 #: Table 2's sequences are 4.4 GB of pixels; .mat files might hold them as doubles
@@ -54,7 +54,9 @@ def opened(folder: Path, scratch: Path) -> Path:
     archives = _archives(folder)
     if not archives:
         return folder
-    for file in (f for f in folder.rglob("*") if f.is_file() and not _hidden(f.relative_to(folder))):
+    for file in (
+        f for f in folder.rglob("*") if f.is_file() and not _hidden(f.relative_to(folder))
+    ):
         place = scratch / file.parent.relative_to(folder)
         place.mkdir(parents=True, exist_ok=True)
         if file not in archives:
@@ -66,15 +68,24 @@ def opened(folder: Path, scratch: Path) -> Path:
 
 def _unpack(archive: Path, folder: Path, depth: int) -> None:
     if depth == 0:
-        raise RbcError(f"{archive}: archives within archives, more than {MAX_DEPTH} deep; unpack"
-            " it by hand")
+        raise RbcError(
+            f"{archive}: archives within archives, more than {MAX_DEPTH} deep; unpack it by hand"
+        )
     folder.mkdir(parents=True)
     members = _zip if archive.name.lower().endswith(".zip") else _tar
     try:
         _write(archive, members(archive), folder)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
-        raise RbcError(f"{archive}: damaged or cut off ({type(error).__name__}); fetch it"
-            " again") from error
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        zlib.error,
+        LZMAError,
+        EOFError,
+        NotImplementedError,
+    ) as error:
+        raise RbcError(
+            f"{archive}: damaged or cut off ({type(error).__name__}); fetch it again"
+        ) from error
     for inner in _archives(folder):
         _unpack(inner, _place(inner, inner.parent), depth - 1)
         inner.unlink()
@@ -91,7 +102,9 @@ def _hoist(folder: Path) -> None:
 
 
 def _archives(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if is_archive(p) and not _hidden(p.relative_to(folder)))
+    return sorted(
+        p for p in folder.rglob("*") if is_archive(p) and not _hidden(p.relative_to(folder))
+    )
 
 
 def _hidden(path: Path) -> bool:
@@ -99,15 +112,22 @@ def _hidden(path: Path) -> bool:
 
 
 def _place(archive: Path, folder: Path) -> Path:
-    """Where an archive goes: its name without suffix, so that train.zip counts as a folder train.
+    """Where an archive goes: its name without suffix, so that train.zip counts as a folder
+    train.
     """
-    suffix = next(s for s in sorted(SUFFIXES, key=len, reverse=True) if archive.name.lower().endswith(s))
+    suffix = next(
+        s for s in sorted(SUFFIXES, key=len, reverse=True) if archive.name.lower().endswith(s)
+    )
     plain = folder / archive.name[: -len(suffix)]
     return plain if not plain.exists() else folder / f"{archive.name}.unpacked"
 
 
 def _write(archive: Path, members: Iterator[Member], folder: Path) -> None:
-    limit = min(MAX_BYTES, max(FREE_BYTES, MAX_RATIO * archive.stat().st_size), shutil.disk_usage(folder).free)
+    limit = min(
+        MAX_BYTES,
+        max(FREE_BYTES, MAX_RATIO * archive.stat().st_size),
+        shutil.disk_usage(folder).free,
+    )
     total = 0
     for count, (path, size, content) in enumerate(members, 1):
         _check_path(archive, path)
@@ -151,7 +171,11 @@ def _zip(archive: Path) -> Iterator[Member]:
                 raise RbcError(f"{archive}: {member.filename!r} is a link or a device; refused")
             if member.flag_bits & 1:
                 raise RbcError(f"{archive}: {member.filename!r} is encrypted; unpack it by hand")
-            yield member.filename, member.file_size, None if member.is_dir() else opened.open(member)
+            yield (
+                member.filename,
+                member.file_size,
+                None if member.is_dir() else opened.open(member),
+            )
 
 
 def _tar(archive: Path) -> Iterator[Member]:

@@ -55,7 +55,10 @@ class Finding:
     def record(self) -> dict:
         """For JSON: the sentences, and the table as a list of rows."""
         rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
-        return {**{k: getattr(self, k) for k in ("key", "paper", "data", "matters", "grave")}, "table": rows}
+        return {
+            **{k: getattr(self, k) for k in ("key", "paper", "data", "matters", "grave")},
+            "table": rows,
+        }
 
 
 def check(sequences: Sequences) -> list[Finding]:
@@ -90,9 +93,11 @@ def counts(sequences: Sequences) -> Finding:
     return Finding(
         "counts",
         f"Table 2 counts {printed.to_numpy().sum():,} sequences, by class and split.",
-        f"{len(sequences):,} sequences; {equal} of 9 counts equal Table 2's." + f" None: {lacking}." * bool(len(empty)),
-        "This is the paper's data set." if equal == 9 else "A part or another set: its scores are"
-            " not the paper's.",
+        f"{len(sequences):,} sequences; {equal} of 9 counts equal Table 2's."
+        + f" None: {lacking}." * bool(len(empty)),
+        "This is the paper's data set."
+        if equal == 9
+        else "A part or another set: its scores are not the paper's.",
         equal < 9,
         table,
     )
@@ -105,7 +110,9 @@ def test_acquisitions(sequences: Sequences) -> Finding:
     its percentage can then turn out another than the printed one.
     """
     printed = reported("table5")
-    reliable = sequences.index[(sequences.index["split"] == "test") & sequences.index["label"].isin(RELIABLE)]
+    reliable = sequences.index[
+        (sequences.index["split"] == "test") & sequences.index["label"].isin(RELIABLE)
+    ]
     rows = []
     for acquisition, group in reliable.groupby("acquisition"):
         percent = 100 * (group["label"] == "tank-treading").mean()
@@ -119,7 +126,9 @@ def test_acquisitions(sequences: Sequences) -> Finding:
     columns = ["acquisition", "n_reliable", "tank_treading_percent", "table5", "table5_percent"]
     table = pd.DataFrame(rows, columns=columns).astype({"table5_percent": float})
     known = int(table["table5"].notna().sum())
-    alike = int(((table["table5_percent"] - table["tank_treading_percent"]).abs() < 0.1 + 1e-9).sum())
+    alike = int(
+        ((table["table5_percent"] - table["tank_treading_percent"]).abs() < 0.1 + 1e-9).sum()
+    )
     return Finding(
         "test acquisitions",
         f"Table 5: nine test acquisitions with {', '.join(map(str, printed['n_reliable']))}"
@@ -128,8 +137,9 @@ def test_acquisitions(sequences: Sequences) -> Finding:
         " reliable sequences; "
         f"{known} have the number of one row of Table 5, {alike} of these its percentage too (to"
         " 0.1).",
-        "The acquisitions are Table 5's." if known == 9 else "Table 5 cannot be repeated"
-            " acquisition by acquisition.",
+        "The acquisitions are Table 5's."
+        if known == 9
+        else "Table 5 cannot be repeated acquisition by acquisition.",
         known < 9,
         table,
     )
@@ -138,7 +148,11 @@ def test_acquisitions(sequences: Sequences) -> Finding:
 def short(sequences: Sequences) -> Finding:
     """Sequences under six frames, which the paper says were discarded."""
     few = sequences.index[sequences.index["length"] < MIN_FRAMES]
-    table = few.groupby(["split", "label"]).agg(n=("name", "size"), shortest=("length", "min")).reset_index()
+    table = (
+        few.groupby(["split", "label"])
+        .agg(n=("name", "size"), shortest=("length", "min"))
+        .reset_index()
+    )
     classes = ", ".join(f"{n} {label}" for label, n in few["label"].value_counts().items())
     return Finding(
         "short sequences",
@@ -153,7 +167,8 @@ def short(sequences: Sequences) -> Finding:
 
 
 def lengths(sequences: Sequences) -> Finding:
-    """Numbers of frames per acquisition and label, and how far they alone tell the classes apart.
+    """Numbers of frames per acquisition and label, and how far they alone tell the classes
+    apart.
     """
     index = sequences.index
     table = _spread(index, "length")
@@ -161,8 +176,7 @@ def lengths(sequences: Sequences) -> Finding:
         "lengths",
         "Sequences have 6 to more than 100 frames, below 40 on average.",
         f"{index['length'].min()} to {index['length'].max()} frames, mean"
-        f" {index['length'].mean():.1f}. "
-        + _tells(index, "length"),
+        f" {index['length'].mean():.1f}. " + _tells(index, "length"),
         "A model can score above chance by counting frames where these AUC are far from .5.",
         False,
         table,
@@ -176,7 +190,9 @@ def grey_levels(looks: pd.DataFrame) -> Finding:
     above and below a background of 0 need an offset. What can be told is where the background lies
     and how far it spreads.
     """
-    table = _spread(looks, "background").merge(_spread(looks, "peak"), on=["acquisition", "label", "n"])
+    table = _spread(looks, "background").merge(
+        _spread(looks, "peak"), on=["acquisition", "label", "n"]
+    )
     groups = looks.groupby("acquisition")["background"]
     centres, inside = groups.median(), groups.std().dropna()
     spread = f"{inside.min():.1f} to {inside.max():.1f}" if len(inside) else "unknown"
@@ -208,8 +224,13 @@ def track_numbers(sequences: Sequences) -> Finding:
     rows = []
     for acquisition, group in tracks.groupby("acquisition"):
         reliable = group[group["label"].isin(RELIABLE)]
-        pairs = [(group["track"], group["label"] == "unreliable"), (reliable["track"], reliable["label"] == "flipping")]
-        rows.append((acquisition, len(group), *(auc(*p) for p in pairs), *(_chance_sd(p[1]) for p in pairs)))
+        pairs = [
+            (group["track"], group["label"] == "unreliable"),
+            (reliable["track"], reliable["label"] == "flipping"),
+        ]
+        rows.append(
+            (acquisition, len(group), *(auc(*p) for p in pairs), *(_chance_sd(p[1]) for p in pairs))
+        )
     aucs, sds = ["auc_unreliable", "auc_flipping"], ["sd_unreliable", "sd_flipping"]
     table = pd.DataFrame(rows, columns=["acquisition", "n", *aucs, *sds])
     means = table[aucs].mean()
@@ -221,8 +242,9 @@ def track_numbers(sequences: Sequences) -> Finding:
         "Within an acquisition the track number tells unreliable from reliable with AUC"
         f" {means.iloc[0]:.2f}, "
         f"flipping from tank-treading with {means.iloc[1]:.2f} (means).",
-        "The name gives the label away: it must never be a feature, nor the order of"
-        " files." if leaks else "No.",
+        "The name gives the label away: it must never be a feature, nor the order of files."
+        if leaks
+        else "No.",
         leaks,
         table,
     )
@@ -237,7 +259,11 @@ def patients(sequences: Sequences) -> Finding:
     table = (
         index.assign(day=days)
         .groupby(["patient", "split"])
-        .agg(acquisitions=("acquisition", "nunique"), days=("day", "nunique"), sequences=("name", "size"))
+        .agg(
+            acquisitions=("acquisition", "nunique"),
+            days=("day", "nunique"),
+            sequences=("name", "size"),
+        )
         .reset_index()
     )
     test, training = index[index["split"] == "test"], index[index["split"] != "test"]
@@ -255,8 +281,9 @@ def patients(sequences: Sequences) -> Finding:
         f"{', '.join(shared) or 'none'} ({share:.0%} of the test sequences, {len(same_day)} of"
         " their days shared). "
         f"Acquisitions in both: {', '.join(twice) or 'none'}.",
-        f"Scores on {', '.join(shared)} are not those of a new patient: read them"
-        " apart." if shared else "No.",
+        f"Scores on {', '.join(shared)} are not those of a new patient: read them apart."
+        if shared
+        else "No.",
         bool(shared or twice),
         table,
     )
@@ -264,8 +291,12 @@ def patients(sequences: Sequences) -> Finding:
 
 def same_pixels(sequences: Sequences) -> Finding:
     """Sequences that are equal in every pixel under different names."""
-    pairs = _neighbours(np.array([_digest(frames) for frames in sequences], np.uint64), np.arange(len(sequences)))
-    return _pairs_finding("same pixels", "equal in every pixel", sequences, pairs, [1.0] * len(pairs), "share")
+    pairs = _neighbours(
+        np.array([_digest(frames) for frames in sequences], np.uint64), np.arange(len(sequences))
+    )
+    return _pairs_finding(
+        "same pixels", "equal in every pixel", sequences, pairs, [1.0] * len(pairs), "share"
+    )
 
 
 def shared_frames(sequences: Sequences) -> Finding:
@@ -274,17 +305,25 @@ def shared_frames(sequences: Sequences) -> Finding:
     """
     length = sequences.index["length"].to_numpy()
     owners = np.repeat(np.arange(len(sequences)), length)
-    digests = np.concatenate([_frame_digests(frames) for frames in sequences] or [np.zeros(0, np.uint64)])
+    digests = np.concatenate(
+        [_frame_digests(frames) for frames in sequences] or [np.zeros(0, np.uint64)]
+    )
     common = Counter(_neighbours(digests[digests > 0], owners[digests > 0]))
     shares = [n / min(length[i], length[j]) for (i, j), n in common.items()]
-    return _pairs_finding("shared frames", "sharing frames exactly", sequences, list(common), shares, "share")
+    return _pairs_finding(
+        "shared frames", "sharing frames exactly", sequences, list(common), shares, "share"
+    )
 
 
 def near_duplicates(sequences: Sequences) -> Finding:
     """Pairs across splits whose noise agrees though their pixels differ (see `SAME_NOISE` for what
     is found).
     """
-    described = np.stack([_descriptor(f) for f in sequences]) if len(sequences) else np.zeros((0, 200), np.float32)
+    described = (
+        np.stack([_descriptor(f) for f in sequences])
+        if len(sequences)
+        else np.zeros((0, 200), np.float32)
+    )
     pairs, scores = [], []
     for one, other in combinations(SPLITS, 2):
         for i, j in _alike(described, sequences.index["split"].to_numpy(), one, other):
@@ -293,7 +332,9 @@ def near_duplicates(sequences: Sequences) -> Finding:
             if (score := _noise_agreement(sequences[i], sequences[j])) > SAME_NOISE:
                 pairs.append((i, j))
                 scores.append(score)
-    return _pairs_finding("near-duplicates", "nearly equal across splits", sequences, pairs, scores, "agreement")
+    return _pairs_finding(
+        "near-duplicates", "nearly equal across splits", sequences, pairs, scores, "agreement"
+    )
 
 
 def drift(looks: pd.DataFrame) -> Finding:
@@ -308,15 +349,25 @@ def drift(looks: pd.DataFrame) -> Finding:
     means = reliable.groupby(["split", "acquisition"])[features].mean()
     paper = "All acquisitions were made alike: same microscope, shear rate and processing."
     if not {"train", "test"} <= set(reliable["split"]):
-        return Finding("drift", paper, "Training or test has no reliable"
-            " sequences.", "No.", False, pd.DataFrame())
+        return Finding(
+            "drift",
+            paper,
+            "Training or test has no reliable sequences.",
+            "No.",
+            False,
+            pd.DataFrame(),
+        )
     train, test = means.loc["train"], means.loc["test"]
     step = test.mean() - train.mean()
-    table = pd.DataFrame({"train": train.mean(), "test": test.mean(), "difference_sd": step / train.std()})
+    table = pd.DataFrame(
+        {"train": train.mean(), "test": test.mean(), "difference_sd": step / train.std()}
+    )
     table = table.replace([np.inf, -np.inf], np.nan).rename_axis("feature").reset_index().round(2)
     apart = (table["difference_sd"].abs() > 2) | table["difference_sd"].isna()
     far = table[apart & ((table["test"] / table["train"] - 1).abs() > 0.1)]
-    shown = "; ".join(f"{r.feature} {r.train:g} in training, {r.test:g} in test" for r in far.itertuples())
+    shown = "; ".join(
+        f"{r.feature} {r.train:g} in training, {r.test:g} in test" for r in far.itertuples()
+    )
     warning = (
         "A model may meet at test what training never showed it: augment for it, and do not"
         " trust thresholds."
@@ -341,7 +392,9 @@ def appearance(sequences: Sequences) -> pd.DataFrame:
     rows, of normal noise.
     """
     rows = [_look(frames) for frames in sequences]
-    return sequences.index.join(pd.DataFrame(rows, columns=["background", "peak", "dip", "noise"], dtype=float))
+    return sequences.index.join(
+        pd.DataFrame(rows, columns=["background", "peak", "dip", "noise"], dtype=float)
+    )
 
 
 def _look(frames: np.ndarray) -> tuple[float, float, float, float]:
@@ -397,7 +450,12 @@ def _digest(pixels: np.ndarray) -> int:
     """64 bits of BLAKE2b, never 0: among Table 2's 4.3 million frames, chance equality has a
     probability of 1e-6.
     """
-    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8).digest(), "little") or 1
+    return (
+        int.from_bytes(
+            hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8).digest(), "little"
+        )
+        or 1
+    )
 
 
 def _frame_digests(frames: np.ndarray) -> np.ndarray:
@@ -461,7 +519,12 @@ def _finest(frames: np.ndarray) -> np.ndarray:
 
 
 def _pairs_finding(
-    key: str, what: str, sequences: Sequences, pairs: list[tuple[int, int]], scores: list[float], score: str
+    key: str,
+    what: str,
+    sequences: Sequences,
+    pairs: list[tuple[int, int]],
+    scores: list[float],
+    score: str,
 ) -> Finding:
     index = sequences.index
     one, other = (index.iloc[[pair[k] for pair in pairs]].reset_index(drop=True) for k in (0, 1))

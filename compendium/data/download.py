@@ -28,11 +28,11 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from compendium import ROOT
-from rbc import RbcError
-from rbc.files import file_hash
 from compendium.data.archives import is_archive, unpack
 from compendium.data.ingest import RELEASED_META, UNFINISHED, read_sums, verify
 from compendium.data.layouts import inside, printable
+from rbc import RbcError
+from rbc.files import file_hash
 
 ZENODO_RECORD = "5723606"  #: "Data availability": doi 10.5281/zenodo.5723606
 RELEASED_COMMIT = RELEASED_META["version"]
@@ -89,7 +89,9 @@ def fetch_zenodo(
         files = [RecordFile(**f) for f in described["files"]]
         waiting = out / UNFINISHED
         waiting.mkdir(exist_ok=True)
-        missing = [f for f in files if not any(_is_whole(place / f.name, f) for place in (out, waiting))]
+        missing = [
+            f for f in files if not any(_is_whole(place / f.name, f) for place in (out, waiting))
+        ]
         _check_space(out, sum(f.size for f in missing))
         for file in missing:
             _fetch_file(file, waiting, record, base, patience)
@@ -116,7 +118,9 @@ def fetch_released(
     out = Path(out)
     url = f"{base}/icannos/redbloodcells_disease_classification/zip/{RELEASED_COMMIT}"
     with _alone(out), _scratch(out) as scratch:
-        source = Path(from_path) if from_path else _download(url, scratch / "released.zip", patience)
+        source = (
+            Path(from_path) if from_path else _download(url, scratch / "released.zip", patience)
+        )
         if is_archive(source):
             source = unpack(source, scratch / "unpacked")
         root = _released_root(source)
@@ -139,8 +143,9 @@ def _ask(url: str, patience: Patience) -> dict:
     try:
         found = answer.json()
     except ValueError as error:
-        raise RbcError(f"{url}: the server's answer is not JSON; try later or use"
-            " --from") from error
+        raise RbcError(
+            f"{url}: the server's answer is not JSON; try later or use --from"
+        ) from error
     if not isinstance(found, dict):
         raise RbcError(f"{url}: the server's answer is not a record; try later or use --from")
     return found
@@ -155,11 +160,16 @@ def _get(url: str, patience: Patience, *, stream: bool) -> requests.Response:
                 return answer
             pause = pause and max(pause, _retry_after(answer))
         except requests.RequestException as error:
-            trouble, again = type(error).__name__, isinstance(error, requests.ConnectionError | requests.Timeout)
+            trouble, again = (
+                type(error).__name__,
+                isinstance(error, requests.ConnectionError | requests.Timeout),
+            )
         if not again or pause is None:
             break
         time.sleep(pause)
-    hint = {"HTTP 404": "there is no such record", "HTTP 410": "it was withdrawn"}.get(trouble, "try later")
+    hint = {"HTTP 404": "there is no such record", "HTTP 410": "it was withdrawn"}.get(
+        trouble, "try later"
+    )
     raise RbcError(f"{url}: {trouble}; {hint}, or use --from with files already downloaded")
 
 
@@ -174,8 +184,9 @@ def _described(answer: dict, record: str) -> dict:
     where = f"Zenodo record {record}"
     listed = answer.get("files") or []
     if not listed:
-        raise RbcError(f"{where}: it lists no files (closed or empty?); download by hand and use"
-            " --from")
+        raise RbcError(
+            f"{where}: it lists no files (closed or empty?); download by hand and use --from"
+        )
     files = [_record_file(where, entry) for entry in listed]
     if len({f.name.lower() for f in files}) < len(files):
         raise RbcError(f"{where}: two files have the same name; download by hand and use --from")
@@ -195,12 +206,19 @@ def _described(answer: dict, record: str) -> dict:
 def _record_file(where: str, entry: dict) -> RecordFile:
     name = entry.get("key") or entry.get("filename") if isinstance(entry, dict) else None
     if not isinstance(name, str) or not _is_plain(name):
-        raise RbcError(f"{where}: the file name {name!r} is not safe; download by hand and use"
-            " --from")
+        raise RbcError(
+            f"{where}: the file name {name!r} is not safe; download by hand and use --from"
+        )
     size, checksum = entry.get("size"), str(entry.get("checksum", "")).removeprefix("md5:")
-    if not isinstance(size, int) or size < 0 or len(checksum) != 32 or not set(checksum) <= set("0123456789abcdef"):
-        raise RbcError(f"{where}: {name!r} has no usable size and md5; download by hand and use"
-            " --from")
+    if (
+        not isinstance(size, int)
+        or size < 0
+        or len(checksum) != 32
+        or not set(checksum) <= set("0123456789abcdef")
+    ):
+        raise RbcError(
+            f"{where}: {name!r} has no usable size and md5; download by hand and use --from"
+        )
     return RecordFile(name, size, checksum)
 
 
@@ -228,16 +246,32 @@ def _fetch_file(file: RecordFile, folder: Path, record: str, base: str, patience
         problem = _problem(scratch / file.name, file, said)
         shutil.rmtree(scratch)
         if "disk is full" in problem or pause is None:
-            raise RbcError(f"{file.name}: {problem}; what is whole is kept, run the same command"
-                " again")
+            raise RbcError(
+                f"{file.name}: {problem}; what is whole is kept, run the same command again"
+            )
         time.sleep(pause)
 
 
 def _zenodo_get(file: RecordFile, scratch: Path, record: str, base: str, patience: Patience) -> str:
     """Run the program for one file, showing how far it is; returns its complaint, if any."""
     options = ["-v", "1", "-R", "0", "-n", "-k", "-t", str(TIMEOUT_S)]
-    options += ["--max-http-retries", str(patience.tries - 1), "--backoff-factor", str(patience.wait)]
-    command = [sys.executable, "-m", "zenodo_get", *options, "-g", glob.escape(file.name), "-o", str(scratch), record]
+    options += [
+        "--max-http-retries",
+        str(patience.tries - 1),
+        "--backoff-factor",
+        str(patience.wait),
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "zenodo_get",
+        *options,
+        "-g",
+        glob.escape(file.name),
+        "-o",
+        str(scratch),
+        record,
+    ]
     # A session of its own: its handler would keep it going after the first Ctrl-C.
     with subprocess.Popen(
         command,
@@ -269,7 +303,9 @@ def _complaint(said: str) -> str:
 
 
 def _problem(found: Path, file: RecordFile, said: str) -> str:
-    if shutil.disk_usage(found.parent).free < file.size - (found.stat().st_size if found.exists() else 0):
+    if shutil.disk_usage(found.parent).free < file.size - (
+        found.stat().st_size if found.exists() else 0
+    ):
         return "the disk is full"
     if found.exists() and found.stat().st_size != file.size:
         return f"truncated ({found.stat().st_size} of {file.size} bytes)"
@@ -305,8 +341,9 @@ def _copied(source: Path, out: Path, record: str) -> dict:
     described, files = _noted(source)
     for file in files:
         if not _is_whole(source / file.name, file):
-            raise RbcError(f"{source / file.name}: missing, truncated or altered (md5 differs);"
-                " fetch it again")
+            raise RbcError(
+                f"{source / file.name}: missing, truncated or altered (md5 differs); fetch it again"
+            )
     with _scratch(out) as scratch:
         _copy_tree(source, scratch / "new")
         if not described:
@@ -325,8 +362,9 @@ def _noted(source: Path) -> tuple[dict, list[RecordFile]]:
         described = json.loads((source / "meta.json").read_text(encoding="utf-8"))
         return described, [RecordFile(**f) for f in described.get("files", [])]
     except (ValueError, TypeError, AttributeError) as error:
-        raise RbcError(f"{source / 'meta.json'}: not the list of an earlier fetch; move it"
-            " away") from error
+        raise RbcError(
+            f"{source / 'meta.json'}: not the list of an earlier fetch; move it away"
+        ) from error
 
 
 def _download(url: str, file: Path, patience: Patience) -> Path:
@@ -335,7 +373,10 @@ def _download(url: str, file: Path, patience: Patience) -> Path:
         answer = _get(url, patience, stream=True)
         total = int(answer.headers.get("Content-Length", 0)) or None
         try:
-            with file.open("wb") as out, tqdm(total=total, unit="B", unit_scale=True, disable=None) as bar:
+            with (
+                file.open("wb") as out,
+                tqdm(total=total, unit="B", unit_scale=True, disable=None) as bar,
+            ):
                 for block in answer.iter_content(1 << 20):
                     bar.update(out.write(block))
             if total in (None, file.stat().st_size):
@@ -344,8 +385,9 @@ def _download(url: str, file: Path, patience: Patience) -> Path:
             pass  # cut off: try again below
         if pause is not None:
             time.sleep(pause)
-    raise RbcError(f"{url}: cut off each time; try later, or use --from with files already"
-        " downloaded")
+    raise RbcError(
+        f"{url}: cut off each time; try later, or use --from with files already downloaded"
+    )
 
 
 def _released_root(folder: Path) -> Path:
@@ -353,10 +395,13 @@ def _released_root(folder: Path) -> Path:
     if not folder.is_dir():
         raise RbcError(f"{folder}: no such folder or archive")
     for candidate in [folder, *sorted(folder.iterdir())]:
-        if (candidate / "Stage_1/test/dataset.csv").is_file() and (candidate / "Stage_2/data").is_dir():
+        if (candidate / "Stage_1/test/dataset.csv").is_file() and (
+            candidate / "Stage_2/data"
+        ).is_dir():
             return candidate
-    raise RbcError(f"{folder}: not the released sample (Stage_1/test/dataset.csv and Stage_2/data"
-        " are missing)")
+    raise RbcError(
+        f"{folder}: not the released sample (Stage_1/test/dataset.csv and Stage_2/data are missing)"
+    )
 
 
 def _compare(folder: Path) -> dict[str, int]:
@@ -365,11 +410,14 @@ def _compare(folder: Path) -> dict[str, int]:
     files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
     for path in sorted(files.keys() & known.keys()):
         if file_hash(files[path]) != known[path]:
-            raise RbcError(f"{path}: altered (SHA-256 differs from {RELEASED_SUMS.name}); fetch it"
-                " again")
+            raise RbcError(
+                f"{path}: altered (SHA-256 differs from {RELEASED_SUMS.name}); fetch it again"
+            )
     if missing := sorted(known.keys() - files.keys()):
-        raise RbcError(f"{missing[0]}: missing from the released sample, and {len(missing) - 1}"
-            " more; fetch it again")
+        raise RbcError(
+            f"{missing[0]}: missing from the released sample, and {len(missing) - 1}"
+            " more; fetch it again"
+        )
     return {"verified": len(known), "unknown": len(files) - len(known)}
 
 
@@ -383,8 +431,10 @@ def _copy_tree(source: Path, target: Path) -> None:
 def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise RbcError(f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free;"
-            " make room or move it")
+        raise RbcError(
+            f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB free;"
+            " make room or move it"
+        )
 
 
 def _replace(new: Path, old: Path) -> None:
@@ -420,8 +470,9 @@ def _alone(out: Path) -> Iterator[None]:
     except Timeout as error:
         raise RbcError(f"{out}: another fetch is running there") from error
     except KeyboardInterrupt as error:
-        raise RbcError(f"{out}: interrupted; what is whole is kept, run the same command"
-            " again") from error
+        raise RbcError(
+            f"{out}: interrupted; what is whole is kept, run the same command again"
+        ) from error
     except OSError as error:
         raise RbcError(
             f"{out}: {error.strerror or error}; what is whole is kept, run the same command again"

@@ -7,7 +7,6 @@ right. Sequences come out in the order of split and name, so the same cells give
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -28,11 +27,20 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from rbc import RbcError
 from compendium.data import archives, matfiles
-from compendium.data.layouts import PICTURES, RELEASED, Layout, Part, describe, inside, printable, recognise
-from rbc.paper import FRAME_PX, SPLITS
+from compendium.data.layouts import (
+    PICTURES,
+    RELEASED,
+    Layout,
+    Part,
+    describe,
+    inside,
+    printable,
+    recognise,
+)
+from rbc import RbcError
 from rbc.files import file_hash, whole_folder
+from rbc.paper import FRAME_PX, SPLITS
 from rbc.sequences import SEQUENCE_FILES, Sequences, create_frames, finish, from_list
 
 UNFINISHED = ".fetching"  #: folder in which a fetch keeps its files until all are whole
@@ -75,11 +83,18 @@ def strips(folder: Path) -> Sequences:
     Raises `RbcError`, one line, as `read` does.
     """
     layout = Layout(parts=(Part(path=".", kind="csv", split="test"),))
-    return _in_memory(_existing(folder, "name the folder that holds dataset.csv"), layout, {}, simulated=False)
+    return _in_memory(
+        _existing(folder, "name the folder that holds dataset.csv"), layout, {}, simulated=False
+    )
 
 
 def into(
-    folder: Path, out: Path, layout: Path | None = None, *, simulated: bool = False, workers: int | None = None
+    folder: Path,
+    out: Path,
+    layout: Path | None = None,
+    *,
+    simulated: bool = False,
+    workers: int | None = None,
 ) -> None:
     """As `read`, but straight into a folder that `rbc.sequences.load` opens: for data larger than
     memory.
@@ -98,9 +113,17 @@ def into(
         rows["size"] = np.concatenate(sizes)
         ends = np.cumsum(rows["size"].to_numpy(np.int64))
         start = create_frames(part / "frames.npy", int(ends[-1]))
-        places = [start + int(ends[c.index[0]] - rows["size"].iat[c.index[0]]) * FRAME_PX**2 for c in chunks]
+        places = [
+            start + int(ends[c.index[0]] - rows["size"].iat[c.index[0]]) * FRAME_PX**2
+            for c in chunks
+        ]
         write = partial(_write, part / "frames.npy")
-        _gather(pool, write, list(zip([rows.loc[c.index] for c in chunks], places, strict=True)), "reading")
+        _gather(
+            pool,
+            write,
+            list(zip([rows.loc[c.index] for c in chunks], places, strict=True)),
+            "reading",
+        )
         finish(part, rows.assign(start=ends - rows["size"], length=rows["size"]), meta)
         shutil.rmtree(part / "unpacked", ignore_errors=True)
 
@@ -119,7 +142,11 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
         files = " and ".join(dict.fromkeys(rows["file"][rows["name"] == name]))
         raise RbcError(f"{files}: the sequence {name!r} is listed twice; names must be unique")
     order = rows["split"].map({split: i for i, split in enumerate(SPLITS)})
-    return rows.assign(order=order).sort_values(["order", "name"], ignore_index=True).drop(columns="order")
+    return (
+        rows.assign(order=order)
+        .sort_values(["order", "name"], ignore_index=True)
+        .drop(columns="order")
+    )
 
 
 def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
@@ -133,8 +160,9 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     sizes = pd.to_numeric(table["size"], errors="coerce")
     if (wrong := ~(sizes >= 1) | (sizes % 1 != 0)).any():
         bad = table[wrong].iloc[0]
-        raise RbcError(f"{where}: {bad['name']!r} has the size {bad['size']!r}; it is a number of"
-            " frames")
+        raise RbcError(
+            f"{where}: {bad['name']!r} has the size {bad['size']!r}; it is a number of frames"
+        )
     names = _parsed(where, table["name"], layout)  # before any path is made of a name
     files = [where.parent / layout.image.format(name=name) for name in table["name"]]
     if not layout.unlisted:
@@ -155,8 +183,10 @@ def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     names = _parsed(where, [f.stem for f in files], layout)
     if len(kinds := {layout.labels.get(f.name.lower()) for f in folders}) < len(folders):
         shown = ", ".join(f.name for f in folders)
-        raise RbcError(f"{where}: the folders {shown} stand for {len(kinds)} classes; describe"
-            " them in layout.yaml")
+        raise RbcError(
+            f"{where}: the folders {shown} stand for {len(kinds)} classes; describe"
+            " them in layout.yaml"
+        )
     return _rows(where, names, labels, files, 0, layout, part)
 
 
@@ -197,11 +227,15 @@ def verify(folder: Path) -> int:
     sums = read_sums(folder / "SHA256SUMS") if (folder / "SHA256SUMS").exists() else {}
     for path, expected in sums.items():
         if not (folder / path).is_file():
-            raise RbcError(f"{folder / path}: the file is missing although SHA256SUMS lists it;"
-                " fetch the data again")
+            raise RbcError(
+                f"{folder / path}: the file is missing although SHA256SUMS lists it;"
+                " fetch the data again"
+            )
         if file_hash(folder / path) != expected:
-            raise RbcError(f"{folder / path}: altered or damaged (SHA-256 differs from"
-                " SHA256SUMS); fetch it again")
+            raise RbcError(
+                f"{folder / path}: altered or damaged (SHA-256 differs from"
+                " SHA256SUMS); fetch it again"
+            )
     return len(sums)
 
 
@@ -223,8 +257,9 @@ def _opened(file: Path) -> Iterator[Image.Image]:
         with Image.open(file, formats=("PNG", "JPEG")) as picture:
             yield picture
     except FileNotFoundError as error:
-        raise RbcError(f"{file}: the file is missing although the list names it; fetch the data"
-            " again") from error
+        raise RbcError(
+            f"{file}: the file is missing although the list names it; fetch the data again"
+        ) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise RbcError(f"{file}: not a readable picture ({error}); fetch it again") from error
 
@@ -233,7 +268,11 @@ def _check_listed(where: Path, files: list[Path]) -> None:
     """Rows missing from the list: pictures beside its own that it does not name."""
     folder = files[0].parent
     listed = {file.name for file in files}
-    there = {f.name for f in folder.iterdir() if f.suffix.lower() in PICTURES} if folder.is_dir() else set()
+    there = (
+        {f.name for f in folder.iterdir() if f.suffix.lower() in PICTURES}
+        if folder.is_dir()
+        else set()
+    )
     if extra := sorted(printable(name) for name in there - listed):
         raise RbcError(
             f"{where}: has no row for {extra[0]!r} and {len(extra) - 1} more of {folder.name}/; "
@@ -250,8 +289,10 @@ def _check_shape(file: Path, picture: Image.Image, size: int) -> None:
     if not size and width % FRAME_PX:
         raise RbcError(f"{file}: the strip is {width} px wide; expected a multiple of {FRAME_PX}")
     if size and width != FRAME_PX * size:
-        raise RbcError(f"{file}: the strip is {width} px wide; expected {FRAME_PX} x {size} ="
-            f" {FRAME_PX * size}")
+        raise RbcError(
+            f"{file}: the strip is {width} px wide; expected {FRAME_PX} x {size} ="
+            f" {FRAME_PX * size}"
+        )
 
 
 def _in_memory(folder: Path, layout: Layout, meta: dict, *, simulated: bool) -> Sequences:
@@ -263,7 +304,13 @@ def _in_memory(folder: Path, layout: Layout, meta: dict, *, simulated: bool) -> 
 
 def _meta(folder: Path, layout: Layout, meta: dict, simulated: bool) -> dict:
     described = layout.model_dump(exclude_defaults=True)
-    return {"source": "strips", **meta, "simulated": simulated, "verified_files": verify(folder), "layout": described}
+    return {
+        "source": "strips",
+        **meta,
+        "simulated": simulated,
+        "verified_files": verify(folder),
+        "layout": described,
+    }
 
 
 def _layout(folder: Path, layout: Path | None, scratch: Path) -> tuple[Path, Layout]:
@@ -284,8 +331,9 @@ def _record(folder: Path) -> dict:
     except FileNotFoundError:
         return {}
     except ValueError as error:
-        raise RbcError(f"{folder / 'meta.json'}: damaged ({error}); fetch the data"
-            " again") from error
+        raise RbcError(
+            f"{folder / 'meta.json'}: damaged ({error}); fetch the data again"
+        ) from error
 
 
 def _rows(
@@ -302,8 +350,9 @@ def _rows(
     if None in known:
         i = known.index(None)
         allowed = ", ".join(layout.labels)
-        raise RbcError(f"{where}: {names[i].string!r} has the label {labels[i]!r}; there are only"
-            f" {allowed}")
+        raise RbcError(
+            f"{where}: {names[i].string!r} has the label {labels[i]!r}; there are only {allowed}"
+        )
     acquisitions = [m["acquisition"] for m in names]
     split = part.split or _splits(where, acquisitions, known, layout)
     columns = {
@@ -322,11 +371,17 @@ def _rows(
 def _splits(where: Path, acquisitions: list[str], labels: list[str], layout: Layout) -> list[str]:
     if not (missing := set(acquisitions) - set(layout.splits)):
         return [layout.splits[a] for a in acquisitions]
-    table = pd.DataFrame({"acquisition": acquisitions, "reliable": [label != "unreliable" for label in labels]})
+    table = pd.DataFrame(
+        {"acquisition": acquisitions, "reliable": [label != "unreliable" for label in labels]}
+    )
     counts = table.groupby("acquisition")["reliable"].agg(["size", "sum"])
-    shown = ", ".join(f"{a} ({n} sequences, {r} reliable)" for a, n, r in counts.loc[sorted(missing)].itertuples())
-    raise RbcError(f"{where}: which split are these acquisitions in? Say so under splits in"
-        f" layout.yaml: {shown}")
+    shown = ", ".join(
+        f"{a} ({n} sequences, {r} reliable)" for a, n, r in counts.loc[sorted(missing)].itertuples()
+    )
+    raise RbcError(
+        f"{where}: which split are these acquisitions in? Say so under splits in"
+        f" layout.yaml: {shown}"
+    )
 
 
 def _parsed(where: Path, names: Sequence[str], layout: Layout) -> list[re.Match]:
@@ -339,8 +394,10 @@ def _parsed(where: Path, names: Sequence[str], layout: Layout) -> list[re.Match]
             " BG1017_10s02_112)"
         )
     if "/" in (joined := "".join(names)) or "\\" in joined or "\0" in joined:
-        raise RbcError(f"{where}: a sequence's name holds a slash; the pattern for names in"
-            " layout.yaml is too wide")
+        raise RbcError(
+            f"{where}: a sequence's name holds a slash; the pattern for names in"
+            " layout.yaml is too wide"
+        )
     return parsed
 
 
@@ -400,7 +457,9 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
     # spawn: the caller may hold threads and a GPU, which do not survive a fork
     context = multiprocessing.get_context("spawn")
     # Ctrl-C is for the caller alone: the workers would each print where they were.
-    pool = ProcessPoolExecutor(workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    pool = ProcessPoolExecutor(
+        workers, context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    )
     try:
         yield pool
     finally:
@@ -413,8 +472,9 @@ def _gather(pool: ProcessPoolExecutor | None, task, chunks: list, what: str) -> 
     try:
         return list(tqdm(results, what, total=len(chunks), unit=f"x{CHUNK}", disable=None))
     except BrokenProcessPool as error:
-        raise RbcError(f"{what}: a process was killed (out of memory?); run it again with"
-            " workers=1") from error
+        raise RbcError(
+            f"{what}: a process was killed (out of memory?); run it again with workers=1"
+        ) from error
 
 
 def _existing(folder: Path, advice: str) -> Path:
@@ -446,8 +506,9 @@ def _read_csv(file: Path, columns: dict[str, str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError is a ValueError
-        raise RbcError(f"{file}: not a readable UTF-8 CSV"
-            f" ({' '.join(str(error).split())})") from error
+        raise RbcError(
+            f"{file}: not a readable UTF-8 CSV ({' '.join(str(error).split())})"
+        ) from error
     if missing := [c for c in columns.values() if c not in table]:
         raise RbcError(f"{file}: the columns {', '.join(missing)} are missing")
     if table.empty:

@@ -16,7 +16,7 @@ from string import Formatter
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from compendium import yamlfiles
 from rbc import RbcError
@@ -48,7 +48,13 @@ def inside(path: str) -> bool:
     ``..``, no NUL.
     """
     parts = re.split(r"[/\\]", path)
-    return bool(path) and ".." not in parts and parts[0] != "" and ":" not in parts[0] and "\0" not in path
+    return (
+        bool(path)
+        and ".." not in parts
+        and parts[0] != ""
+        and ":" not in parts[0]
+        and "\0" not in path
+    )
 
 
 class Part(BaseModel):
@@ -80,7 +86,9 @@ class Layout(BaseModel):
         "label": "label",
         "size": "size",
     }
-    labels: dict[str, Label] = {str(code): label for code, label in enumerate(LABELS)} | CLASS_FOLDERS
+    labels: dict[str, Label] = {
+        str(code): label for code, label in enumerate(LABELS)
+    } | CLASS_FOLDERS
     name: str = NAME
     unlisted: bool = False  #: whether pictures that dataset.csv does not list may be left out
     splits: dict[str, Split] = {}  #: acquisition to split, for parts that name none
@@ -88,7 +96,11 @@ class Layout(BaseModel):
     @field_validator("labels", mode="before")
     @classmethod
     def _as_text(cls, labels: object) -> object:
-        return {str(key).lower(): value for key, value in labels.items()} if isinstance(labels, dict) else labels
+        return (
+            {str(key).lower(): value for key, value in labels.items()}
+            if isinstance(labels, dict)
+            else labels
+        )
 
     @field_validator("image")
     @classmethod
@@ -124,8 +136,9 @@ def describe(file: Path) -> Layout:
     try:
         return yamlfiles.checked(Layout, yamlfiles.read(file), file, "see data/README.md")
     except (OSError, ValueError, re.error) as error:
-        raise RbcError(f"{file}: not a readable YAML file"
-            f" ({' '.join(str(error).split())})") from error
+        raise RbcError(
+            f"{file}: not a readable YAML file ({' '.join(str(error).split())})"
+        ) from error
 
 
 def recognise(folder: Path) -> tuple[Path, Layout]:
@@ -152,7 +165,9 @@ def recognise(folder: Path) -> tuple[Path, Layout]:
         )
     if stray:
         known = yaml.safe_dump(
-            [part.model_dump(exclude_none=True) for part in parts], default_flow_style=True, width=9e9
+            [part.model_dump(exclude_none=True) for part in parts],
+            default_flow_style=True,
+            width=9e9,
         )
         raise RbcError(
             f"{printable(stray[0])}: no label is known for this picture and {len(stray) - 1} more;"
@@ -176,7 +191,8 @@ def tree(folder: Path, lines: int = 30) -> str:
 
 
 def printable(text: object) -> str:
-    """Text that can be printed anywhere: bytes of a name that are not UTF-8 are shown as escapes.
+    """Text that can be printed anywhere: bytes of a name that are not UTF-8 are shown as
+    escapes.
     """
     return str(text).encode("utf-8", "backslashreplace").decode()
 

@@ -38,8 +38,9 @@ def contents(file: Path, name: str) -> tuple[list[str], list[str], list[int]]:
             raise RbcError(f"{file}: {len(films)} sequences but {len(names)} names")
         sizes = [_n_frames(getattr(film, "shape", ())) for film in films]
         if 0 in sizes:
-            raise RbcError(f"{file}: sequence number {sizes.index(0) + 1} is no 31 x 31 x T"
-                " picture")
+            raise RbcError(
+                f"{file}: sequence number {sizes.index(0) + 1} is no 31 x 31 x T picture"
+            )
         return list(names), [f"{code:g}" for code in np.ravel(labels)], sizes
 
 
@@ -89,7 +90,9 @@ def _variables(file: Path) -> Iterator[dict]:
             return
         with h5py.File(file, "r") as opened:
             sets = {k: v for k, v in opened.items() if isinstance(v, h5py.Dataset)}
-            yield {k: _Cells(v) if v.dtype == h5py.ref_dtype else _Reversed(v) for k, v in sets.items()}
+            yield {
+                k: _Cells(v) if v.dtype == h5py.ref_dtype else _Reversed(v) for k, v in sets.items()
+            }
     except (
         OSError,
         ValueError,
@@ -100,8 +103,9 @@ def _variables(file: Path) -> Iterator[dict]:
         MatReadError,
         zlib.error,
     ) as error:
-        raise RbcError(f"{file}: not a readable MATLAB file"
-            f" ({' '.join(str(error).split())})") from error
+        raise RbcError(
+            f"{file}: not a readable MATLAB file ({' '.join(str(error).split())})"
+        ) from error
 
 
 @lru_cache(maxsize=1)
@@ -117,15 +121,19 @@ def _unpacked(value: np.ndarray) -> np.ndarray | list:
     if value.dtype != object:
         return value
     cells = list(value.ravel(order="F"))
-    return [str(c.ravel()[0]) if isinstance(c, np.ndarray) and c.dtype.kind == "U" and c.size else c for c in cells]
+    return [
+        str(c.ravel()[0]) if isinstance(c, np.ndarray) and c.dtype.kind == "U" and c.size else c
+        for c in cells
+    ]
 
 
 def _only(file: Path, variables: dict, what: str, test):
     found = {name: value for name, value in variables.items() if test(value)}
     if len(found) != 1:
         seen = ", ".join(variables) or "no variables"
-        raise RbcError(f"{file}: {len(found)} variables hold {what}, one is needed; the file has"
-            f" {seen}")
+        raise RbcError(
+            f"{file}: {len(found)} variables hold {what}, one is needed; the file has {seen}"
+        )
     return next(iter(found.values()))
 
 
