@@ -88,7 +88,7 @@ def data_fetch(
         Path | None, typer.Option(help="Folder to fill; by default data/raw/<which>.")
     ] = None,
     from_path: Annotated[
-        Path | None, typer.Option("--from", help="Take files already downloaded; no network.")
+        Path | None, typer.Option("--from", help="A file or folder already downloaded; no network.")
     ] = None,
     base: Annotated[
         str | None, typer.Option(hidden=True, help="Another server, for tests.")
@@ -97,7 +97,7 @@ def data_fetch(
 ) -> None:
     """Fetch data and verify it; goes on where it was interrupted.
 
-    Example: rbc data fetch zenodo --from ~/Downloads
+    Example: rbc data fetch zenodo --from ~/Downloads/5723606.zip
     """
     need_checkout()
     from compendium.data import download
@@ -107,9 +107,7 @@ def data_fetch(
         raise RbcError(f"{which!r} cannot be fetched: choose one of {', '.join(fetchers)}")
     folder = out or ROOT / "data" / "raw" / which
     meta = fetchers[which](folder, from_path, **({"base": base} if base else {}))
-    typer.echo(
-        json.dumps(meta, indent=1) if as_json else f"{meta['source']}, verified, in {folder}"
-    )
+    typer.echo(json.dumps(meta, indent=1) if as_json else download.in_words(meta, folder))
 
 
 @data_app.command("prepare")

@@ -13,10 +13,12 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from strips import LAYOUTS, made
 from zenodo import Zenodo
 
@@ -328,11 +330,109 @@ def test_from_a_folder_without_network(zenodo: Zenodo, tmp_path: Path) -> None:
     assert contents(tmp_path / "c") == {}
 
 
-def test_from_a_folder_of_unknown_origin_is_noted_as_unverified(tmp_path: Path) -> None:
-    (tmp_path / "mine" / "sub").mkdir(parents=True)
-    (tmp_path / "mine" / "sub" / "x.csv").write_text("x", encoding="utf-8")
-    assert fetch_zenodo(tmp_path / "out", tmp_path / "mine")["verified"] is False
-    assert (tmp_path / "out" / "sub" / "x.csv").read_text(encoding="utf-8") == "x"
+def named(folder: Path) -> set[str]:
+    """Every file below a folder that is not the fetch's own."""
+    files = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if f.is_file()}
+    return files - {".lock", "meta.json"}
+
+
+def test_from_one_file_takes_that_file_alone(tmp_path: Path) -> None:
+    """A folder of downloads holds films and passwords too: they are nobody's business."""
+    downloads = tmp_path / "Downloads"
+    downloads.mkdir()
+    for name in ("passwords.txt", "holiday.mp4", "other.zip"):
+        (downloads / name).write_bytes(b"private")
+    (downloads / "5723606.zip").write_bytes(zipped(downloads))
+    meta = fetch_zenodo(tmp_path / "out", downloads / "5723606.zip")
+    assert named(tmp_path / "out") == {"5723606.zip"}
+    assert meta["verified"] is False and [f["name"] for f in meta["files"]] == ["5723606.zip"]
+    with pytest.raises(RbcError, match=r"holds other things too, such as holiday\.mp4"):
+        fetch_zenodo(tmp_path / "second", downloads)
+    assert named(tmp_path / "second") == set()
+    with pytest.raises(RbcError, match=r"passwords\.txt: neither an archive nor"):
+        fetch_zenodo(tmp_path / "second", downloads / "passwords.txt")
+
+
+def test_from_a_folder_takes_the_layout_it_knows_and_says_what_it_left(tmp_path: Path) -> None:
+    """Unpacked data are taken; a letter that lies beside them is not, and is named."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    LAYOUTS["split_csv"](mine, made(12))
+    wanted = named(mine)
+    (mine / "letter.docx").write_bytes(b"private")
+    meta = fetch_zenodo(tmp_path / "out", mine)
+    assert named(tmp_path / "out") == wanted
+    assert meta["verified"] is False and meta["left"] == ["letter.docx"]
+    assert ingest.read(tmp_path / "out", simulated=True).index["split"].nunique() == 3
+
+
+def test_a_second_fetch_leaves_nothing_of_the_first(tmp_path: Path) -> None:
+    """Two versions of a record must not be read as one; what the user put there stays."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.zip").write_bytes(zipped(tmp_path / name))
+    fetch_zenodo(tmp_path / "out", tmp_path / "old")
+    (tmp_path / "out" / "notes.txt").write_text("mine", encoding="utf-8")
+    fetch_zenodo(tmp_path / "out", tmp_path / "new")
+    assert named(tmp_path / "out") == {"new.zip", "notes.txt"}
+
+
+def test_a_list_that_leads_outside_is_refused(tmp_path: Path) -> None:
+    """A meta.json from elsewhere must not make us copy, or remove, files outside of the folder."""
+    (tmp_path / "secret").write_text("x", encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    entry = {"name": "../secret", "size": 1, "md5": hashlib.md5(b"x").hexdigest()}
+    (tmp_path / "mine" / "meta.json").write_text(json.dumps({"files": [entry]}), encoding="utf-8")
+    with pytest.raises(RbcError, match="not the list of an earlier fetch"):
+        fetch_zenodo(tmp_path / "out", tmp_path / "mine")
+    assert named(tmp_path / "out") == set()
+
+
+@pytest.mark.parametrize("source", ["network", "verified folder", "file", "released"])
+def test_what_is_said_at_the_end_is_what_was_done(
+    zenodo: Zenodo, tmp_path: Path, source: str
+) -> None:
+    """Nothing that was not verified is called so."""
+    if source == "released":
+        meta = {"source": "sample", "verified": 13, "unknown": 2}
+        said = download.in_words(meta, tmp_path)
+        assert "13 files verified by SHA-256" in said and "of 2 more we know no checksum" in said
+        return
+    meta = get(zenodo, tmp_path / "a")
+    if source == "verified folder":
+        meta = fetch_zenodo(tmp_path / "b", tmp_path / "a")
+    if source == "file":
+        (tmp_path / "c").mkdir()
+        cut = shutil.copy(tmp_path / "a" / "a.zip", tmp_path / "c" / "a.zip")
+        meta = fetch_zenodo(tmp_path / "b", Path(cut))
+    said = download.in_words(meta, tmp_path)
+    assert ("NOT verified" in said) == (source == "file")
+    assert ("of the size and md5 that the record lists" in said) == (source != "file")
+
+
+def test_the_newer_form_of_an_answer_is_understood(tmp_path: Path) -> None:
+    """Zenodo also lists files as {entries: {name: file}}, and may answer with another version."""
+    server = Zenodo(DATA)
+    entries = {entry["key"]: entry for entry in server.record["files"]}
+    server.record |= {"files": {"count": len(entries), "entries": entries}, "id": 5723607}
+    meta = get(server, tmp_path / "out")
+    server.close()
+    assert contents(tmp_path / "out") == DATA
+    assert "record 5723607, another version" in download.in_words(meta, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "low", "high"),
+    [("7", 7, 7), ("in 60 s", 55, 60), ("an hour ago", 0, 0), ("soon", 0, 0), ("9999", 120, 120)],
+)
+def test_a_server_may_ask_for_patience_in_either_form(asked: str, low: float, high: float) -> None:
+    """Retry-After is a number of seconds or a date; we never wait longer than two minutes."""
+    shifts = {"in 60 s": 60, "an hour ago": -3600}
+    if asked in shifts:
+        asked = formatdate(time.time() + shifts[asked], usegmt=True)
+    answer = requests.Response()
+    answer.headers["Retry-After"] = asked
+    assert low <= download._retry_after(answer) <= high
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "link", "strange list"])
@@ -345,7 +445,8 @@ def test_from_a_folder_refuses(tmp_path: Path, damage: str) -> None:
     if damage == "strange list":
         (source / "meta.json").write_text('{"files": [{"url": "x"}]}', encoding="utf-8")
     with pytest.raises(
-        RbcError, match=r"no folder with downloaded files|a link|not the list of an earlier fetch"
+        RbcError,
+        match="no folder with downloaded|no layout recognised|not the list of an earlier fetch",
     ):
         fetch_zenodo(tmp_path / "out", source)
     assert contents(tmp_path / "out") == {}

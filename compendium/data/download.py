@@ -19,9 +19,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import requests
 from filelock import FileLock, Timeout
@@ -30,8 +33,8 @@ from tqdm import tqdm
 from compendium import ROOT
 from compendium.data.archives import is_archive, unpack
 from compendium.data.ingest import RELEASED_META, UNFINISHED, read_sums, verify
-from compendium.data.layouts import inside, printable
-from rbc import RbcError
+from compendium.data.layouts import inside, printable, recognise
+from rbc import RbcError, __version__
 from rbc.files import file_hash
 
 ZENODO_RECORD = "5723606"  #: "Data availability": doi 10.5281/zenodo.5723606
@@ -39,6 +42,9 @@ RELEASED_COMMIT = RELEASED_META["version"]
 RELEASED_SUMS = ROOT / "data" / "registry" / "released.sha256"
 RETRIED = (429, 500, 502, 503, 504)  #: HTTP answers worth asking again
 TIMEOUT_S = 30
+LONGEST_PAUSE_S = 120.0  #: however long a server asks to wait
+#: Some servers refuse a program that does not say who it is.
+HEADERS = {"User-Agent": f"rbc-dynamics-compendium/{__version__} (reproduction of a paper)"}
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,9 @@ def fetch_zenodo(
     says.
 
     Whole files wait in a hidden folder until all are there, so `out` never holds part of a record;
-    run again, it goes on where it stopped. With `from_path` the files are copied from a folder
-    instead, with no network, and verified where that folder has a meta.json of an earlier fetch.
+    run again, it goes on where it stopped. With `from_path` the files are copied from a folder, or
+    one file, instead, with no network: only what can be the record's, and verified only where
+    a meta.json of an earlier fetch lies beside it.
     `base` is the server, another one for tests only.
 
     Raises `RbcError`, one line, for a record that is missing, closed, empty or has hostile names;
@@ -137,6 +144,33 @@ def fetch_released(
     return meta
 
 
+def in_words(meta: dict, folder: Path) -> str:
+    """What a fetch has done, in one line or a few: what was verified, and what was not.
+
+    Parameters
+    ----------
+    meta : what `fetch_zenodo` or `fetch_released` returned
+    folder : where the files are
+    """
+    source, verified = meta["source"], meta["verified"]
+    if "unknown" in meta:
+        unknown = f"; of {meta['unknown']} more we know no checksum: not verified"
+        return f"{source}: {verified} files verified by SHA-256{unknown}, in {folder}"
+    n = len(meta["files"])
+    if verified:
+        lines = [f"{source}: {n} files of the size and md5 that the record lists, in {folder}"]
+    else:
+        lines = [
+            f"{source}, as you say: {n} files taken as they are, NOT verified, as no list of the"
+            f" record lay beside them, in {folder}"
+        ]
+    if meta.get("redirected"):
+        lines.append(f"the server answered with record {meta['redirected']}, another version")
+    if left := meta.get("left"):
+        lines.append(f"left where they were: {len(left)} other things, such as {left[0]}")
+    return "\n".join(lines)
+
+
 def _ask(url: str, patience: Patience) -> dict:
     """A record's description as JSON, asked again on 429, 5xx, timeouts and broken connections."""
     answer = _get(url, patience, stream=False)
@@ -154,7 +188,7 @@ def _ask(url: str, patience: Patience) -> dict:
 def _get(url: str, patience: Patience, *, stream: bool) -> requests.Response:
     for pause in [*patience.pauses(), None]:
         try:
-            answer = requests.get(url, timeout=TIMEOUT_S, stream=stream)
+            answer = requests.get(url, timeout=TIMEOUT_S, stream=stream, headers=HEADERS)
             trouble, again = f"HTTP {answer.status_code}", answer.status_code in RETRIED
             if answer.ok:
                 return answer
@@ -166,6 +200,7 @@ def _get(url: str, patience: Patience, *, stream: bool) -> requests.Response:
             )
         if not again or pause is None:
             break
+        tqdm.write(f"{url}: {trouble}; trying again in {pause:.0f} s", file=sys.stderr)
         time.sleep(pause)
     hint = {"HTTP 404": "there is no such record", "HTTP 410": "it was withdrawn"}.get(
         trouble, "try later"
@@ -176,13 +211,23 @@ def _get(url: str, patience: Patience, *, stream: bool) -> requests.Response:
 def _retry_after(answer: requests.Response) -> float:
     """Seconds the server asks to wait, at most two minutes."""
     asked = answer.headers.get("Retry-After", "0")
-    return min(float(asked), 120.0) if asked.isdecimal() else 0.0
+    if asked.isdecimal():
+        seconds = float(asked)
+    else:  # the other form that HTTP allows: a date
+        try:
+            until = parsedate_to_datetime(asked)
+            seconds = (until - datetime.now(until.tzinfo)).total_seconds()
+        except ValueError:
+            return 0.0
+    return min(max(seconds, 0.0), LONGEST_PAUSE_S)
 
 
 def _described(answer: dict, record: str) -> dict:
     """What we keep of a record's description, once its list of files is found safe and usable."""
     where = f"Zenodo record {record}"
     listed = answer.get("files") or []
+    if isinstance(listed, dict):  # newer answers of the server: {"entries": {name: file}}
+        listed = list((listed.get("entries") or {}).values())
     if not listed:
         raise RbcError(
             f"{where}: it lists no files (closed or empty?); download by hand and use --from"
@@ -194,6 +239,7 @@ def _described(answer: dict, record: str) -> dict:
     licence = about.get("license") or {}
     return {
         "source": f"Zenodo record {record}",
+        "redirected": str(answer["id"]) if str(answer.get("id", record)) != record else "",
         "doi": answer.get("doi"),
         "title": about.get("title"),
         "version": about.get("version") or about.get("publication_date"),
@@ -239,6 +285,8 @@ def _fetch_file(file: RecordFile, folder: Path, record: str, base: str, patience
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
         said = _zenodo_get(file, scratch, record, base, patience)
+        if not (scratch / file.name).exists():  # the program does not know the server's newer form
+            _directly(file, scratch, record, base)
         if _is_whole(scratch / file.name, file):
             os.replace(scratch / file.name, folder / file.name)
             shutil.rmtree(scratch)
@@ -250,6 +298,13 @@ def _fetch_file(file: RecordFile, folder: Path, record: str, base: str, patience
                 f"{file.name}: {problem}; what is whole is kept, run the same command again"
             )
         time.sleep(pause)
+
+
+def _directly(file: RecordFile, scratch: Path, record: str, base: str) -> None:
+    """The same file by its address in the record, tried once; the caller judges what came."""
+    url = f"{base}/api/records/{record}/files/{quote(file.name)}/content"
+    with suppress(RbcError):
+        _download(url, scratch / file.name, Patience(tries=1))
 
 
 def _zenodo_get(file: RecordFile, scratch: Path, record: str, base: str, patience: Patience) -> str:
@@ -325,6 +380,7 @@ def _md5(file: Path) -> str:
 
 def _move_in(waiting: Path, out: Path, files: list[RecordFile], described: dict) -> None:
     """All files are whole: let them appear in `out`, the description last."""
+    _clear_former(out, {file.name for file in files})
     for file in files:
         if (waiting / file.name).exists():
             os.replace(waiting / file.name, out / file.name)
@@ -333,34 +389,122 @@ def _move_in(waiting: Path, out: Path, files: list[RecordFile], described: dict)
 
 
 def _copied(source: Path, out: Path, record: str) -> dict:
-    """Files already downloaded: verified where a meta.json lies beside them, else noted as
-    unverified.
+    """Files already downloaded: those of the record, and nothing else that lies beside them.
+
+    Where an earlier fetch's meta.json lies beside them they are those that it lists, each verified.
+    Otherwise they are taken as they are, and noted as unverified.
     """
-    if not source.is_dir() or not any(source.iterdir()):
-        raise RbcError(f"{source}: no folder with downloaded files there")
     described, files = _noted(source)
     for file in files:
         if not _is_whole(source / file.name, file):
             raise RbcError(
                 f"{source / file.name}: missing, truncated or altered (md5 differs); fetch it again"
             )
+    taken = [source / file.name for file in files] or _recognised(source)
     with _scratch(out) as scratch:
-        _copy_tree(source, scratch / "new")
+        new = scratch / "new"
+        new.mkdir()
+        for path in taken:
+            _copy(path, new / _inside(path, source))
         if not described:
-            described = {"source": f"Zenodo record {record}", "verified": False}
-            _write_json(scratch / "new" / "meta.json", described)
-        for entry in sorted((scratch / "new").iterdir(), key=lambda e: e.name == "meta.json"):
+            copies = sorted(path for path in new.rglob("*") if path.is_file())
+            described = {
+                "source": f"Zenodo record {record}",
+                "verified": False,
+                "files": [asdict(_as_found(path, new)) for path in copies],
+                "left": _left(source, taken),
+            }
+        _clear_former(out, {path.name for path in new.iterdir()})
+        for entry in sorted(new.iterdir()):
             _replace(entry, out / entry.name)
+        _write_json(out / "meta.json", described)
     return described
+
+
+def _recognised(source: Path) -> list[Path]:
+    """What of a file or a folder can be the record: archives, .mat files, parts of a known layout.
+
+    Raises `RbcError` where nothing is, and where archives lie among files of another kind, as in a
+    folder of downloads: nobody can tell there which are the record's.
+    """
+    if source.is_file():
+        if not _can_be_of_the_record(source):
+            raise RbcError(
+                f"{source}: neither an archive nor a .mat file; name the file you fetched"
+            )
+        return [source]
+    if not source.is_dir() or not any(source.iterdir()):
+        raise RbcError(f"{source}: no file and no folder with downloaded files there")
+    visible = sorted(path for path in source.iterdir() if not path.name.startswith("."))
+    packed = [path for path in visible if path.is_file() and _can_be_of_the_record(path)]
+    if packed:
+        if strange := [path for path in visible if path not in packed]:
+            raise RbcError(
+                f"{source}: holds other things too, such as {printable(strange[0].name)}; name the"
+                f" record's own file, such as --from {printable(packed[0])}, or a folder of its own"
+            )
+        return packed
+    root, layout = recognise(source)
+    if (root / "layout.yaml").is_file():
+        return [root]
+    return [root / part.path for part in layout.parts]
+
+
+def _can_be_of_the_record(path: Path) -> bool:
+    return path.suffix.lower() == ".mat" or is_archive(path)
+
+
+def _inside(path: Path, source: Path) -> Path:
+    """Where in the new folder a taken file or folder belongs: as it lay in its source."""
+    return Path() if path == source and path.is_dir() else path.relative_to(_folder_of(source))
+
+
+def _folder_of(source: Path) -> Path:
+    return source.parent if source.is_file() else source
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        return _copy_tree(source, target)
+    if source.is_symlink():
+        raise RbcError(f"{source}: a link; copy the file itself there")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, target)
+    return None
+
+
+def _as_found(path: Path, folder: Path) -> RecordFile:
+    return RecordFile(path.relative_to(folder).as_posix(), path.stat().st_size, _md5(path))
+
+
+def _left(source: Path, taken: list[Path]) -> list[str]:
+    """Names in the source's folder that were not taken."""
+    if source.is_file() or source in taken:
+        return []
+    tops = {path.relative_to(source).parts[0] for path in taken if path != source}
+    return sorted(printable(path.name) for path in source.iterdir() if path.name not in tops)
+
+
+def _clear_former(out: Path, new: set[str]) -> None:
+    """Remove what an earlier fetch put into a folder and the new one does not: never mix two."""
+    described, files = _noted(out)
+    if described:
+        for top in {Path(file.name).parts[0] for file in files} - new:
+            if inside(top):
+                _remove(out / top)
 
 
 def _noted(source: Path) -> tuple[dict, list[RecordFile]]:
     """An earlier fetch's meta.json and the files it lists; nothing where there is none."""
+    source = _folder_of(source)
     if not (source / "meta.json").is_file():
         return {}, []
     try:
         described = json.loads((source / "meta.json").read_text(encoding="utf-8"))
-        return described, [RecordFile(**f) for f in described.get("files", [])]
+        files = [RecordFile(**f) for f in described.get("files", [])]
+        if not all(inside(file.name) for file in files):
+            raise ValueError("a file outside of the folder")
+        return described, files
     except (ValueError, TypeError, AttributeError) as error:
         raise RbcError(
             f"{source / 'meta.json'}: not the list of an earlier fetch; move it away"
@@ -438,8 +582,15 @@ def _check_space(folder: Path, needed: int) -> None:
 
 
 def _replace(new: Path, old: Path) -> None:
-    shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+    _remove(old)
     os.replace(new, old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_json(file: Path, value: dict) -> None:
