@@ -53,17 +53,9 @@ def checkout(tmp_path_factory) -> Path:
 
 
 def copy_checkout(copy: Path) -> Path:
+    """Copy the checkout with what Python and numba have compiled, so that no copy does it anew."""
     built = shutil.ignore_patterns(
-        ".git",
-        ".venv",
-        "results",
-        "pages",
-        "files",
-        "_build",
-        "derived",
-        "raw",
-        ".snakemake",
-        "__pycache__",
+        ".git", ".venv", "results", "pages", "files", "_build", "derived", "raw", ".snakemake"
     )
     return shutil.copytree(ROOT, copy, ignore=built)
 

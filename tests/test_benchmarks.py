@@ -45,7 +45,11 @@ def test_a_benchmark_runs_and_ends_in_its_figures(name: str, tmp_path: Path) -> 
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name.split()[0]}.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1])
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures
+    if name == "tracking":
+        assert figures["sprites_are"] == "simulated" and figures["bit_identical"]
+        assert len(figures["conditions"]) > 1 and figures["long"]["frames"] == 20
 
 
 def test_help_imports_nothing_heavy() -> None:

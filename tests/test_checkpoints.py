@@ -15,7 +15,7 @@ from rbc.paper import Configuration
 from rbc.sequences import Sequences
 from rbc.settings import Training
 
-KILLS = 3  # for each of the two networks
+KILLS = 2  # for each of the two networks
 KEY = "what the numbers depend on"
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["rbc.training"])

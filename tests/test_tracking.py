@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import runpy
-import sys
 import warnings
 from dataclasses import replace
 from itertools import combinations
@@ -16,7 +13,6 @@ import pandas as pd
 import pytest
 import tifffile
 
-from compendium import ROOT
 from compendium.data import ingest
 from rbc import RbcError, simulate, tracking
 from rbc.bench import classify
@@ -584,19 +580,3 @@ def test_folder_is_whole_or_not_there(
             _write(tmp_path / "still.avi", frames[:1] * 40), tmp_path / "still", threads=1
         )
     assert not list(tmp_path.glob("*still")) and not list(tmp_path.glob(".*part"))
-
-
-# --- the benchmark ---
-
-
-def test_the_benchmark_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    """Every part of benchmarks/tracking.py runs, on small movies, and ends in one line of JSON."""
-    pytest.importorskip("trackpy")
-    monkeypatch.delenv("RBC_SAMPLE", raising=False)
-    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "tracking.py"))
-    monkeypatch.setattr(sys, "argv", ["tracking.py", "--smoke", "--threads", "1"])
-    benchmark["main"]()
-    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert figures["sprites_are"] == "simulated"
-    assert set(figures["conditions"]) == set(benchmark["CONDITIONS"])
-    assert figures["bit_identical"] and figures["long"]["frames"] == 20
