@@ -32,7 +32,7 @@ pdf: $(READY)
 	$(BIN)/python book/pdf.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=20 tests --nbval notebooks/paper.ipynb
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --durations=20 tests --nbval notebooks/paper.ipynb
 
 quick: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" tests

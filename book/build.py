@@ -7,6 +7,7 @@ a book.
 
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from compendium import runs
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 PAGES = ROOT / "book" / "pages"
+#: Kinds of output that hold words, the one that a page shows first.
+SHOWN = ("text/html", "text/markdown", "text/plain")
 
 
 def contents(profile: str) -> dict:
@@ -28,12 +31,22 @@ def contents(profile: str) -> dict:
     """
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     about = json.loads((ROOT / "results" / profile / "dataset.json").read_text(encoding="utf-8"))
-    for part in toc["parts"]:
+    for part in list(toc["parts"]):
         if "pages/demo/" in json.dumps(part) and not about["simulated"]:
             part["caption"] = "Results on real cells"
+            toc["parts"].remove(part)
+            toc["parts"].insert(0, part)  # what this book was built for comes first
+    for part in toc["parts"]:
+        if "pages/demo/" in json.dumps(part):
+            steps = [name for name in ("download", "ingest") if _is_made(profile, name)]
+            part["chapters"] += [{"file": f"book/pages/demo/{name}"} for name in steps]
     if profile in ("released", "register", "ours"):
         toc["parts"] = [part for part in toc["parts"] if "pages/demo/" not in json.dumps(part)]
     return json.loads(json.dumps(toc).replace("pages/demo/", f"pages/{profile}/"))
+
+
+def _is_made(profile: str, name: str) -> bool:
+    return (PAGES / profile / f"{name}.ipynb").exists()
 
 
 def pages(toc: dict) -> list[Path]:
@@ -46,16 +59,40 @@ def pages(toc: dict) -> list[Path]:
     ]
 
 
+#: What no reader should see: an object's address, a temporary file, a traceback.
+FLAWS = re.compile(
+    r"<[\w.]+(?: object)? at 0x[0-9a-f]+>|/tmp/|ipykernel_\d+|Traceback \(most recent"
+)
+
+
 def check_notebooks(toc: dict) -> None:
-    """Stop where an executed notebook holds an error: the build itself would pass over it."""
+    """Stop where an executed notebook holds an error, or what only its author should see.
+
+    The build itself would pass over it.
+    """
     for path in [*pages(toc), ROOT / "notebooks" / "paper.ipynb"]:
-        outputs = [
-            o
-            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
-            for o in cell.get("outputs", [])
-        ]
-        if any(o["output_type"] == "error" for o in outputs):
-            sys.exit(f"{path}: this notebook ended with an error; remove it and build again")
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        for output in (o for cell in cells for o in cell.get("outputs", [])):
+            if flaw := _flaw(output):
+                sys.exit(f"{path}: {flaw}; mend the notebook, remove this page and build again")
+
+
+def _flaw(output: dict) -> str:
+    """What is wrong with an output of a cell; empty where nothing is."""
+    if output["output_type"] == "error":
+        return "this notebook ended with an error"
+    if output["output_type"] == "stream":
+        first = "".join(output["text"]).strip().partition("\n")[0]
+        return f"it printed on standard error: {first}" if output["name"] == "stderr" else ""
+    shown = output.get("data", {})
+    if any(kind.startswith("image/") for kind in shown):
+        return ""
+    kind = next((kind for kind in SHOWN if kind in shown), "")
+    text = "".join(shown.get(kind, ""))
+    if kind == "text/plain" and text.startswith(("'", '"')):
+        return f"a value of Python stands on it: {text[:60]}"
+    found = FLAWS.search(text)
+    return f"{found[0]} stands on it" if found else ""
 
 
 def status(toc: dict) -> str:

@@ -35,12 +35,21 @@ KEY = ["name", "acquisition", "label"]
 def machines(
     sequences: Sequences, folds: list[Fold], stage: int
 ) -> tuple[pd.DataFrame, list[dict[str, np.ndarray]]]:
-    """The SVM of each fold (`rbc.bench.focus`): answers as a run's predictions (score, no
-    probability), and arrays.
+    """The SVM of each fold (`rbc.bench.focus`).
 
     In stage 1 the fold's own sequences are there `VARIED` times more, varied, and the strips of the
     split ``train`` help as reliable cells, but for those of a patient whom the fold is to be tested
     on only. In stage 2 the strips are the fold's own.
+
+    Parameters
+    ----------
+    sequences : all of them
+    folds : which acquisitions train, validate and test
+    stage : 1 or 2
+
+    Returns
+    -------
+    Answers as a run's predictions (score, no probability), and each fold's arrays
     """
     own = with_noise(sequences).select(in_stage(sequences.index["label"], stage))
     index, plain, rng = own.index, focus.of_sequences(own), np.random.default_rng(0)
@@ -84,10 +93,19 @@ def scored(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def answers(predictions: pd.DataFrame, folds: list[Fold], left_out: Iterable[str]) -> pd.DataFrame:
-    """Mean score of each sequence over the folds that trained on nothing of `left_out`: columns
-    `KEY`, score.
+    """Mean score of each sequence over the folds that trained on nothing of what is left out.
 
     Of those, only the ones that trained on most (`MUCH`), acquisition by acquisition.
+
+    Parameters
+    ----------
+    predictions : columns `KEY`, score, fold
+    folds : which acquisitions train, validate and test
+    left_out : acquisitions
+
+    Returns
+    -------
+    `KEY`, score
     """
     sizes = pd.Series(
         {i: len(f.train) for i, f in enumerate(folds) if not set(f.train) & set(left_out)}
@@ -99,8 +117,14 @@ def answers(predictions: pd.DataFrame, folds: list[Fold], left_out: Iterable[str
 
 
 def calibration(score: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Offset and slope, as `rbc.prevalence.calibration`, that turn a score into log odds (Platt
-    1999), both classes counting alike.
+    """Offset and slope, as `rbc.prevalence.calibration`, that turn a score into log odds.
+
+    Platt 1999, both classes counting alike.
+
+    Parameters
+    ----------
+    score : (N,) float64
+    truth : (N,) bool
     """
     found = LogisticRegression(C=1e3, class_weight="balanced").fit(
         np.asarray(score)[:, None], truth
@@ -122,8 +146,13 @@ def combined(
 
 
 def limits(score: np.ndarray, truth: np.ndarray, stage: int) -> tuple[float, float]:
-    """Threshold, and how far from it an answer stays open, from scores that set them and their
-    truth.
+    """Threshold, and how far from it an answer stays open.
+
+    Parameters
+    ----------
+    score : (N,) float64, scores that set both
+    truth : (N,) bool
+    stage : 1 or 2
     """
     threshold = float(np.quantile(score[~truth], SPECIFICITY[stage]))
     return threshold, float(np.quantile(abs(score - threshold), UNSURE))

@@ -14,10 +14,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -173,7 +174,18 @@ def counts(p: Profile) -> dict[str, dict[str, int]]:
 
 
 def raw_folder(p: Profile, data: Path | None) -> Path:
-    """Folder of a profile's raw data: the given one, else the usual one."""
+    """Folder of a profile's raw data: the given one, else the usual one.
+
+    Parameters
+    ----------
+    p : the profile
+    data : the given one
+
+    Raises
+    ------
+    RbcError
+        where none is given and there is no usual one, or where it is not there
+    """
     usual = {"released": os.environ.get("RBC_SAMPLE"), "zenodo": ROOT / "data" / "raw" / "zenodo"}
     folder = data or usual[p.data.source]
     if not folder:
@@ -214,11 +226,20 @@ def _made(p: Profile) -> dict:
 def run(
     c: Configuration, p: Profile, environment: dict[str, str] | None = None, anew: bool = False
 ) -> Path:
-    """Execute the train notebook for one configuration into its run folder; the folder.
+    """Execute the train notebook for one configuration into its run folder.
 
     The folder changes whole or not at all. What an interrupted run had reached lies in a hidden
-    folder beside it and is gone on from. Where the numbers are fresh and only the page is stale,
-    nothing is trained, unless it is to be made `anew`.
+    folder beside it and is gone on from.
+
+    Parameters
+    ----------
+    c, p : which run, of which profile
+    environment : variables for its kernel, such as CUDA_VISIBLE_DEVICES
+    anew : train also where the numbers are fresh and only the page is stale
+
+    Returns
+    -------
+    The folder
     """
     from rbc.files import whole_folder
 
@@ -450,10 +471,17 @@ def one(c: Configuration, p: Profile) -> Path:
     return p.results_folder / c.path
 
 
-def grid(p: Profile, data: Path | None, jobs: int) -> None:
-    """Make a profile's data and every run of it that is not fresh."""
+def grid(p: Profile, data: Path | None, jobs: int, simulated: bool = False) -> None:
+    """Make a profile's data and every run of it that is not fresh.
+
+    Parameters
+    ----------
+    p, data : the profile and the folder of its raw data
+    jobs : runs at the same time; 0: one a core
+    simulated : the raw data are simulated too, not real
+    """
     with _alone(), _ended_by_signals(), Bar() as shown:
-        _prepare_if_stale(p, data, shown)
+        _prepare_if_stale(p, data, shown, simulated)
         _do(run_jobs(p, pages=False), [], p, jobs, shown)
 
 
@@ -508,10 +536,15 @@ def grid_on_cluster(p: Profile, data: Path | None, jobs: int, workflow_profile: 
         )
 
 
-def book(p: Profile, data: Path | None, jobs: int) -> None:
-    """Make all that a profile's book shows and is not fresh, then the book, into _build/html."""
+def book(p: Profile, data: Path | None, jobs: int, simulated: bool = False) -> None:
+    """Make all that a profile's book shows and is not fresh, then the book, into _build/html.
+
+    Parameters
+    ----------
+    p, data, jobs, simulated : as of `grid`
+    """
     with _alone(), _ended_by_signals(), Bar() as shown:
-        _prepare_if_stale(p, data, shown)
+        _prepare_if_stale(p, data, shown, simulated)
         first = run_jobs(p, pages=True)
         every = pages(p)
         # A page of the profile's results is looked at again once its runs are there.
@@ -524,7 +557,7 @@ def book(p: Profile, data: Path | None, jobs: int) -> None:
         _build_site(p)
 
 
-def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar) -> None:
+def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar, simulated: bool = False) -> None:
     """Before all else, so that bad data ends in one line: nothing is said before they are known to
     be good.
 
@@ -532,9 +565,98 @@ def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar) -> None:
     """
     if p.training.device == "cuda":
         _gpus(p)
-    if not is_prepared(p, data):
+    if p.data.source == "zenodo":
+        _record(p, data, bar, simulated)
+    elif not is_prepared(p, data):
         found = prepare(p, data, progress=sys.stderr.isatty())
         bar.say(f"data of {p.name}: {found} sequences")
+
+
+# --- the paper's record, by two notebooks that become pages ---
+
+DOWNLOAD, INGEST = (notebooks.FOLDER / f"{name}.ipynb" for name in ("download", "ingest"))
+NO_CELLS = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
+
+
+def _record(p: Profile, data: Path | None, bar: Bar, simulated: bool) -> None:
+    """Fetch the record, unless its folder is given, and read it into sequences."""
+    folder = data or ROOT / "data" / "raw" / "zenodo"
+    out = PAGES / p.name
+    out.mkdir(parents=True, exist_ok=True)
+    if data is None and not ((out / "download.ipynb").exists() and _is_whole_record(folder)):
+        _fetch(p, folder, out / "download.ipynb", bar)
+    if is_prepared(p, folder) and (out / "ingest.ipynb").exists():
+        return
+    simulated = simulated or bool(_made(p).get("simulated"))
+    words = {"title": p.title, **runs.kind_words({"simulated": simulated, "source": "the record"})}
+    places = {"profile": p.path, "folder": folder.resolve()}
+    parameters = {name: notebooks.inside(place) for name, place in places.items()}
+    parameters |= {"simulated": simulated}
+    bar.say("reading the record: its layout, its labels, its sequences")
+    notebooks.execute(INGEST, out / "ingest.ipynb", parameters, words)
+    bar.say(f"data of {p.name}: {sum(sum(row.values()) for row in counts(p).values())} sequences")
+
+
+def _is_whole_record(folder: Path) -> bool:
+    """Whether a fetch has ended there and nothing has gone since; contents were verified then."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        sizes = {folder / file["name"]: file["size"] for file in meta["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return all(path.is_file() and path.stat().st_size == size for path, size in sizes.items())
+
+
+def _fetch(p: Profile, folder: Path, page: Path, bar: Bar) -> None:
+    """Run the download notebook, saying before how much it needs and meanwhile how far it is."""
+    from compendium.data import download
+
+    base = os.environ.get("RBC_ZENODO_BASE", download.ZENODO)  # another server in tests only
+    files = download.listed(base)
+    size = sum(file.size for file in files)
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    bar.say(
+        f"record {download.ZENODO_RECORD}: {len(files)} files, {size / 1e9:.2f} GB to fetch into"
+        f" {folder}; {free / 1e9:.0f} GB are free, and about as much again is needed to unpack"
+    )
+    parameters = {"folder": notebooks.inside(folder), "base": base}
+    words = {"title": p.title, "banner": NO_CELLS, "kind": ""}
+    with _telling(folder, size, bar):
+        notebooks.execute(DOWNLOAD, page, parameters, words)
+    bar.say(f"record {download.ZENODO_RECORD}: fetched and verified")
+
+
+@contextmanager
+def _telling(folder: Path, size: int, bar: Bar, every: float = 20.0) -> Iterator[None]:
+    """Say every some seconds how much of a fetch is there, and how long the rest will take."""
+    ended, began = threading.Event(), time.monotonic()
+    first = _bytes_in(folder)
+
+    def tell() -> None:
+        while not ended.wait(every):
+            there = _bytes_in(folder)
+            speed = (there - first) / (time.monotonic() - began)
+            left = f", {(size - there) / speed / 60:.0f} min left" if speed > 0 else ""
+            bar.say(f"fetched {there / 1e9:.2f} of {size / 1e9:.2f} GB{left}")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _bytes_in(folder: Path) -> int:
+    """Bytes of all files below a folder, finished or not; what goes meanwhile does not count."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.path.getsize(os.path.join(place, name))
+    return total
 
 
 def _build_site(p: Profile) -> None:

@@ -421,6 +421,7 @@ def grid(
         bool,
         typer.Option("--status", help="List which runs are done, running, failed; run nothing."),
     ] = False,
+    simulated: SimulatedOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train every configuration of a profile, several at a time; goes on where it was interrupted.
@@ -440,7 +441,7 @@ def grid(
     elif workflow_profile:
         building.grid_on_cluster(p, data, jobs, workflow_profile)
     else:
-        building.grid(p, data, jobs)
+        building.grid(p, data, jobs, simulated)
 
 
 def _list_runs(standings: list[attempts.Standing], as_json: bool) -> None:
@@ -464,14 +465,19 @@ def _show(standings: list[attempts.Standing], as_json: bool) -> None:
 
 
 @app.command("book")
-def book(profile: ProfileOption = "demo", data: DataOption = None, jobs: JobsOption = 0) -> None:
+def book(
+    profile: ProfileOption = "demo",
+    data: DataOption = None,
+    jobs: JobsOption = 0,
+    simulated: SimulatedOption = False,
+) -> None:
     """Make a profile's runs and pages and build the book into _build/html.
 
     Example: rbc book --profile released --data ../shared/data/released-sample
     """
     from compendium import building
 
-    building.book(_profile(profile), data, jobs)
+    building.book(_profile(profile), data, jobs, simulated)
     typer.echo(f"the book is {ROOT}/_build/html/index.html")
 
 

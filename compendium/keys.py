@@ -66,8 +66,12 @@ def run_key(c: Configuration, profile: Profile, data: str) -> str:
 
 
 def data_key(profile: Profile, files: dict[str, str]) -> str:
-    """Of everything that a profile's sequences depend on; `files`: checksums of its raw files by
-    relative path.
+    """Of everything that a profile's sequences depend on.
+
+    Parameters
+    ----------
+    profile : its part on data counts
+    files : checksums of its raw files by relative path
     """
     return key_of(profile.data.model_dump(), files, code_key(MAKERS[profile.data.source]))
 
@@ -141,10 +145,17 @@ def _code_hash(path: Path) -> str:
 
 
 def raw_files(folder: Path, before: dict[str, list]) -> dict[str, list]:
-    """Every file below a folder of raw data: relative path, then [bytes, time of change (ns),
-    SHA-256].
+    """Every file below a folder of raw data.
 
-    A file of `before` with the same size and time is not read again.
+    Parameters
+    ----------
+    folder : of the raw data
+    before : what this function answered earlier; a file with the same size and time is not read
+        again
+
+    Returns
+    -------
+    By relative path: bytes, time of change (ns), SHA-256
     """
     found = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
@@ -157,9 +168,18 @@ def raw_files(folder: Path, before: dict[str, list]) -> dict[str, list]:
 
 
 def content(root: Path, files: Iterable[str], folders: Iterable[str]) -> dict[str, str]:
-    """What some files hold and some folders list now, by path; what is not there is ``"none"``.
+    """What some files hold and some folders list now.
 
     Frames count by the checksum that lies beside them: the file may be larger than memory.
+
+    Parameters
+    ----------
+    root : the checkout
+    files, folders : paths in it
+
+    Returns
+    -------
+    A hash by path; what is not there is ``"none"``
     """
     found = {}
     for name in files:

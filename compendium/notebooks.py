@@ -109,6 +109,10 @@ def is_fresh(out: Path, notebook: Path, parameters: dict, words: dict[str, str])
 
     Its notebook, the code that this imports, its parameters and its words are the same, and every
     file that it read and every folder that it listed holds what it held then.
+
+    Parameters
+    ----------
+    out, notebook, parameters, words : as of `execute`
     """
     try:
         made = json.loads(out.read_text(encoding="utf-8"))["metadata"]["made"]
@@ -187,6 +191,12 @@ def report_places(name: str, profile: Profile, results: Path, out: Path) -> dict
 
 
 def words_of(results: Path, title: str) -> dict[str, str]:
-    """Title, box and kind of data of the pages of a results folder."""
+    """Title, box and kind of data of the pages of a results folder.
+
+    Parameters
+    ----------
+    results : the folder
+    title : of the profile
+    """
     meta = json.loads((results / "dataset.json").read_text(encoding="utf-8"))
     return {"title": title, **runs.kind_words(meta)}

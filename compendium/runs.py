@@ -70,7 +70,14 @@ def write(
 
 
 def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
-    """Where a run came from: commit, packages, device, data, seconds, seed."""
+    """Where a run came from: commit, packages, device, data, seconds, seed.
+
+    Parameters
+    ----------
+    outcome : what training gave
+    data : the sequences' meta
+    seed : of the run
+    """
     return {
         **checkout(),
         "packages": {name: version(name) for name in PACKAGES}
@@ -110,11 +117,15 @@ def git(*arguments: str) -> str:
 
 
 def describe(sequences: Sequences, results: Path) -> None:
-    """Put what pages say of the data beside the runs, so that they can say it where the data is
-    not: no pixels.
+    """Put what pages say of the data beside the runs, for where the data is not.
 
     Writes index.parquet (names, labels, lengths), dataset.json (the sequences' meta) and
-    checks.json (`compendium.data.checks`).
+    checks.json (`compendium.data.checks`). No pixels.
+
+    Parameters
+    ----------
+    sequences : of the profile
+    results : its results folder
     """
     from compendium.data import checks
 
@@ -153,8 +164,14 @@ def complete(folder: Path) -> bool:
 
 
 def holds(folder: Path, key: str) -> bool:
-    """Whether a folder holds the numbers of a run made from exactly what `key` stands for; its page
-    may be missing.
+    """Whether a folder holds the numbers of a run made from exactly what a key stands for.
+
+    Its page may be missing.
+
+    Parameters
+    ----------
+    folder : the run's folder
+    key : of `compendium.keys.run_key`
     """
     if not all((folder / name).exists() for name in FILES if name != "notebook.ipynb"):
         return False
@@ -163,8 +180,12 @@ def holds(folder: Path, key: str) -> bool:
 
 
 def folders(results: Path, stage: int | None = None) -> list[Path]:
-    """Folders of the runs below a results folder, of one stage or of both, by name; hidden ones are
-    unfinished.
+    """Folders of the runs below a results folder, by name; hidden ones are unfinished.
+
+    Parameters
+    ----------
+    results : a profile's results folder
+    stage : of one stage; None: of both
     """
     which = "?" if stage is None else stage
     return sorted(path.parent for path in Path(results).glob(f"stage{which}/[!.]*/metrics.json"))
@@ -196,13 +217,26 @@ def collect(results: Path) -> pd.DataFrame:
 
 
 def select(results: Path, stage: int) -> pd.DataFrame:
-    """The chosen configuration of a stage in each fold: fold, run, f1 (on that fold's validation
-    split).
+    """The chosen configuration of a stage in each fold.
 
     Highest validation F1, mean over seeds (paper: "Model selection"); ties: the first in the order
     of the tables, as the paper's own tie (uniform before similarity). Each fold chooses by its own
     validation split alone, since one fold's validation cells may be another's test cells. Of
     several seeds the lowest stands for the configuration.
+
+    Parameters
+    ----------
+    results : a profile's results folder
+    stage : 1 or 2
+
+    Returns
+    -------
+    fold, run, f1 (on that fold's validation split)
+
+    Raises
+    ------
+    RbcError
+        where the stage has no runs
     """
     from rbc import metrics
 
@@ -252,11 +286,23 @@ def at_chance(table: pd.DataFrame, stage: int, split: str = "validation") -> lis
 def chosen_answers(
     results: Path, stage: int, split: str = "test", unreliable: bool = False
 ) -> pd.DataFrame:
-    """Predictions of each fold's chosen configuration on a split of its own (column run says
-    which).
+    """Predictions of each fold's chosen configuration on a split of its own.
 
-    With `unreliable`, what stage 2 answers for the test split's unreliable sequences instead.
-    Raises `RbcError` where a run does not have that.
+    Parameters
+    ----------
+    results : a profile's results folder
+    stage : 1 or 2
+    split : ``train``, ``validation`` or ``test``
+    unreliable : what stage 2 answers for the test split's unreliable sequences instead
+
+    Returns
+    -------
+    As `predictions`, with a column run
+
+    Raises
+    ------
+    RbcError
+        where a run does not have that
     """
     parts = []
     for row in select(results, stage).itertuples():
@@ -283,7 +329,23 @@ def _configurations(results: Path, stage: int) -> list[tuple[Configuration, str]
 
 
 def predictions(results: Path, run: str, file: str = "predictions") -> pd.DataFrame:
-    """What a run answered: name, acquisition, label, fold, split, probability."""
+    """What a run answered.
+
+    Parameters
+    ----------
+    results : a profile's results folder
+    run : the run's folder below it
+    file : ``predictions``, or ``unreliable``
+
+    Returns
+    -------
+    name, acquisition, label, fold, split, probability (of the positive class)
+
+    Raises
+    ------
+    RbcError
+        where the run does not have that file
+    """
     path = Path(results) / run / f"{file}.parquet"
     if not path.exists():
         raise RbcError(f"{path}: not there; make the run again with rbc run")
@@ -300,10 +362,18 @@ def _read(path: Path, changed: int) -> pd.DataFrame:
 def failures(results: Path, stage: int) -> pd.DataFrame:
     """How many runs of a stage call each test sequence wrong, the most often wrong first.
 
-    Runs are models x samplings x K x seeds; those with a switched detail are left out. One row a
-    sequence: name, acquisition, label, runs (that have it in a test split), wrong, share (wrong /
-    runs), mean_probability, failed (the runs that call it wrong). A run that tests a sequence in
-    two folds counts twice.
+    Runs are models x samplings x K x seeds; those with a switched detail are left out. A run that
+    tests a sequence in two folds counts twice.
+
+    Parameters
+    ----------
+    results : a profile's results folder
+    stage : 1 or 2
+
+    Returns
+    -------
+    One row a sequence: name, acquisition, label, runs (that have it in a test split), wrong, share
+    (wrong / runs), mean_probability, failed (the runs that call it wrong)
     """
     from rbc import metrics
 
@@ -327,11 +397,17 @@ def failures(results: Path, stage: int) -> pd.DataFrame:
 
 
 def review(failures: pd.DataFrame, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Two sheets of the sequences that at least `REVIEW` of the runs call wrong, with an empty
-    column relabelled.
+    """Two sheets of the sequences that most runs call wrong, with an empty column relabelled.
 
+    Parameters
+    ----------
+    failures : of `failures`; those with a share of at least `REVIEW` are taken
+    seed : of the order of the second sheet
+
+    Returns
+    -------
     The first says all that is known; the second, in random order, only what does not tell the
-    label: name and acquisition.
+    label: name and acquisition
     """
     sheet = (
         failures[failures["share"] >= REVIEW].assign(relabelled="").round({"mean_probability": 4})

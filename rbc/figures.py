@@ -4,6 +4,7 @@ beside replicated.
 
 from __future__ import annotations
 
+import textwrap
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from rbc.metrics import SCORES, THRESHOLD, Confusion, truth_and_call
 from rbc.paper import KS, MODELS, SAMPLINGS, reported
@@ -18,10 +20,22 @@ from rbc.sampling import sample
 from rbc.sequences import Sequences, strip
 from rbc.settings import Training
 
+#: Okabe and Ito's colours, told apart with any colour vision; and marks, told apart in grey.
+SOURCES = ("#000000", "#e69f00", "#0072b2", "#009e73")
+MARKS = ("o", "s", "D", "^")
 PAPER_SCORES = SCORES[:4]  #: what Tables 3 and 4 print
-NO_PICTURES = (
+
+
+class Sentence(str):
+    """Words that stand on a page where a picture or a table would."""
+
+    def _repr_markdown_(self) -> str:
+        return str(self)
+
+
+NO_PICTURES = Sentence(
     "Pictures of real cells are made only where the data lies: make book"
-    " PROFILE=released DATA=<folder>"
+    " PROFILE=released DATA=<folder>."
 )
 COUNTS = ["n", "tp", "fp", "fn", "tn"]
 
@@ -52,6 +66,125 @@ def confusion_matrix(c: Confusion, names: tuple[str, str]) -> Figure:
         yticklabels=names,
     )
     axis.set(xlabel="called", ylabel="true")
+    plt.close(figure)
+    return figure
+
+
+def matrices(panels: dict[str, Confusion], names: tuple[str, str]) -> Figure:
+    """Normalised confusion matrices side by side on one scale, as in Figure 3.
+
+    Parameters
+    ----------
+    panels : counts by title; a panel of shares alone holds rates, which are drawn without counts
+    names : of the negative and of the positive class
+    """
+    width = 3.6 * len(panels)
+    figure, axes = plt.subplots(1, len(panels), figsize=(width, 3.2), layout="constrained")
+    for axis, (title, c) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        counts = np.array([[c.tn, c.fp], [c.fn, c.tp]], float)
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-12)
+        whole = counts.sum() > 2.0 + 1e-9  # two rows of rates sum to 2: no counts are known
+        notes = [
+            [f"{100 * s:.0f} %" + (f"\n({n:,.0f})" if whole else "") for s, n in zip(*pair)]
+            for pair in zip(shares, counts)
+        ]
+        look = {"annot": notes, "fmt": "", "vmin": 0, "vmax": 1, "cmap": "Blues", "cbar": False}
+        ticks = {"xticklabels": names, "yticklabels": names}
+        sns.heatmap(shares, square=True, ax=axis, **look, **ticks)
+        axis.set_title(title, fontsize=10)
+        axis.set(xlabel="called", ylabel="true")
+    plt.close(figure)
+    return figure
+
+
+def forest(rows: pd.DataFrame) -> Figure:
+    """What is known of a few shares, from whom, each with its 95 % interval.
+
+    Parameters
+    ----------
+    rows : quantity, source, value, low, high; shares in [0, 1], ends nan where none are known
+    """
+    quantities = list(dict.fromkeys(rows["quantity"]))
+    sources = list(dict.fromkeys(rows["source"]))
+    step = 0.8 / len(sources)  # rows of one quantity share four fifths of its height
+    height = 0.8 + 0.2 * len(quantities) * len(sources)
+    figure, axis = plt.subplots(figsize=(7.5, height), layout="constrained")
+    for row in rows.itertuples():
+        number = sources.index(row.source)
+        y = quantities.index(row.quantity) + (number - (len(sources) - 1) / 2) * step
+        colour = SOURCES[number % len(SOURCES)]
+        axis.plot([row.low, row.high], [y, y], color=colour, lw=2)
+        axis.plot(row.value, y, MARKS[number % len(MARKS)], color=colour, ms=6)
+    for number, source in enumerate(sources):
+        look = {"color": SOURCES[number % len(SOURCES)], "marker": MARKS[number % len(MARKS)]}
+        axis.plot([], [], lw=2, label=source, **look)
+    axis.set_yticks(range(len(quantities)), quantities)
+    axis.set(xlim=(0, 1.02), xlabel="share of those cells")
+    axis.invert_yaxis()
+    axis.grid(axis="x", color="0.9")
+    axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, frameon=False, fontsize=9)
+    plt.close(figure)
+    return figure
+
+
+def dumbbells(panels: dict[str, pd.DataFrame]) -> Figure:
+    """A percentage counted by hand beside its estimate, a line an acquisition; panels below.
+
+    Parameters
+    ----------
+    panels : by title; columns name, hand, low, high (95 % of the count by hand), estimate; percent
+    """
+    rows = [len(table) for table in panels.values()]
+    figure, axes = plt.subplots(
+        len(panels), 1, figsize=(7, 1.2 * len(panels) + 0.27 * sum(rows)), sharex=True,
+        height_ratios=[n + 1 for n in rows], layout="constrained", squeeze=False,
+    )  # fmt: skip
+    for axis, (title, table) in zip(axes[:, 0], panels.items(), strict=True):
+        places = np.arange(len(table))
+        axis.hlines(places, table["low"], table["high"], color="0.75", lw=7)
+        axis.hlines(places, table["hand"], table["estimate"], color=SOURCES[0], lw=1)
+        axis.plot(table["hand"], places, "o", color=SOURCES[0], label="by hand, 95 % interval grey")
+        axis.plot(table["estimate"], places, "D", color=SOURCES[2], label="classify and count")
+        axis.set_yticks(places, table["name"])
+        axis.set_ylim(len(table) - 0.5, -0.5)
+        axis.set_title(title, fontsize=10, loc="left")
+        axis.grid(axis="x", color="0.9")
+    axes[-1, 0].set(xlabel="tank-treading cells (%)")
+    axes[0, 0].legend(frameon=False, fontsize=9, loc="best")
+    plt.close(figure)
+    return figure
+
+
+def network(layers: pd.DataFrame, title: str) -> Figure:
+    """A network as a row of boxes, input at the left, each with the shape that comes out of it.
+
+    Parameters
+    ----------
+    layers : index: what the layer is; columns "comes out" and "weights"
+    title : of the picture
+    """
+    across = 6  # boxes of a line: more cannot be read on a phone
+    lines = -(-len(layers) // across)
+    figure, axis = plt.subplots(figsize=(9, 1.25 * lines + 0.3), layout="constrained")
+    for number, layer in enumerate(layers.itertuples()):
+        x, y = number % across, -(number // across)
+        learns = layer.weights != "0"
+        axis.add_patch(
+            Rectangle((x, y), 0.82, 0.62, fc="#d6e6f2" if learns else "#f2f2f2", ec="black", lw=0.8)
+        )
+        words = textwrap.fill(str(layer.Index), 17)
+        axis.text(x + 0.41, y + 0.42, words, ha="center", va="center", fontsize=7)
+        shape = f"{layer[1]}\n{layer.weights} weights" if learns else layer[1]
+        axis.text(
+            x + 0.41, y + 0.13, shape, ha="center", va="center", fontsize=6.5, color="#444444"
+        )
+        if number + 1 < len(layers) and x + 1 < across:
+            axis.annotate(
+                "", (x + 1.0, y + 0.31), (x + 0.82, y + 0.31), arrowprops={"arrowstyle": "->"}
+            )
+    axis.set(xlim=(-0.05, across - 0.1), ylim=(0.05 - (lines - 1), 0.75))
+    axis.set_title(title, fontsize=10, loc="left")
+    axis.set_axis_off()
     plt.close(figure)
     return figure
 

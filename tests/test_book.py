@@ -34,7 +34,7 @@ def build(tmp_path):
 
 @pytest.mark.parametrize(
     ("simulated", "caption"),
-    [(True, "Results on simulated cells"), (False, "Results on real cells")],
+    [(True, "Appendix: results on simulated cells"), (False, "Results on real cells")],
 )
 def test_real_cells_never_stand_under_a_heading_of_simulated_ones(
     build, tmp_path, simulated, caption
@@ -50,20 +50,42 @@ def test_real_cells_never_stand_under_a_heading_of_simulated_ones(
     assert "pages/demo/" not in yaml.safe_dump(parts)
 
 
-def test_a_page_that_ended_with_an_error_stops_the_build(build, tmp_path):
+STREAM = {"output_type": "stream", "name": "stdout", "text": "well"}
+#: Outputs that only their author should see, and what the build says of each.
+FLAWED = {
+    "error": ({"output_type": "error"}, "ended with an error"),
+    "warning": (STREAM | {"name": "stderr", "text": "UserWarning: x"}, "standard error: UserW"),
+    "string": ({"output_type": "execute_result", "data": {"text/plain": "'none'"}}, "a value of"),
+    "object": (
+        {"output_type": "execute_result", "data": {"text/plain": "<rbc.Run at 0x7f12>"}},
+        "at 0x7f12> stands on it",
+    ),
+    "temporary": (
+        {"output_type": "display_data", "data": {"text/html": ["<p>", "/tmp/x.py</p>"]}},
+        "/tmp/ stands on it",
+    ),
+}
+#: Outputs like these that are right.
+WHOLE = [
+    STREAM,
+    {"output_type": "execute_result", "data": {"text/plain": "'x'", "text/markdown": "x"}},
+    {"output_type": "display_data", "data": {"text/plain": "<Figure>", "image/png": "AA"}},
+]
+
+
+@pytest.mark.parametrize("kind", FLAWED)
+def test_a_page_with_what_only_its_author_should_see_stops_the_build(build, tmp_path, kind):
+    """Errors, warnings, bare values of Python, addresses of objects, temporary paths."""
     page = tmp_path / "book" / "pages" / "released" / "runs" / "one.ipynb"
     page.parent.mkdir(parents=True)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "paper.ipynb").write_text(json.dumps({"cells": []}), encoding="utf-8")
-    page.write_text(
-        json.dumps({"cells": [{"outputs": [{"output_type": "stream"}]}]}), encoding="utf-8"
-    )
+    page.write_text(json.dumps({"cells": [{"outputs": WHOLE}]}), encoding="utf-8")
     toc = {"parts": [{"chapters": [{"glob": "book/pages/released/runs/*"}]}]}
     build.check_notebooks(toc)
-    page.write_text(
-        json.dumps({"cells": [{"outputs": [{"output_type": "error"}]}]}), encoding="utf-8"
-    )
-    with pytest.raises(SystemExit, match="ended with an error"):
+    flawed, said = FLAWED[kind]
+    page.write_text(json.dumps({"cells": [{"outputs": [*WHOLE, flawed]}]}), encoding="utf-8")
+    with pytest.raises(SystemExit, match=said):
         build.check_notebooks(toc)
     build.check_notebooks({})  # another profile's book, which does not hold the page
 

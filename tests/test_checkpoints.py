@@ -63,7 +63,7 @@ def test_killed_at_random_points_it_ends_with_the_same_bits(few, tmp_path, model
     for trial in range(KILLS):
         states = tmp_path / f"states{trial}"
         process = start(few, c, tmp_path / "killed", states)
-        process.join(dice.uniform(0.3, 1.0) * seconds)
+        process.join(dice.uniform(0.5, 1.0) * seconds)
         process.kill()
         process.join()
         (tmp_path / "killed").unlink(missing_ok=True)

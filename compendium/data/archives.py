@@ -34,10 +34,22 @@ def is_archive(file: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack an archive, and those inside it, into a new `folder`, which is returned.
+    """Unpack an archive, and those inside it, into a new folder.
 
-    Raises `RbcError` for what is no whole archive, encrypted, too large, holds links or devices, or
-    names a path outside; nothing is left then.
+    Parameters
+    ----------
+    archive : the file
+    folder : where; it must not be there yet
+
+    Returns
+    -------
+    The folder
+
+    Raises
+    ------
+    RbcError
+        for what is no whole archive, encrypted, too large, holds links or devices, or names a path
+        outside; nothing is left then
     """
     try:
         _unpack(Path(archive), Path(folder), MAX_DEPTH)

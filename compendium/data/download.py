@@ -38,6 +38,7 @@ from rbc import RbcError, __version__
 from rbc.files import file_hash
 
 ZENODO_RECORD = "5723606"  #: "Data availability": doi 10.5281/zenodo.5723606
+ZENODO = "https://zenodo.org"
 RELEASED_COMMIT = RELEASED_META["version"]
 RELEASED_SUMS = ROOT / "data" / "registry" / "released.sha256"
 RETRIED = (429, 500, 502, 503, 504)  #: HTTP answers worth asking again
@@ -72,7 +73,7 @@ def fetch_zenodo(
     out: Path,
     from_path: Path | None = None,
     *,
-    base: str = "https://zenodo.org",
+    base: str = ZENODO,
     record: str = ZENODO_RECORD,
     patience: Patience = Patience(),
 ) -> dict:
@@ -104,6 +105,23 @@ def fetch_zenodo(
             _fetch_file(file, waiting, record, base, patience)
         _move_in(waiting, out, files, described)
     return described
+
+
+def listed(base: str = ZENODO, record: str = ZENODO_RECORD) -> list[RecordFile]:
+    """Files of the record as the server lists them, nothing fetched.
+
+    Parameters
+    ----------
+    base : the server, another one for tests only
+    record : number of the record
+
+    Raises
+    ------
+    RbcError
+        for a record that is missing, closed, empty or has hostile names
+    """
+    answer = _ask(f"{base}/api/records/{record}", Patience())
+    return [RecordFile(**file) for file in _described(answer, record)["files"]]
 
 
 def fetch_released(

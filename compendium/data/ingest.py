@@ -67,10 +67,20 @@ def released(folder: Path) -> Sequences:
 
 
 def read(folder: Path, layout: Path | None = None, *, simulated: bool = False) -> Sequences:
-    """Sequences of a folder in any known layout, or as a YAML file describes it, in memory.
+    """Sequences of a folder in any known layout, in memory.
 
     Archives in it are unpacked, for the while, into the system's temporary folder.
-    Raises `RbcError`, one line but for an unknown layout, which shows the tree.
+
+    Parameters
+    ----------
+    folder : the raw data
+    layout : a YAML file that describes it; by default its own layout.yaml, or what is recognised
+    simulated : the cells are simulated, not real
+
+    Raises
+    ------
+    RbcError
+        in one line, but for an unknown layout, which shows the tree
     """
     with TemporaryDirectory(prefix="rbc-") as scratch:
         root, chosen = _layout(folder, layout, Path(scratch))
@@ -96,12 +106,16 @@ def into(
     simulated: bool = False,
     workers: int | None = None,
 ) -> None:
-    """As `read`, but straight into a folder that `rbc.sequences.load` opens: for data larger than
-    memory.
+    """As `read`, but straight into a folder of sequences: for data larger than memory.
 
-    Strips are read by `workers` processes (default: one a core), each writing its chunks in their
-    place, so memory does not grow with the data. Archives are unpacked beside `out` for the while.
-    Written whole or not at all.
+    Each worker writes its chunks in their place, so memory does not grow with the data. Archives
+    are unpacked beside `out` for the while. Written whole or not at all.
+
+    Parameters
+    ----------
+    folder, layout, simulated : as of `read`
+    out : the folder, which `rbc.sequences.load` opens
+    workers : processes that read strips; by default one a core
     """
     workers = workers or _cores()
     with whole_folder(Path(out), SEQUENCE_FILES) as part, _pool(workers) as pool:
@@ -131,8 +145,15 @@ def into(
 def listing(folder: Path, layout: Layout) -> pd.DataFrame:
     """The sequences of a folder, unread, in order of split and name.
 
-    Columns: name, label, acquisition, patient, split, file, item (place in a .mat file, else -1),
-    size (frames; 0 where only the picture tells).
+    Parameters
+    ----------
+    folder : the raw data
+    layout : how they lie in it
+
+    Returns
+    -------
+    name, label, acquisition, patient, split, file, item (place in a .mat file, else -1), size
+    (frames; 0 where only the picture tells)
     """
     readers = {"csv": csv_rows, "classes": class_rows, "mat": mat_rows}
     tables = [readers[part.kind](folder, layout, part) for part in layout.parts]
@@ -199,15 +220,27 @@ def mat_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
 
 
 def strip(file: Path, size: int = 0) -> np.ndarray:
-    """Frames of one strip, left to right: (size, 31, 31) uint8; size 0 means as many as there are.
+    """Frames of one strip, left to right.
 
     8-bit grey pictures are taken as they are. The released JPEG strips are RGB with three equal
     channels (chroma is neutral in all 284), so one channel is the grey level and nothing is
     weighted; an RGB picture with real colour is no strip of these cells and is refused, as is every
     other mode (16 bits, palette, alpha).
 
-    Raises `RbcError` for a missing or undecodable picture, a wrong mode or height, or a width that
-    is not 31 x size.
+    Parameters
+    ----------
+    file : the picture
+    size : frames that it must hold; 0: as many as there are
+
+    Returns
+    -------
+    (size, 31, 31) uint8
+
+    Raises
+    ------
+    RbcError
+        for a missing or undecodable picture, a wrong mode or height, or a width that is not
+        31 x size
     """
     with _opened(file) as picture:
         _check_shape(file, picture, size)

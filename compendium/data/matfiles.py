@@ -25,10 +25,21 @@ from rbc.paper import FRAME_PX
 
 
 def contents(file: Path, name: str) -> tuple[list[str], list[str], list[int]]:
-    """Names, labels (as text: "0" to "2") and numbers of frames of the file's sequences.
+    """Names, labels and lengths of the sequences of a .mat file.
 
-    `name` is the pattern that tells the variable with names from other text.
-    Raises `RbcError` where the file cannot be read or does not hold one variable of each kind.
+    Parameters
+    ----------
+    file : the file
+    name : pattern that tells the variable with names from other text
+
+    Returns
+    -------
+    Names, labels (as text: "0" to "2") and numbers of frames
+
+    Raises
+    ------
+    RbcError
+        where the file cannot be read or does not hold one variable of each kind
     """
     with _variables(file) as variables:
         films = _only(file, variables, "a cell array of 31 x 31 x T pictures", _is_films)

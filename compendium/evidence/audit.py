@@ -95,7 +95,13 @@ class Row:
 
 @cache
 def sizes(stage: int, split: str) -> tuple[int, int]:
-    """Numbers of positives and negatives of a stage in a split, by Table 2."""
+    """Numbers of positives and negatives of a stage in a split, by Table 2.
+
+    Parameters
+    ----------
+    stage : 1 or 2
+    split : ``train``, ``validation`` or ``test``
+    """
     tank_treading, flipping, unreliable = (
         int(n) for n in reported("table2").set_index("label")[split][list(LABELS)]
     )
@@ -105,13 +111,21 @@ def sizes(stage: int, split: str) -> tuple[int, int]:
 def spans(
     printed: dict[str, float], p: int, n: int, rule: str = "nearest"
 ) -> dict[str, np.ndarray]:
-    """Of p positives and n negatives: the false positives that each printed score allows for each
-    number of true ones.
+    """The false positives that each printed score allows, for each number of true ones.
 
-    Answers, by score, (2, p + 1) int64: lowest and highest number of false positives for 0..p true
-    positives, none where the highest is below the lowest. Scores of two decimals, rounded as `rule`
-    says and compared in whole numbers. ``balanced accuracy`` is known beside `LINEAR`. A precision
-    without any call is 0, as scikit-learn prints it.
+    Scores of two decimals, compared in whole numbers. ``balanced accuracy`` is known beside
+    `LINEAR`. A precision without any call is 0, as scikit-learn prints it.
+
+    Parameters
+    ----------
+    printed : scores by name
+    p, n : numbers of positives and negatives
+    rule : how scores were rounded, a name of `RULES`
+
+    Returns
+    -------
+    By score, (2, p + 1) int64: lowest and highest number of false positives for 0..p true
+    positives, none where the highest is below the lowest
     """
     tp, r, found = np.arange(p + 1), RULES[rule], {}
     known = LINEAR | {"balanced accuracy": ((n, -p, n, 0), (0, 0, 2 * n, 0))}
@@ -139,8 +153,16 @@ def _at_least_0(constant: np.ndarray, slope: int, n: int) -> tuple[np.ndarray, n
 def meet(
     found: dict[str, np.ndarray], scores: tuple[str, ...] | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Every confusion matrix that all scores (or those named) allow: its true and its false
-    positives, (M,) each.
+    """Every confusion matrix that all scores allow.
+
+    Parameters
+    ----------
+    found : of `spans`
+    scores : those that count; None: all
+
+    Returns
+    -------
+    True and false positives, (M,) int64 each
     """
     low, high = _common(found, scores or tuple(found))
     many = np.maximum(high - low + 1, 0)
@@ -154,7 +176,12 @@ def _common(found: dict[str, np.ndarray], scores: tuple[str, ...]) -> tuple[np.n
 
 
 def count(found: dict[str, np.ndarray], scores: tuple[str, ...] | None = None) -> int:
-    """How many confusion matrices all scores (or those named) allow."""
+    """How many confusion matrices all scores allow.
+
+    Parameters
+    ----------
+    found, scores : as of `meet`
+    """
     low, high = _common(found, scores or tuple(found))
     return int(np.maximum(high - low + 1, 0).sum())
 
@@ -173,8 +200,15 @@ def fails(found: dict[str, np.ndarray]) -> tuple[tuple[str, ...], ...]:
 
 
 def steps(printed: dict[str, float], p: int, n: int, rule: str = "nearest") -> pd.DataFrame:
-    """How a row narrows down: score, printed, and the number of matrices left after it and all
-    before it.
+    """How a row narrows down, score by score.
+
+    Parameters
+    ----------
+    printed, p, n, rule : as of `spans`
+
+    Returns
+    -------
+    score, printed, and the number of matrices left after it and all before it
     """
     found, order = spans(printed, p, n, rule), list(printed)
     left = [count(found, tuple(order[: i + 1])) for i in range(len(order))]
@@ -183,11 +217,18 @@ def steps(printed: dict[str, float], p: int, n: int, rule: str = "nearest") -> p
 
 
 def share(printed: dict[str, float], rule: str = "nearest") -> tuple[float, float] | None:
-    """Lowest and highest share of positives with which any set of sequences can have these scores;
-    None: no set can.
+    """Share of positives with which some set of sequences, of any size, can have these scores.
 
     With p = 1 all scores are linear in (true positives, false positives, negatives): two linear
     programmes.
+
+    Parameters
+    ----------
+    printed, rule : as of `spans`
+
+    Returns
+    -------
+    Lowest and highest; None: no set can
     """
     r, limits = RULES[rule], [((0, 1, -1), 0)]
     for score, value in printed.items():
@@ -204,8 +245,17 @@ def share(printed: dict[str, float], rule: str = "nearest") -> tuple[float, floa
 
 
 def values(scores: Sequence[str], tp: np.ndarray, fp: np.ndarray, p: int, n: int) -> np.ndarray:
-    """Scores of matrices with tp true and fp false positives, (M,) each, of p positives and n
-    negatives: (S, M).
+    """Scores of confusion matrices.
+
+    Parameters
+    ----------
+    scores : S names
+    tp, fp : (M,) true and false positives
+    p, n : numbers of positives and negatives
+
+    Returns
+    -------
+    (S, M) float64
     """
     sums = [
         [f[0] * tp + f[1] * fp + f[2] * p + f[3] * n for f in LINEAR[score]] for score in scores
@@ -259,13 +309,15 @@ def _row(table: str, stage: int, split: str, line, rule: str) -> Row:
 
 
 def both_classes(row: Row, weights: str) -> bool:
-    """Whether precision, recall and F1 can be means over both classes; in floats, ends of an
-    interval taken in.
+    """Whether precision, recall and F1 can be means over both classes (floats, ends taken in).
 
-    `weights`: ``equal`` (macro average), ``class`` (weighted average), or ``sample``: the summary
-    that train.py of the authors' released code prints, a weighted average after sample weights that
-    make both classes equally heavy (without F1, for which that code takes the weights of another
-    split).
+    Parameters
+    ----------
+    row : of the audit
+    weights : ``equal`` (macro average), ``class`` (weighted average), or ``sample``: the summary
+        that train.py of the authors' released code prints, a weighted average after sample weights
+        that make both classes equally heavy (without F1, for which that code takes the weights of
+        another split)
     """
     p, n = sizes(row.stage, row.split)
     tp, fp = (
@@ -292,12 +344,20 @@ def _within(found: np.ndarray, printed: list[float], rule: str) -> np.ndarray:
 
 
 def spread(row: Row, cells: int = 140) -> float | None:
-    """If the scores are means over runs on this split: how far accuracies must lie from their mean,
-    on average.
+    """If the scores are means over runs: how far apart the runs' accuracies must lie.
 
-    A lower bound, in points; None where no runs at all have such means. Linear programme over all
-    mixtures of matrices, gathered in about `cells` x `cells` boxes that each count with their best
-    and worst scores: more may exclude more.
+    Linear programme over all mixtures of matrices, gathered in about `cells` x `cells` boxes that
+    each count with their best and worst scores: more may exclude more.
+
+    Parameters
+    ----------
+    row : of the audit
+    cells : boxes along each side
+
+    Returns
+    -------
+    A lower bound of the mean distance from their mean, in points; None where no runs at all have
+    such means
     """
     if row.possible:
         return 0.0  # runs that are all alike

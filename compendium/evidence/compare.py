@@ -59,10 +59,17 @@ class Comparison:
 
 
 def compare(run: Path, reference: Path = REFERENCE) -> Comparison:
-    """Hold a run's folder against all kept runs below `reference` of its configuration, other seeds
-    or the same.
+    """Hold a run's folder against the kept runs of its configuration, other seeds or the same.
 
-    Raises `RbcError` where the folder is no run, or none of its configuration is kept.
+    Parameters
+    ----------
+    run : the run's folder
+    reference : folder of kept runs
+
+    Raises
+    ------
+    RbcError
+        where the folder is no run, or none of its configuration is kept
     """
     run, reference = Path(run).resolve(), Path(reference).resolve()
     if not (run / "metrics.json").exists():

@@ -67,12 +67,25 @@ CHANCE = 0.5  #: balanced accuracy of any answer that does not look at the cell
 
 
 def judge(claim: Claim, study: Study, tolerance: Tolerance) -> Verdict:
-    """The verdict on one claim."""
+    """The verdict on one claim.
+
+    Parameters
+    ----------
+    claim : of data/claims.yaml
+    study : the runs of a results folder
+    tolerance : margin and z
+    """
     return JUDGES[claim.rule.kind](claim.rule, study, tolerance)
 
 
 def in_words(rule: Rule, tolerance: Tolerance) -> str:
-    """The rule that decides a claim, as a sentence."""
+    """The rule that decides a claim, as a sentence.
+
+    Parameters
+    ----------
+    rule : of the claim
+    tolerance : margin and z
+    """
     margin, level = tolerance.margin, f"{100 * (2 * ndtr(tolerance.z) - 1):.0f} %"
     orders = {
         "greater": f"the {level} interval of left minus right is above 0",
@@ -571,8 +584,16 @@ def by_group(listed: list[Claim]) -> dict[str, list[Claim]]:
 
 
 def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> dict[str, dict[str, int]]:
-    """Number of claims of each verdict, also of those with none, by group; a number printed twice
-    is counted once.
+    """Number of claims of each verdict, by group; a number printed twice is counted once.
+
+    Parameters
+    ----------
+    listed : the claims
+    verdicts : by id
+
+    Returns
+    -------
+    By group, by verdict; verdicts with no claim too
     """
     found = {group: dict.fromkeys(VERDICTS, 0) for group in by_group(listed)}
     for claim in listed:
@@ -582,7 +603,17 @@ def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> dict[str, dict[
 
 
 def moved(verdicts: dict[str, Verdict], margin: float, z: float) -> dict[str, int]:
-    """How the comparisons with runs come out at another margin and z: number of each."""
+    """How the comparisons with runs come out at another tolerance.
+
+    Parameters
+    ----------
+    verdicts : by id
+    margin, z : the other tolerance
+
+    Returns
+    -------
+    Number of each verdict
+    """
     said = [v.compared.verdict(margin, z) for v in verdicts.values() if v.compared]
     return {name: said.count(name) for name in (REPRODUCED, UNRESOLVED, DIFFERS)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from pathlib import Path
 
@@ -154,6 +155,82 @@ def _kept(study: Study, run: str) -> list[tuple[str, int, int]]:
         (f"{label} kept", (answers["label"] == label).to_numpy(), called) for label in RELIABLE
     ]
     return [(what, int((among & said).sum()), int(among.sum())) for what, among, said in sides]
+
+
+#: By stage, the shares that a reader asks for first: of which cells, and the score that says it.
+SHARES = {
+    1: {"recall": "reliable cells kept", "specificity": "unreliable cells discarded"},
+    2: {"recall": "flipping cells found", "specificity": "tank-treading cells recognised"},
+}
+RATES = {"recall": "tpr_percent", "specificity": "tnr_percent"}  #: as Figure 3 prints them
+
+
+def shares(study: Study) -> pd.DataFrame:
+    """The shares of both stages: the paper's, the authors' released model's, ours; for a forest.
+
+    The paper's and the released model's intervals are Wilson's; ours are clustered
+    (`rbc.metrics.uncertainty`), as cells of one blood draw are alike. The paper's are of about as
+    many cells as its whole percentages tell.
+
+    Parameters
+    ----------
+    study : runs whose chosen cells (those of the paper) are shown, on their test split
+
+    Returns
+    -------
+    quantity, source, value, low, high, n
+    """
+    drawn, rows = reported("test_results").set_index("stage"), []
+    released = reported("released_model").set_index("truth")
+    whose = {"recall": "reliable", "specificity": "unreliable"}
+    own = json.loads((runs.REFERENCE / "ours" / "metrics.json").read_text(encoding="utf-8"))
+    for stage, named in SHARES.items():
+        sizes = dict(zip(RATES, audit.sizes(stage, "test"), strict=True))
+        for score, quantity in named.items():
+            n = sizes[score]
+            value = drawn.loc[stage, RATES[score]] / 100
+            rows.append((quantity, "the paper", value, *metrics.wilson(round(value * n), n), n))
+            if stage == 1:
+                part, n = (int(released.loc[whose[score], key]) for key in ("part", "whole"))
+                rows.append((quantity, "released model", part / n, *metrics.wilson(part, n), n))
+            for run in study.of(stage, chosen(stage))[:1]:
+                answers = runs.predictions(study.folder, run).query("split == 'test'")
+                found = metrics.uncertainty(answers, stage, score)
+                n = int((metrics.truth_and_call(answers, stage)[0] == (score == "recall")).sum())
+                ends = found["mean"], found["low"], found["high"]
+                rows.append((quantity, "its network, trained here", *ends, n))
+            found = _of_ours(own, stage, score)
+            ends = found["mean"], found["low"], found["high"]
+            rows.append((quantity, "our own network", *ends, found["n_sequences"]))
+    return pd.DataFrame(rows, columns=["quantity", "source", "value", "low", "high", "n"])
+
+
+#: The shipped models of each stage, and what was left out when they were judged.
+SHIPPED = {
+    1: ("focus", "blood draw"),
+    2: ("frames + focus", "test"),
+}
+
+
+def _of_ours(own: list[dict], stage: int, score: str) -> dict:
+    """A score of the shipped models, with its clustered interval."""
+    model, left_out = SHIPPED[stage]
+    found = next(
+        e for e in own if (e["stage"], e["model"], e["left_out"]) == (stage, model, left_out)
+    )
+    return next(one for one in found["together"] if one["score"] == score)
+
+
+def best(stage: int, score: str) -> dict:
+    """A score of our shipped models: mean, low, high, n_sequences.
+
+    Parameters
+    ----------
+    stage : 1 or 2
+    score : recall, specificity, balanced_accuracy or auc
+    """
+    kept = runs.REFERENCE / "ours" / "metrics.json"
+    return _of_ours(json.loads(kept.read_text(encoding="utf-8")), stage, score)
 
 
 def publish(results: Path, run: str, out: Path) -> Path:

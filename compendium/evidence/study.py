@@ -166,10 +166,17 @@ class Study:
         return self._same[stage, split]
 
     def rates(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
-        """Recall and specificity of every run, resampled together, and the numbers of positives and
-        negatives.
+        """Recall and specificity of every run, resampled together.
 
-        One row, the sequences as they are, where they are the paper's own.
+        Parameters
+        ----------
+        stage, split : which runs, judged on which sequences
+
+        Returns
+        -------
+        By score a table (draws + 1, runs), of one row, the sequences as they are, where they are
+        the
+        paper's own; and the numbers of positives and of negatives
         """
         if (stage, split) not in self._rates:
             fixed = self.same_cells(stage, split)
@@ -198,7 +205,14 @@ class Study:
         return found, (one.tp + one.fn, one.tn + one.fp)
 
     def measured(self, stage: int, split: str, score: str, cell: Cell) -> Measured:
-        """A score of a cell that has runs."""
+        """A score of a cell that has runs.
+
+        Parameters
+        ----------
+        stage, split : which runs, judged on which sequences
+        score : of `compendium.evidence.claims.CLAIMED`
+        cell : model, sampling, K
+        """
         key = (stage, split, score, cell)
         if key not in self._measured:
             self._measured[key] = self._measure(*key)
@@ -255,7 +269,12 @@ class Study:
         return float(np.sqrt(np.average(found, weights=df))), sum(df)
 
     def seed_variance(self, stage: int, split: str, score: str, cell: Cell) -> float:
-        """Variance over seeds of a cell that has several."""
+        """Variance over seeds of a cell that has several.
+
+        Parameters
+        ----------
+        stage, split, score, cell : as of `measured`
+        """
         found = [self.counts(stage, split, run) for run in self.of(stage, cell)]
         values = [derived(score, c.recall, c.specificity, share(stage, split)) for c in found]
         return float(np.var(values, ddof=1))
@@ -275,8 +294,13 @@ def share(stage: int, split: str) -> float:
 def derived(
     score: str, recall: np.ndarray, specificity: np.ndarray, positives: float
 ) -> np.ndarray:
-    """A score from recall and specificity at a share of positives (as `metrics.reweighted`), of any
-    one shape.
+    """A score from recall and specificity at a share of positives (as `metrics.reweighted`).
+
+    Parameters
+    ----------
+    score : of `compendium.evidence.claims.CLAIMED`
+    recall, specificity : of any one shape
+    positives : share of positives
     """
     if score == "fraction":
         return (1 - positives) * specificity + positives * (1 - recall)
@@ -288,8 +312,14 @@ def derived(
 def sampling_sd(
     score: str, recall: float, specificity: float, p: int, n: int, positives: float
 ) -> float:
-    """Standard error of a score on p positive and n negative independent cells, Jeffreys' beta for
-    each rate.
+    """Standard error of a score on independent cells, Jeffreys' beta for each rate.
+
+    Parameters
+    ----------
+    score : of `compendium.evidence.claims.CLAIMED`
+    recall, specificity : of the classifier
+    p, n : numbers of positive and negative cells
+    positives : share of positives at which the score is taken
     """
     rng = np.random.default_rng(0)
     r, s = (
