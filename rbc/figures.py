@@ -182,7 +182,7 @@ def network(layers: pd.DataFrame, title: str) -> Figure:
             axis.annotate(
                 "", (x + 1.0, y + 0.31), (x + 0.82, y + 0.31), arrowprops={"arrowstyle": "->"}
             )
-    axis.set(xlim=(-0.05, across - 0.1), ylim=(0.05 - (lines - 1), 0.75))
+    axis.set(xlim=(-0.05, across - 0.1), ylim=(-(lines - 1) - 0.05, 0.75))
     axis.set_title(title, fontsize=10, loc="left")
     axis.set_axis_off()
     plt.close(figure)

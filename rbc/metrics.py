@@ -430,8 +430,24 @@ def together(
     }
 
 
+def spread(values: np.ndarray, ddof: int = 0) -> float:
+    """Standard deviation of the values that are known.
+
+    Parameters
+    ----------
+    values : (N,) float64, nan where unknown
+    ddof : as of `numpy.std`
+
+    Returns
+    -------
+    nan, without a warning, where too few are known
+    """
+    known = values[~np.isnan(values)]
+    return float(known.std(ddof=ddof)) if len(known) > ddof else float("nan")
+
+
 def _sd(values: np.ndarray) -> float:
-    return float(np.nanstd(values, ddof=1)) if len(values) > 1 else float("nan")
+    return spread(np.asarray(values), ddof=1)
 
 
 def _redrawn(sample: np.ndarray, rng: np.random.Generator) -> np.ndarray:

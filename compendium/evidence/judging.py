@@ -377,7 +377,7 @@ def _value(side: Side | float, study: Study) -> float:
 
 def _difference(left: Side | float, right: Side | float, study: Study) -> Difference:
     d = _draws(left, study) - _draws(right, study)
-    cells = float(np.nanstd(d[1:])) if len(d) > 1 else 0.0
+    cells = metrics.spread(d[1:]) if len(d) > 1 else 0.0
     noise = _noise(left, study) - _noise(right, study)
     seeds = float(np.std(noise))
     return Difference(float(d[0]), cells, seeds, _df(left, right, study), seeds)

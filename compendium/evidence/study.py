@@ -231,7 +231,7 @@ class Study:
         cells_sd = 0.0
         if not self.same_cells(stage, split):
             single = sampling_sd(score, recall[0].mean(), specificity[0].mean(), p, n, positives)
-            cells_sd = max(float(np.nanstd(draws[1:])), single)
+            cells_sd = max(metrics.spread(draws[1:]), single)
 
         # what another seed would have given
         alone = len(own) == 1
@@ -325,4 +325,4 @@ def sampling_sd(
     r, s = (
         rng.beta(x * m + 0.5, (1 - x) * m + 0.5, DRAWS) for x, m in ((recall, p), (specificity, n))
     )
-    return float(np.nanstd(derived(score, r, s, positives)))
+    return metrics.spread(derived(score, r, s, positives))

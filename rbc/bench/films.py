@@ -31,6 +31,7 @@ PLAYER = """
 /* against the theme's, when dark */
 .film-window img { margin: 0 !important; padding: 0 !important; filter: none !important; }
 .film figcaption { color: inherit; text-align: left; }
+@media (max-width: 480px) { .films { gap: 0.5rem; } .film { width: 6.6rem; } }
 .film button { min-width: 1.8rem; min-height: 1.8rem; }
 </style>
 <script>
