@@ -2,9 +2,11 @@
 models: no pixels.
 
     python workflow/beyond.py [--results results/ours]
+    python workflow/beyond.py --stage1
 
 Runs are those of `rbc grid --profile ours`. The support vector machines are fitted here, in
-seconds.
+seconds. With `--stage1` only stage 1 is judged and shipped anew, from the predictions that are
+kept: its shipped models are machines alone. Stage 2 stays as it is.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,11 +25,12 @@ import pandas as pd
 import series  # beside this script
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
+from scipy.ndimage import gaussian_filter
 from scipy.special import expit
 
 from compendium import beyond, profiles, runs
 from compendium.profiles import Profile
-from rbc import metrics, sequences, training
+from rbc import RbcError, metrics, sequences, training
 from rbc.bench import analyze, classify
 from rbc.paper import POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
 from rbc.sequences import Sequences
@@ -69,37 +72,72 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--results", type=Path, default=profile.results_folder)
-    results = parser.parse_args().results
+    parser.add_argument("--stage1", action="store_true", help="stage 1 alone, anew")
+    chosen = parser.parse_args()
+    results = chosen.results
     cells = sequences.load(profile.data_folder)
     origin = {**runs.checkout(), "finished": runs.now(), "data": cells.meta["sha256"]}
     kept = runs.REFERENCE / "ours"
+    if chosen.stage1:
+        return stage1_anew(profile, cells, kept, origin)
     keep(results, kept)
     runs.describe(cells, kept)
     write(kept / "provenance.json", origin)
     tables, shipped = [], {}
     for stage in STAGES:
-        left = left_out(profile, stage)
-        folds = machine_folds(left) if stage == 1 else profile.stages[stage].folds
-        machine, arrays = beyond.machines(cells, folds, stage)
-        others = {"focus": (machine, folds)} | (
-            {"series": (series.machines(cells, folds), folds)} if stage == 2 else {}
-        )
-        tables += judged(
-            stage,
-            networks(results, stage, profile, cells),
-            profile.stages[stage].folds,
-            others,
-            left,
-        )
-        shipped[str(stage)] = ship(stage, cells, profile, folds, arrays, results)
-    table = pd.concat(tables, ignore_index=True)
+        own, shipped[str(stage)] = stage_of(stage, profile, cells, results)
+        tables += own
+    told(pd.concat(tables, ignore_index=True), kept)
+    write(classify.MODELS / "models.json", {"stages": shipped, "origin": origin, "input": INPUT})
+    end(cells, kept)
+
+
+def stage_of(stage: int, profile: Profile, cells: Sequences, results: Path) -> tuple[list, dict]:
+    """Judge a stage and write its shipped weights: tables of answers, its part of models.json."""
+    left = left_out(profile, stage)
+    folds = machine_folds(left) if stage == 1 else profile.stages[stage].folds
+    machine, arrays = beyond.machines(cells, folds, stage)
+    others = {"focus": (machine, folds)}
+    if stage == 2:
+        others |= {"series": (series.machines(cells, folds), folds)}
+    found = networks(results, stage, profile, cells)
+    tables = judged(stage, found, profile.stages[stage].folds, others, left)
+    return list(tables), ship(stage, cells, profile, folds, arrays, results)
+
+
+def told(table: pd.DataFrame, kept: Path) -> None:
+    """Write all answers, and the figures that follow from them."""
     table.to_parquet(kept / "answers.parquet", index=False)
     columns = ["stage", "model", "left_out"]
-    told = [dict(zip(columns, key)) | figures(part, key[0]) for key, part in table.groupby(columns)]
-    write(kept / "metrics.json", told)
-    write(classify.MODELS / "models.json", {"stages": shipped, "origin": origin, "input": INPUT})
+    groups = table.groupby(columns)
+    write(
+        kept / "metrics.json",
+        [dict(zip(columns, key)) | figures(part, key[0]) for key, part in groups],
+    )
+
+
+def end(cells: Sequences, kept: Path) -> None:
+    """What the shipped models say of labelled cells, for the page and beside the weights."""
     write(kept / "shipped.json", shipped_figures(cells))
+    write(kept / "nuisance.json", nuisance_figures(cells))
     analyze.describe(cells.select((cells.index["split"] == "test").to_numpy()))
+
+
+def stage1_anew(profile: Profile, cells: Sequences, kept: Path, origin: dict) -> None:
+    """Stage 1 judged and shipped anew from kept predictions; where each stage is from is noted."""
+    models = json.loads((classify.MODELS / "models.json").read_text(encoding="utf-8"))
+    if cells.meta["sha256"] != models["origin"]["data"]:
+        raise RbcError("these are not the cells that stage 2 was made from; make both stages anew")
+    before = pd.read_parquet(kept / "answers.parquet")
+    tables, own = stage_of(1, profile, cells, kept)
+    told(pd.concat([*tables, before[before["stage"] == 2]], ignore_index=True), kept)
+    stages = models["stages"] | {"1": own}
+    origins = {"1": origin, "2": models.get("origins", {}).get("2", models["origin"])}
+    write(
+        classify.MODELS / "models.json",
+        models | {"stages": stages, "origin": origin, "origins": origins},
+    )
+    end(cells, kept)
 
 
 def left_out(profile: Profile, stage: int) -> dict[str, list[list[str]]]:
@@ -372,6 +410,50 @@ def shipped_figures(cells: Sequences) -> list[dict]:
         *out,
         {"unsure": float((found["decision"] == "unsure").mean()), "wrong": float(wrong.mean())},
     ]
+
+
+#: What another microscope may do to every sequence: grey levels above the background to the same.
+NUISANCES = {
+    "as they are": lambda x, rng: x,
+    "contrast x 0.6": lambda x, rng: 0.6 * x,
+    "contrast x 0.8": lambda x, rng: 0.8 * x,
+    "contrast x 1.3": lambda x, rng: 1.3 * x,
+    "contrast x 1.6": lambda x, rng: 1.6 * x,
+    "blur of 0.5 px": lambda x, rng: gaussian_filter(x, (0, 0.5, 0.5)),
+    "blur of 0.8 px": lambda x, rng: gaussian_filter(x, (0, 0.8, 0.8)),
+    "noise of 2 grey levels more": lambda x, rng: x + rng.normal(0, 2, x.shape),
+    "noise of 4 grey levels more": lambda x, rng: x + rng.normal(0, 4, x.shape),
+    "light that rises by 20 grey levels": lambda x, rng: x + np.linspace(-10, 10, x.shape[2]),
+    "2 px off the centre": lambda x, rng: np.roll(x, rng.integers(-2, 3, 2), (1, 2)),
+}
+
+
+def nuisance_figures(cells: Sequences) -> list[dict]:
+    """Balanced accuracy of `rbc classify` on the test acquisitions, filmed otherwise."""
+    tests = cells.select((cells.index["split"] == "test").to_numpy())
+    out = []
+    for name, change in NUISANCES.items():
+        found = classify.classify(_changed(tests, change))
+        row = {"what": name, "unsure": float((found["decision"] == "unsure").mean())}
+        for stage in STAGES:
+            own = in_stage(tests.index["label"], stage)
+            truth = positive(tests.index["label"], stage)[own]
+            called = found[f"{POSITIVE[stage]}_margin"].to_numpy()[own] >= 0
+            shares = called[truth].mean(), (~called[~truth]).mean()
+            row[f"stage {stage}"] = float(np.mean(shares))
+        out.append(row)
+    return out
+
+
+def _changed(cells: Sequences, change: Callable) -> Sequences:
+    """Every sequence changed above its background, with the same dice."""
+    frames, rng = np.empty_like(cells.frames), np.random.default_rng(0)
+    for start, length in zip(cells.index["start"], cells.index["length"], strict=True):
+        own = cells.frames[start : start + length].astype(np.float32)
+        background = np.median(own)
+        made = change(own - background, rng) + background
+        frames[start : start + length] = np.clip(np.rint(made), 0, 255)
+    return replace(cells, frames=frames, similarity=None)
 
 
 def write(path: Path, content: dict | list) -> None:

@@ -9,6 +9,7 @@ contrast, halo and intruders.
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -20,7 +21,12 @@ SIGMAS_PX = (0.6, 0.85, 1.2, 1.7, 2.4, 3.4, 4.8)  #: widths of the blurs; neighb
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)  #: over frames; extremes are left to intruders
 RINGS = 14  #: of 1 px around the centre of the crop
 SCALE = 20.0  #: grey levels that count as 1
-CONTRAST_SD = 0.15  #: of the logarithm of the contrast in training
+#: How another microscope may differ, in training: what a user's movie may be like beside ours.
+CONTRAST = (0.6, 1.6)  #: against the sequence's own
+BLUR_PX = 0.8  #: sd of a Gaussian, at most
+TILT = 10.0  #: grey levels from the middle of the crop to its edge, at most
+NOISE = 4.0  #: grey levels, sd, at most
+SHIFT_PX = 2  #: px off the centre, at most
 COST = 3.0  #: the SVM's C
 
 
@@ -97,12 +103,12 @@ def of_sequences(sequences: Sequences) -> np.ndarray:
 
 
 def varied(sequences: Sequences, rng: np.random.Generator) -> np.ndarray:
-    """Numbers as of `of_sequences`, of a random part of each one's frames, its contrast changed.
+    """Numbers as of `of_sequences`, of each sequence as another microscope might have filmed it.
 
     Parameters
     ----------
     sequences : N sequences
-    rng : draws the parts and the contrasts
+    rng : draws the frames that are left and what the microscope does (`otherwise`)
 
     Returns
     -------
@@ -111,9 +117,34 @@ def varied(sequences: Sequences, rng: np.random.Generator) -> np.ndarray:
     rows = []
     for frames in sequences:
         part = frames[rng.permutation(len(frames)) < np.ceil(len(frames) * rng.uniform(0.5, 1))]
-        contrast = np.exp(rng.normal(0, CONTRAST_SD))
-        rows.append(of_sequence((part - float(background(frames))) * contrast, 0.0))
+        rows.append(of_sequence(otherwise(part - float(background(frames)), rng), 0.0))
     return np.array(rows)
+
+
+def otherwise(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same frames off the centre, of another contrast, less sharp, unevenly lit and noisier.
+
+    Each is drawn evenly within its range (`SHIFT_PX`, `CONTRAST`, `BLUR_PX`, `TILT`, `NOISE`), and
+    is the same in all frames of a sequence, but for the noise.
+
+    Parameters
+    ----------
+    frames : (T, 31, 31) float, grey levels above the background
+    rng : draws everything
+
+    Returns
+    -------
+    (T, 31, 31) float64
+    """
+    dy, dx = rng.integers(-SHIFT_PX, SHIFT_PX + 1, 2)
+    frames = np.roll(frames, (dy, dx), (1, 2))
+    frames = frames * np.exp(rng.uniform(*np.log(CONTRAST)))
+    frames = gaussian_filter(frames, (0, *[rng.uniform(0, BLUR_PX)] * 2))
+    # A lamp that stands aside: the light rises from one edge of the crop to the other.
+    angle, place = rng.uniform(0, 2 * np.pi), np.linspace(-1, 1, FRAME_PX)
+    rise = np.cos(angle) * place + np.sin(angle) * place[:, None]
+    frames = frames + rng.uniform(0, TILT) * rise
+    return frames + rng.normal(0, 1, frames.shape) * rng.uniform(0, NOISE)
 
 
 def fit(numbers: np.ndarray, positive: np.ndarray) -> dict[str, np.ndarray]:
