@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from compendium import ROOT, beyond, runs
+from compendium.data import ingest
 from rbc import metrics
 from rbc.settings import Fold
 
@@ -153,3 +154,34 @@ def test_motions_a_margin_apart_are_called_alike_one_time_in_twenty_at_most():
     said = [_motions((a, 800), (b, 800))["alike"] for a, b in counts]
     assert 0.01 < np.mean([word == "yes" for word in said]) < 0.08
     assert np.mean([word == "no" for word in said]) < 0.06
+
+
+@pytest.fixture(scope="module")
+def script() -> dict:
+    """workflow/beyond.py, not run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "workflow")
+        return runpy.run_path(str(ROOT / "workflow" / "beyond.py"))
+
+
+def test_the_kept_table_of_nuisances_is_what_the_shipped_weights_say(script, released_sample):
+    """Real cells: the table on the page belongs to the weights beside it."""
+    kept = json.loads((runs.REFERENCE / "ours" / "nuisance.json").read_text(encoding="utf-8"))
+    assert [row["what"] for row in kept] == list(script["NUISANCES"])
+    few = ("as they are", "blur of 0.8 px")
+    changed = {name: script["NUISANCES"][name] for name in few}
+    script["nuisance_figures"].__globals__["NUISANCES"] = changed
+    cells = ingest.released(released_sample)
+    for now, then in zip(
+        script["nuisance_figures"](cells), [row for row in kept if row["what"] in few], strict=True
+    ):
+        assert now == pytest.approx(then, abs=0.02)
+
+
+def test_no_change_of_a_microscope_ruins_the_shipped_models():
+    """Before stage 1 learned from such sequences, a blur of 0.8 px cost it 28 points."""
+    kept = json.loads((runs.REFERENCE / "ours" / "nuisance.json").read_text(encoding="utf-8"))
+    first, *others = kept
+    for stage in ("stage 1", "stage 2"):
+        costs = {row["what"]: first[stage] - row[stage] for row in others}
+        assert max(costs.values()) < 0.10, costs

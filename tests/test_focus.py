@@ -33,3 +33,28 @@ def test_neither_background_nor_order_of_frames_counts(cells):
     other = frames[::-1] + 40
     assert np.allclose(focus.of_sequence(other, float(np.median(other))), plain, atol=1e-3)
     assert focus.of_sequences(cells).shape == (len(cells), len(plain))
+
+
+def test_another_microscope_stays_within_its_ranges_and_leaves_the_cell_where_it_is():
+    """What stage 1 learns from must be what a user's movie may be like, not another cell."""
+    place = np.arange(31) - 15
+    disc = 40.0 * (np.hypot(place[:, None], place) < 5)
+    frames = np.repeat(disc[None], 6, axis=0)
+    rng = np.random.default_rng(3)
+    seen = np.array([focus.otherwise(frames, rng) for _ in range(200)])  # (200, 6, 31, 31)
+    middle = seen[:, :, 13:18, 13:18].mean((1, 2, 3)) / 40
+    assert focus.CONTRAST[0] - 0.15 < middle.min() < 0.75
+    assert 1.35 < middle.max() < focus.CONTRAST[1] + 0.15
+    corner = seen[:, :, :4, :4]
+    assert corner.std(axis=(1, 2, 3)).max() < focus.NOISE + focus.TILT / 2
+    assert np.abs(corner.mean((1, 2, 3))).max() < 2 * focus.TILT
+    # the same in every frame but for the noise
+    quiet = np.abs(seen.mean((2, 3)) - seen.mean((1, 2, 3))[:, None])
+    assert quiet.max() < 4 * focus.NOISE / 31
+
+
+def test_the_same_dice_film_a_cell_the_same_way():
+    """Same seed, same bits."""
+    frames = np.random.default_rng(0).normal(0, 5, (4, 31, 31))
+    one, two = (focus.otherwise(frames, np.random.default_rng(9)) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
