@@ -34,8 +34,8 @@ class Sentence(str):
 
 
 NO_PICTURES = Sentence(
-    "Pictures of real cells are made only where the data lies: make book"
-    " PROFILE=released DATA=<folder>."
+    "Pictures of real cells are made only where the data lies:"
+    " `make book PROFILE=released DATA=FOLDER`."
 )
 COUNTS = ["n", "tp", "fp", "fn", "tn"]
 
