@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -338,6 +339,26 @@ def test_what_tracking_objects_to_and_units_nobody_gave_are_objections(answer):
     against = analyze.objections(doubted, said, KNOWN["looks"])
     assert against[0] == "no steady flow"
     assert "--um-per-px" in against[1] and "--frame-rate" in against[2] and len(against) == 3
+
+
+@pytest.mark.parametrize(
+    ("shear", "rate", "refused"),
+    [
+        (10, 60, False),
+        (10, 30, False),
+        (10, 15, False),
+        (10, 14, True),
+        (40, 60, False),
+        (45, 60, True),
+    ],
+)
+def test_a_cell_that_turns_too_far_between_frames_is_not_judged(cells, shear, rate, refused):
+    """Slow cameras and fast flow are refused together: what counts is the shear between frames."""
+    units = {"shear_rate": {"value": float(shear)}, "frame_rate": {"value": float(rate)}}
+    said = analyze.hurried(replace(cells, meta=cells.meta | {"units": units}))
+    assert bool(said) == refused
+    if refused:
+        assert f"film at {1.5 * shear:.0f} frames/s at least" in said[0]
 
 
 def test_when_every_cell_is_labelled_the_marker_is_the_operators_count(page):

@@ -32,8 +32,8 @@ from compendium import beyond, profiles, runs
 from compendium.profiles import Profile
 from rbc import RbcError, metrics, sequences, training
 from rbc.bench import analyze, classify
-from rbc.paper import POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
-from rbc.sequences import Sequences
+from rbc.paper import MIN_FRAMES, POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
+from rbc.sequences import Sequences, from_list
 from rbc.settings import Fold
 
 TOGETHER = -1  #: in column seed: all seeds' networks answer together
@@ -428,21 +428,36 @@ NUISANCES = {
 }
 
 
+#: Frame rates, of 60/s as filmed, by every how manieth frame is kept.
+THINNED = {"30 frames/s": 2, "20 frames/s": 3, "15 frames/s": 4}
+
+
 def nuisance_figures(cells: Sequences) -> list[dict]:
     """Balanced accuracy of `rbc classify` on the test acquisitions, filmed otherwise."""
     tests = cells.select((cells.index["split"] == "test").to_numpy())
+    filmed = {name: _changed(tests, change) for name, change in NUISANCES.items()}
+    filmed |= {name: _thinned(tests, every) for name, every in THINNED.items()}
     out = []
-    for name, change in NUISANCES.items():
-        found = classify.classify(_changed(tests, change))
+    for name, seen in filmed.items():
+        found, labels = classify.classify(seen), seen.index["label"]
         row = {"what": name, "unsure": float((found["decision"] == "unsure").mean())}
+        row["sequences"] = len(seen)
         for stage in STAGES:
-            own = in_stage(tests.index["label"], stage)
-            truth = positive(tests.index["label"], stage)[own]
+            own = in_stage(labels, stage)
+            truth = positive(labels, stage)[own]
             called = found[f"{POSITIVE[stage]}_margin"].to_numpy()[own] >= 0
             shares = called[truth].mean(), (~called[~truth]).mean()
             row[f"stage {stage}"] = float(np.mean(shares))
         out.append(row)
     return out
+
+
+def _thinned(cells: Sequences, every: int) -> Sequences:
+    """Sequences of which only some frames were filmed; those too short for tracking are gone."""
+    strips = [frames[::every] for frames in cells]
+    long = np.array([len(frames) >= MIN_FRAMES for frames in strips])
+    rows = cells.index[long].reset_index(drop=True)
+    return from_list([f for f, kept in zip(strips, long) if kept], rows, cells.meta)
 
 
 def _changed(cells: Sequences, change: Callable) -> Sequences:
