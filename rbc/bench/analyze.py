@@ -28,8 +28,9 @@ PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the m
 #: and noise: twice the spread by which the contrast was varied in training (`rbc.augment`). Size:
 #: half of what cells a quarter larger show.
 BEYOND = {"size_px": 1.08, "contrast": 1.5, "noise": 1.5}
-#: Shear that may pass from frame to frame. Known cells of 10/s, thinned from 60 to 15 frames/s, were
-#: still judged within three points (data/reference/ours/nuisance.json); beyond, nobody has looked.
+#: Shear that may pass from frame to frame. Known cells at 10/s, thinned from 60 to 15 frames/s,
+#: were still judged within three points (data/reference/ours/nuisance.json); beyond, nobody has
+#: looked.
 STRAIN = 10 / 15
 #: What the folder of a report may hold, its marker first.
 REPORT_FILES = (
