@@ -17,6 +17,16 @@ from typing import IO
 from compendium.data.layouts import inside, printable
 from rbc import RbcError
 
+#: Archives that Python's own modules do not open, and what does.
+FOREIGN = {
+    ".7z": "7-Zip (7z x FILE)",
+    ".rar": "unrar (unrar x FILE)",
+    ".tar.zst": "tar with zstd (tar --zstd -xf FILE)",
+    ".zst": "zstd (zstd -d FILE)",
+    ".tar.lz": "tar with lzip (tar --lzip -xf FILE)",
+    ".tar.z": "tar (tar -xZf FILE)",
+    ".gz": "gzip (gunzip FILE)",
+}
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 #: Table 2's sequences are 4.4 GB of pixels; .mat files might hold them as doubles
 MAX_BYTES = 40 * 10**9
@@ -31,6 +41,19 @@ Member = tuple[str, int, IO[bytes] | None]  #: path, declared bytes, content (No
 def is_archive(file: Path) -> bool:
     """Whether a file's name says zip or tar."""
     return Path(file).is_file() and Path(file).name.lower().endswith(SUFFIXES)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise `RbcError` where a folder holds an archive of a kind that is not opened here."""
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        if _hidden(file.relative_to(folder)) or is_archive(file):
+            continue
+        name = file.name.lower()
+        if suffix := next((s for s in FOREIGN if name.endswith(s)), ""):
+            raise RbcError(
+                f"{file}: an archive that is not opened here; unpack it with {FOREIGN[suffix]}"
+                " and give the folder"
+            )
 
 
 def unpack(archive: Path, folder: Path) -> Path:
@@ -87,14 +110,12 @@ def _unpack(archive: Path, folder: Path, depth: int) -> None:
     members = _zip if archive.name.lower().endswith(".zip") else _tar
     try:
         _write(archive, members(archive), folder)
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        LZMAError,
-        EOFError,
-        NotImplementedError,
-    ) as error:
+    except NotImplementedError as error:  # Deflate64, as Windows makes large archives, and others
+        raise RbcError(
+            f"{archive}: packed in a way that Python does not open ({error}); unpack it with 7-Zip"
+            " (7z x FILE) and give the folder"
+        ) from error
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError) as error:
         raise RbcError(
             f"{archive}: damaged or cut off ({type(error).__name__}); fetch it again"
         ) from error
@@ -183,11 +204,9 @@ def _zip(archive: Path) -> Iterator[Member]:
                 raise RbcError(f"{archive}: {member.filename!r} is a link or a device; refused")
             if member.flag_bits & 1:
                 raise RbcError(f"{archive}: {member.filename!r} is encrypted; unpack it by hand")
-            yield (
-                member.filename,
-                member.file_size,
-                None if member.is_dir() else opened.open(member),
-            )
+            path = member.filename.replace("\\", "/")  # some programs of Windows write that
+            folder = path.endswith("/")
+            yield path, member.file_size, None if folder else opened.open(member)
 
 
 def _tar(archive: Path) -> Iterator[Member]:

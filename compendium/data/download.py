@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from compendium import ROOT
-from compendium.data.archives import is_archive, unpack
+from compendium.data.archives import is_archive, refuse_foreign, unpack
 from compendium.data.ingest import RELEASED_META, UNFINISHED, read_sums, verify
 from compendium.data.layouts import inside, printable, recognise
 from rbc import RbcError, __version__
@@ -453,6 +453,7 @@ def _recognised(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir() or not any(source.iterdir()):
         raise RbcError(f"{source}: no file and no folder with downloaded files there")
+    refuse_foreign(source)
     visible = sorted(path for path in source.iterdir() if not path.name.startswith("."))
     packed = [path for path in visible if path.is_file() and _can_be_of_the_record(path)]
     if packed:

@@ -243,6 +243,7 @@ def strip(file: Path, size: int = 0) -> np.ndarray:
         31 x size
     """
     with _opened(file) as picture:
+        _check_depth(file)
         _check_shape(file, picture, size)
         pixels = np.asarray(picture)
     if pixels.ndim == 3:
@@ -302,7 +303,11 @@ def _check_listed(where: Path, files: list[Path]) -> None:
     folder = files[0].parent
     listed = {file.name for file in files}
     there = (
-        {f.name for f in folder.iterdir() if f.suffix.lower() in PICTURES}
+        {
+            f.name
+            for f in folder.iterdir()
+            if f.suffix.lower() in PICTURES and not f.name.startswith(".")  # macOS's companions
+        }
         if folder.is_dir()
         else set()
     )
@@ -310,6 +315,19 @@ def _check_listed(where: Path, files: list[Path]) -> None:
         raise RbcError(
             f"{where}: has no row for {extra[0]!r} and {len(extra) - 1} more of {folder.name}/; "
             "complete it, or leave them out with unlisted: true in layout.yaml"
+        )
+
+
+def _check_depth(file: Path) -> None:
+    """Refuse a PNG of other than 8 bits a channel: Pillow would give its high bytes in silence."""
+    with file.open("rb") as opened:
+        head = opened.read(
+            25
+        )  # signature, length and name of the first chunk, width, height, depth
+    if head.startswith(b"\x89PNG") and len(head) == 25 and head[24] != 8:
+        raise RbcError(
+            f"{file}: {head[24]} bits a channel; expected 8: say how grey levels are to be made of"
+            " them, and convert the pictures"
         )
 
 
@@ -351,6 +369,8 @@ def _layout(folder: Path, layout: Path | None, scratch: Path) -> tuple[Path, Lay
     folder = _existing(folder, "name the folder that holds the strips")
     if (folder / UNFINISHED).exists():
         raise RbcError(f"{folder}: its fetch was not finished; run the same rbc data fetch again")
+    if not layout and not (folder / "layout.yaml").exists():
+        archives.refuse_foreign(folder)  # a split that lies in it would be missing without a word
     folder = archives.opened(folder, scratch)
     return (folder, describe(layout)) if layout else recognise(folder)
 
@@ -360,7 +380,10 @@ def _record(folder: Path) -> dict:
     checksums.
     """
     try:
-        return json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        noted = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        if not isinstance(noted, dict):
+            raise ValueError("not an object")
+        return noted
     except FileNotFoundError:
         return {}
     except ValueError as error:
@@ -379,6 +402,12 @@ def _rows(
     part: Part,
     items: Sequence[int] | int = -1,
 ) -> pd.DataFrame:
+    codes = {str(label) for label in labels}
+    if codes == {"1", "2"} and "labels" not in layout.model_fields_set:
+        raise RbcError(
+            f"{where}: its labels are 1 and 2, none is 0: whether they are counted from 0 or from 1"
+            " cannot be told; say so in layout.yaml, such as labels: {1: flipping, 2: unreliable}"
+        )
     known = [layout.labels.get(str(label).lower()) for label in labels]
     if None in known:
         i = known.index(None)
@@ -537,11 +566,15 @@ def _read_csv(file: Path, columns: dict[str, str]) -> pd.DataFrame:
     if not file.is_file():
         raise RbcError(f"{file}: the list of sequences is missing; fetch the data again")
     try:
+        head = pd.read_csv(file, dtype=str, header=None, nrows=1, encoding="utf-8")
         table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError is a ValueError
         raise RbcError(
             f"{file}: not a readable UTF-8 CSV ({' '.join(str(error).split())})"
         ) from error
+    named = head.iloc[0].tolist()
+    if twice := [c for c in columns.values() if named.count(c) > 1]:
+        raise RbcError(f"{file}: the column {twice[0]} is there twice; keep the right one")
     if missing := [c for c in columns.values() if c not in table]:
         raise RbcError(f"{file}: the columns {', '.join(missing)} are missing")
     if table.empty:
