@@ -26,7 +26,7 @@ from compendium import ROOT, attempts, keys, notebooks, runs
 from compendium.profiles import Profile
 from rbc import RbcError
 from rbc.files import file_hash
-from rbc.paper import LABELS, SPLITS, Configuration
+from rbc.paper import LABELS, RELIABLE, SPLITS, Configuration
 
 PAGES = ROOT / "book" / "pages"
 FILES = ROOT / "book" / "files"  #: what the site holds beside its pages: predictions, films
@@ -570,6 +570,25 @@ def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar, simulated: bool =
     elif not is_prepared(p, data):
         found = prepare(p, data, progress=sys.stderr.isatty())
         bar.say(f"data of {p.name}: {found} sequences")
+    check_splits(p)
+
+
+def check_splits(p: Profile) -> None:
+    """Raise `RbcError` where a split lacks a class that a stage needs there.
+
+    A part of the data that was not read (a linked folder, an archive of another kind) would
+    otherwise be trained without, in silence. Stages with folds name their acquisitions themselves.
+    """
+    found = counts(p)
+    for number, stage in p.stages.items():
+        needed = LABELS if number == 1 else RELIABLE
+        for split in () if stage.folds else SPLITS:
+            if missing := [label for label in needed if not found.get(split, {}).get(label)]:
+                raise RbcError(
+                    f"profile {p.name}, stage {number}: no {' and no '.join(missing)} sequence in"
+                    f" the split {split}; was a part of the data not read? See rbc data summary"
+                    f" --profile {p.name}"
+                )
 
 
 # --- the paper's record, by two notebooks that become pages ---

@@ -487,15 +487,21 @@ def results(profile: ProfileOption = "demo", as_json: JsonOption = False) -> Non
 
     Example: rbc results --profile demo --json
     """
-    from compendium import runs
+    from compendium import building, runs
 
-    table = runs.collect(_profile(profile).results_folder)
+    p = _profile(profile)
+    table = runs.collect(p.results_folder)
+    standing = {s.run: s.state for s in building.states(p)}
+    table["stale"] = [standing.get(run) == "stale" for run in table["run"]]
+    if stale := table.loc[table["stale"], "run"].nunique():
+        words = f"{stale} runs are stale: made from other data, settings or code than now"
+        typer.echo(f"{words}; rbc grid --profile {profile} makes them anew", err=True)
+    if as_json:
+        typer.echo(table.to_json(orient="records", indent=1))
+        return
     columns = ["run", "split", "n", "tp", "fp", "fn", "tn", "f1", "recall", "specificity"]
-    typer.echo(
-        table.to_json(orient="records", indent=1)
-        if as_json
-        else table[columns].round(3).to_string(index=False)
-    )
+    columns += ["stale"] if stale else []
+    typer.echo(table[columns].round(3).to_string(index=False))
 
 
 @app.command("compare")

@@ -16,7 +16,8 @@ from conftest import rbc
 from strips import LAYOUTS, made
 from zenodo import Zenodo
 
-from compendium import ROOT
+from compendium import ROOT, building, profiles
+from rbc import RbcError
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +96,27 @@ def test_a_record_that_cannot_be_reached_ends_in_one_line(checkout, profile) -> 
     shutil.rmtree(checkout / "data" / "raw", ignore_errors=True)
     last = one_line_error_of_last(grid(checkout, profile, "http://127.0.0.1:9"))
     assert "ConnectionError" in last and "--from" in last
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        (
+            {"train": {"tank-treading": 2, "flipping": 2, "unreliable": 2}},
+            "in the split validation",
+        ),
+        ({"flipping": 0}, "stage 1: no flipping sequence in the split test"),
+        ({"unreliable": 0}, "stage 1: no unreliable sequence in the split test"),
+    ],
+)
+def test_a_split_that_was_not_read_stops_the_build(monkeypatch, counts, said) -> None:
+    """Data of which a part was left lying would be trained on without a word."""
+    whole = {"tank-treading": 3, "flipping": 3, "unreliable": 3}
+    found = dict.fromkeys(("train", "validation"), whole) | {"test": whole | counts}
+    found = counts if "train" in counts else found
+    monkeypatch.setattr(building, "counts", lambda p: {
+        split: {label: n for label, n in own.items() if n} for split, own in found.items()
+    })  # fmt: skip
+    with pytest.raises(RbcError, match=said):
+        building.check_splits(profiles.load("paper"))
+    building.check_splits(profiles.load("released"))  # its folds name their own acquisitions

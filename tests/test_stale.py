@@ -128,6 +128,24 @@ def test_a_change_makes_stale_exactly_the_runs_that_depend_on_it(
     assert states(finished) == expected
 
 
+@pytest.mark.parametrize(
+    ("file", "edit", "stale"),
+    [
+        (TINY, profile_with(training_batch_size=4), True),
+        ("rbc/inputs.py", appended("GREY = 2"), True),
+        ("compendium/provenance.py", appended("WIDER = 2"), False),
+    ],
+    ids=["batch size", "inputs", "provenance"],
+)
+def test_scores_of_stale_runs_are_called_stale(finished, changed, file, edit, stale):
+    """A table of scores must not pass for that of the profile and the code as they are now."""
+    changed(file, edit)
+    answer = rbc("results", "--profile", TINY, "--json", cwd=finished)
+    assert answer.returncode == 0, answer.stderr
+    assert {row["stale"] for row in json.loads(answer.stdout)} == {stale}
+    assert (f"{len(RUNS)} runs are stale" in answer.stderr) == stale
+
+
 def test_a_copy_with_new_times_is_fresh(finished):
     """A checkout, a copy or touch changes times, not content."""
     for path in [*finished.glob("rbc/*.py"), *finished.glob("notebooks/*.ipynb"), finished / TINY]:
