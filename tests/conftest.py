@@ -16,6 +16,7 @@ from random import Random
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from compendium import ROOT, cli
 from rbc import simulate
@@ -206,10 +207,17 @@ def stubborn_book(checkout: Path) -> None:
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
 
 
-#: Files whose few tests take longest, in the order in which the workers should begin them.
+#: Examples that hypothesis draws are the same each time, and no clock decides: on a busy machine
+#: any example may be slow.
+settings.register_profile("tests", deadline=None, derandomize=True)
+settings.load_profile("tests")
+
+#: Files whose few tests take longest, in the order in which the workers should begin them; those
+#: that need the built book come after what can be done while another worker makes it.
 LONGEST = (
-    "test_workflow", "test_cluster", "test_checkpoints", "test_stale", "test_browser",
-    "test_tracking", "test_benchmarks", "test_training", "test_cli", "test_analyze",
+    "test_workflow", "test_cluster", "test_checkpoints", "test_record", "test_wheel",
+    "test_transfer", "test_benchmarks", "test_stale", "test_browser", "test_tracking",
+    "test_training", "test_cli", "test_analyze",
 )  # fmt: skip
 #: Files that train networks, track or simulate much, download or start many processes: not for the
 #: inner loop either.

@@ -63,7 +63,12 @@ def test_killed_at_random_points_it_ends_with_the_same_bits(few, tmp_path, model
     for trial in range(KILLS):
         states = tmp_path / f"states{trial}"
         process = start(few, c, tmp_path / "killed", states)
-        process.join(dice.uniform(0.5, 1.0) * seconds)
+        if trial == 0:  # anywhere, also before the first checkpoint
+            process.join(dice.uniform(0.3, 1.0) * seconds)
+        else:  # soon after one was written, or while the next one is
+            while process.is_alive() and not (states / "fold0.safetensors").exists():
+                process.join(0.01)
+            process.join(dice.uniform(0.0, 0.2) * seconds)
         process.kill()
         process.join()
         (tmp_path / "killed").unlink(missing_ok=True)

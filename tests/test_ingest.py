@@ -124,7 +124,7 @@ BROKEN = {
     "name with a newline": (edit("BG1017_10s02_1,", '"BG1017_10s02_1\n",'), "is not patient, date"),
     "wrong height": (picture(np.zeros((30, 155), np.uint8)), "30 px high"),
     "wrong width": (picture(np.zeros((31, 154), np.uint8)), "154 px wide; expected 31 x 5"),
-    "16 bits": (picture(np.zeros((31, 155), np.uint16)), "mode is I;16"),
+    "16 bits": (picture(np.zeros((31, 155), np.uint16)), "16 bits a channel"),
     "alpha": (picture(np.zeros((31, 155, 4), np.uint8)), "mode is RGBA"),
     "colours": (
         picture(np.arange(31 * 155 * 3, dtype=np.uint8).reshape(31, 155, 3)),

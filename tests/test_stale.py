@@ -131,11 +131,11 @@ def test_a_change_makes_stale_exactly_the_runs_that_depend_on_it(
 @pytest.mark.parametrize(
     ("file", "edit", "stale"),
     [
-        (TINY, profile_with(training_batch_size=4), True),
+        (TINY, profile_with(training_epochs=3), True),
         ("rbc/inputs.py", appended("GREY = 2"), True),
         ("compendium/provenance.py", appended("WIDER = 2"), False),
     ],
-    ids=["batch size", "inputs", "provenance"],
+    ids=["epochs", "inputs", "provenance"],
 )
 def test_scores_of_stale_runs_are_called_stale(finished, changed, file, edit, stale):
     """A table of scores must not pass for that of the profile and the code as they are now."""

@@ -120,7 +120,7 @@ def listed(base: str = ZENODO, record: str = ZENODO_RECORD) -> list[RecordFile]:
     RbcError
         for a record that is missing, closed, empty or has hostile names
     """
-    answer = _ask(f"{base}/api/records/{record}", Patience())
+    answer = _ask(f"{base}/api/records/{record}", Patience(tries=3, wait=1.0))
     return [RecordFile(**file) for file in _described(answer, record)["files"]]
 
 
