@@ -44,6 +44,7 @@ def answer(movie, tmp_path_factory):
 
 
 def test_the_marker_is_the_adjusted_count_of_the_calls(answer):
+    """The printed marker must follow from the calls and the known errors, and from nothing else."""
     said, out = answer
     assert (
         said == json.loads((out / "marker.json").read_text(encoding="utf-8")) and said["simulated"]
@@ -72,6 +73,7 @@ def test_the_marker_is_the_adjusted_count_of_the_calls(answer):
 
 
 def test_what_is_refused_leaves_nothing_and_says_why(movie, tmp_path):
+    """A refused movie must leave no report that somebody could read as a result."""
     options = ("--out", tmp_path / "out", "--threads", 1, "--um-per-px", 0.7)
     assert "not judged: wrong scale, 0.7 um/px" in one_line_error(rbc("analyze", movie, *options))
     with pytest.raises(RbcError, match=r"no known\.json"):
@@ -82,6 +84,7 @@ def test_what_is_refused_leaves_nothing_and_says_why(movie, tmp_path):
 
 
 def test_a_magnified_a_faint_and_a_smooth_movie_are_unknown(answer):
+    """Another scale, contrast or noise is what the models have never seen."""
     found = sequences.load(answer[1] / "tracked")
     said = pd.DataFrame({"answer": ["flipping"] * 30})
     assert analyze.objections(found, said, KNOWN["looks"]) == []
@@ -108,6 +111,7 @@ def _smoothed(frames: np.ndarray) -> np.ndarray:
 
 
 def test_force_judges_and_the_report_says_against_what(movie, tmp_path):
+    """Who overrules a refusal must hand on its reason with the number."""
     said = analyze.analyze(movie, tmp_path / "yes", um_per_px=0.7, threads=1, force=True)
     assert any("wrong scale, 0.7 um/px" in line for line in said["objections"])
     assert "Judged by force, against this objection: wrong scale" in (
@@ -116,12 +120,14 @@ def test_force_judges_and_the_report_says_against_what(movie, tmp_path):
 
 
 def test_an_acquisition_is_not_judged_with_its_own_errors():
+    """Errors learned from the judged movie itself would flatter it."""
     own = KNOWN["answers"][0]["acquisition"]
     assert own not in set(analyze._errors(KNOWN, own)["acquisition"])
     assert len(analyze._errors(KNOWN, "another")) == sum(row["n"] for row in KNOWN["answers"])
 
 
 def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
+    """A lost cell would change the error rates without a word."""
     models = shutil.copytree(classify.MODELS, tmp_path / "models")
     analyze.describe(cells, models)
     known = json.loads((models / "known.json").read_text(encoding="utf-8"))
@@ -137,6 +143,7 @@ def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
 
 
 def test_what_is_known_is_of_the_weights_that_are_shipped(released_sample, tmp_path):
+    """Error rates of other weights would correct the wrong mistakes."""
     models = shutil.copytree(classify.MODELS, tmp_path / "models")
     analyze.describe(ingest.strips(released_sample / "Stage_1" / "test"), models)
     again = pd.DataFrame(json.loads((models / "known.json").read_text(encoding="utf-8"))["answers"])
@@ -204,6 +211,7 @@ def page(browser, answer):
 
 
 def test_the_report_asks_nothing_and_shows_the_marker(page, answer):
+    """A report of patients' movies must ask no server for anything."""
     said, out = answer
     assert {url.split(":")[0] for url in page.asked} <= {"file", "data"}
     assert [url for url in page.asked if url.startswith("file")] == [(out / "report.html").as_uri()]
@@ -238,6 +246,7 @@ def test_the_page_computes_what_the_library_computes(page, answer):
 
 
 def test_the_operator_overrules_by_keyboard_sees_the_marker_change_and_exports(page, answer):
+    """The operator's label counts, at once and in the file."""
     said, _ = answer
     before = page.inner_text("#marker")
     cards = page.locator('.cell[data-decision="tank-treading"]')
@@ -362,6 +371,7 @@ def test_a_cell_that_turns_too_far_between_frames_is_not_judged(cells, shear, ra
 
 
 def test_when_every_cell_is_labelled_the_marker_is_the_operators_count(page):
+    """Where a person has judged all, no model has a say."""
     page.evaluate("""for (const [i, card] of document.querySelectorAll(".cell").entries()) {
         const input = card.querySelector(`input[value="${i % 4 ? "tank-treading" : "flipping"}"]`);
         corrected.set(card.dataset.name, input.value); }; update()""")
@@ -372,6 +382,7 @@ def test_when_every_cell_is_labelled_the_marker_is_the_operators_count(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_anyone_can_read_and_use_it(page, scheme):
+    """The report must meet WCAG, light and dark."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page.emulate_media(color_scheme=scheme)
     found = axe.run(page)

@@ -44,6 +44,7 @@ def write_all(folder: Path) -> None:
 
 
 def test_a_run_is_to_do_running_interrupted_and_done(folder):
+    """A status that is wrong makes one wait for what is dead, or start what runs."""
     assert attempts.standing(folder).state == "to do"
     holder = process(HOLD, folder)
     assert holder.stdout.readline() == "held\n"
@@ -77,6 +78,7 @@ def test_a_run_is_to_do_running_interrupted_and_done(folder):
     "said, told", [("the loss\nis not a number", "the loss is not a number"), ("", "ValueError")]
 )
 def test_an_error_makes_a_run_failed_until_an_attempt_ends_well(said, told, folder):
+    """A failure must stay in sight until it is mended."""
     with pytest.raises(ValueError), attempts.attempt(folder):
         folder.parent.mkdir(parents=True)
         (folder.parent / f"{folder.name}-notebook.failed.ipynb").touch()
@@ -91,6 +93,7 @@ def test_an_error_makes_a_run_failed_until_an_attempt_ends_well(said, told, fold
 
 
 def test_what_an_attempt_left_half_written_is_interrupted_work(folder):
+    """Half a folder must not count as a run."""
     (folder.parent / f".{folder.name}.checkpoint").mkdir(parents=True)
     assert attempts.standing(folder).state == "interrupted"
 
@@ -124,12 +127,14 @@ def test_no_two_runs_have_one_gpu_at_a_time(monkeypatch):
 
 
 def test_without_nvidia_s_driver_there_is_no_gpu(tmp_path, monkeypatch):
+    """A machine without a driver must not end in an error."""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert attempts.gpus() == []
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
 def test_the_gpus_are_those_that_pytorch_sees():
+    """Runs must be shared out over the GPUs that training will find."""
     assert len(attempts.gpus()) == torch.cuda.device_count()
 
 
@@ -155,6 +160,7 @@ def flawed(checkout) -> Path:
 
 
 def test_a_failed_run_is_retried_once_and_reported_and_the_others_finish(flawed, checkout):
+    """One bad run must not cost a night's grid."""
     result = rbc("grid", "--profile", flawed, cwd=checkout)
     assert result.returncode == 1
     assert [
@@ -189,6 +195,7 @@ def test_a_run_takes_one_of_the_gpus_found_only_where_the_profile_may_use_it(
 
 
 def test_a_profile_that_needs_a_gpu_says_so_where_there_is_none(flawed, checkout, tmp_path):
+    """Days on a CPU must not begin without a word."""
     content = yaml.safe_load(flawed.read_text(encoding="utf-8"))
     content["training"]["device"] = "cuda"
     (checkout / "tests" / "on-cuda.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")

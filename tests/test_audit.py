@@ -59,6 +59,7 @@ PRINTERS = {
 @pytest.mark.parametrize("rule", audit.RULES)
 @given(matrix=matrices(), data=st.data())
 def test_scores_of_a_real_matrix_are_never_called_impossible(rule, matrix, data):
+    """A false accusation is the audit's worst fault."""
     printed = {s: data.draw(st.sampled_from(PRINTERS[rule]))(x) for s, x in exact(*matrix).items()}
     found = audit.spans(printed, *matrix[2:], rule)
     assert matrix[:2] in set(zip(*(x.tolist() for x in audit.meet(found)), strict=True))
@@ -103,6 +104,7 @@ def by_hand(printed: dict[str, float], scores, p: int, n: int, rule: str) -> int
     percents=st.lists(st.integers(0, 100), min_size=4, max_size=4),
 )
 def test_counts_and_failing_scores_are_those_of_trying_every_matrix(p, n, rule, percents):
+    """The fast count must be the slow one."""
     printed = {s: x / 100 for s, x in zip(audit.SCORES, percents, strict=True)}
     found = audit.spans(printed, p, n, rule)
     assert audit.count(found) == by_hand(printed, audit.SCORES, p, n, rule)
@@ -114,6 +116,7 @@ def test_counts_and_failing_scores_are_those_of_trying_every_matrix(p, n, rule, 
 
 
 def test_every_printed_row_is_judged_as_by_mlscorecheck():
+    """A published tool must come to the same verdict on each row."""
     for row in audit.rows():
         p, n = audit.sizes(row.stage, row.split)
         scores = {NAMES[s]: x for s, x in row.scores.items()}
@@ -130,6 +133,7 @@ def test_every_printed_row_is_judged_as_by_mlscorecheck():
 def test_scores_near_possible_ones_are_judged_as_by_mlscorecheck_or_by_trying_every_matrix(
     matrix, off
 ):
+    """Verdicts turn on the last digit, so near misses are tried."""
     tp, fp, p, n = matrix
     printed = {
         s: round(float(x) + d / 100, 2)
@@ -174,6 +178,7 @@ def test_rows_of_the_tables_that_some_matrix_can_give():
 
 
 def test_class_counts_are_those_of_table_2():
+    """Wrong counts would make true rows look impossible."""
     table = reported("table2").set_index("label")
     for split in table:
         assert audit.sizes(2, split) == tuple(table.loc[["flipping", "tank-treading"], split])
@@ -233,6 +238,7 @@ def test_each_explanation_recognises_scores_that_were_made_so(stage, recall, fal
 
 
 def test_no_explanation_makes_every_printed_row_possible():
+    """The page says so, and must stop saying it if it changes."""
     tested = audit.explanations([r for r in audit.rows() if not r.possible])
     assert set(tested["explanation"]) == set(audit.EXPLANATIONS)
     assert not tested.groupby("explanation")["explained"].all().any()
@@ -246,6 +252,7 @@ def _like(recall: float, fallout: float, stage: int, split: str) -> tuple[float,
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("seed", range(6))
 def test_means_of_real_runs_are_never_excluded_nor_said_to_spread_more_than_they_do(stage, seed):
+    """Honest means over runs must never be accused."""
     rng = np.random.default_rng(seed)
     p, n = audit.sizes(stage, "validation")
     runs = [
@@ -259,6 +266,7 @@ def test_means_of_real_runs_are_never_excluded_nor_said_to_spread_more_than_they
 
 
 def test_steps_end_at_the_number_of_matrices():
+    """The steps shown must lead to the number shown."""
     for row in audit.rows():
         left = audit.steps(row.scores, *audit.sizes(row.stage, row.split))["matrices left"]
         assert left.iloc[-1] == row.matrices and left.is_monotonic_decreasing

@@ -14,6 +14,7 @@ def numbered() -> torch.Tensor:
 
 
 def test_frames_that_stay_keep_their_order():
+    """A shuffled film would teach another motion."""
     torch.manual_seed(0)
     lengths = torch.tensor([20, 7] * 20)
     out, kept = augment.gaps(numbered(), lengths)
@@ -24,6 +25,7 @@ def test_frames_that_stay_keep_their_order():
 
 
 def test_reversed_time_comes_with_left_and_right_exchanged():
+    """Only both together are a symmetry of a cell in shear flow."""
     torch.manual_seed(0)
     lengths = torch.tensor([20, 7] * 20)
     forward = 0
@@ -37,6 +39,7 @@ def test_reversed_time_comes_with_left_and_right_exchanged():
 
 @pytest.mark.parametrize("part", AUGMENTATIONS)
 def test_each_part_changes_something_alone_and_none_nothing(part):
+    """A part that does nothing would make its ablation meaningless."""
     torch.manual_seed(3)
     x, lengths = torch.rand(40, 20, 31, 31), torch.full((40,), 20)
     out, kept = augment.augment(x, lengths, [part])
@@ -46,6 +49,7 @@ def test_each_part_changes_something_alone_and_none_nothing(part):
 
 
 def test_a_shift_moves_whole_pixels_and_brings_in_background():
+    """Interpolation would blur, and a wrapped edge would be a second cell."""
     torch.manual_seed(1)
     x = torch.zeros(30, 2, 31, 31)
     x[:, :, 15, 15] = 1.0
@@ -56,6 +60,7 @@ def test_a_shift_moves_whole_pixels_and_brings_in_background():
 
 
 def test_an_intruder_passes_in_few_neighbouring_frames_of_some_sequences():
+    """Intruders must look like those in real tracks."""
     torch.manual_seed(2)
     x = torch.zeros(200, 20, 31, 31)
     x[:, :, 15, 15] = 1.0

@@ -35,6 +35,7 @@ def predictions(seed: int = 0, apart: float = 3.0) -> pd.DataFrame:
 
 
 def test_an_answer_is_by_folds_that_saw_nothing_of_what_is_left_out():
+    """An answer by a network that saw the cell is no test."""
     table = predictions()
     table["score"] = table["fold"].astype(float)
     found = beyond.answers(table, FOLDS, ["A1_1"]).groupby("acquisition")["score"].first()
@@ -48,6 +49,7 @@ def test_an_answer_is_by_folds_that_saw_nothing_of_what_is_left_out():
 
 
 def test_what_is_judged_sets_neither_its_threshold_nor_its_calibration():
+    """A threshold set on the judged cells would flatter them."""
     table = predictions()
     changed = table.assign(
         score=table["score"].where(table["acquisition"] != "B1_1", -table["score"])
@@ -62,6 +64,7 @@ def test_what_is_judged_sets_neither_its_threshold_nor_its_calibration():
 
 
 def test_the_threshold_stands_where_the_others_specificity_was_wanted():
+    """The protocol's specificity must be the one that is reached."""
     kinds = [(predictions(0), FOLDS), (predictions(1), FOLDS)]
     found = pd.concat([beyond.judged(kinds, 1, [a]).query("~setting") for a in ACQUISITIONS])
     one = metrics.confusion(found, 1)
@@ -70,6 +73,7 @@ def test_the_threshold_stands_where_the_others_specificity_was_wanted():
 
 
 def test_strips_get_back_their_noise_and_others_are_left_alone(cells):
+    """Models could tell the two formats apart by noise."""
     noisy = beyond.with_noise(cells)
     for i, split in enumerate(cells.index["split"]):
         change = noisy[i].astype(float) - cells[i]
@@ -81,6 +85,7 @@ def test_strips_get_back_their_noise_and_others_are_left_alone(cells):
 
 
 def test_kept_figures_are_those_of_the_kept_answers(monkeypatch):
+    """A figure on the page must follow from the answers beside it."""
     monkeypatch.syspath_prepend(ROOT / "workflow")
     script = runpy.run_path(str(ROOT / "workflow" / "beyond.py"))
     answers = pd.read_parquet(runs.REFERENCE / "ours" / "answers.parquet")

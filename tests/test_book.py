@@ -39,6 +39,7 @@ def build(tmp_path):
 def test_real_cells_never_stand_under_a_heading_of_simulated_ones(
     build, tmp_path, simulated, caption
 ):
+    """A heading that lies about the kind of data misleads at a glance."""
     (tmp_path / "results" / "paper").mkdir(parents=True)
     (tmp_path / "results" / "paper" / "dataset.json").write_text(
         json.dumps({"simulated": simulated}), encoding="utf-8"
@@ -91,6 +92,7 @@ def test_a_page_with_what_only_its_author_should_see_stops_the_build(build, tmp_
 
 
 def test_the_status_page_says_when_each_page_was_made_from_what(build, tmp_path):
+    """A reader must see which commit made a page."""
     pages = tmp_path / "book" / "pages"
     (pages / "tiny").mkdir(parents=True)
     made = {"commit": "a" * 40, "dirty": True, "finished": "2026-01-02T03:04:05Z", "seconds": 12.4}
@@ -110,17 +112,20 @@ def test_the_status_page_says_when_each_page_was_made_from_what(build, tmp_path)
     "tex", [r"\frac{2\pi}{\dot\gamma}", r"\begin{aligned} a &= b \\ c &= d \end{aligned}"]
 )
 def test_a_formula_becomes_mathml(tex):
+    """Formulas must need no other site."""
     made = load("_ext/formulas.py").mathml(nodes.math_block(tex, tex), "block")
     assert made.startswith("<math") and ("&" not in tex or made.count("<mtr>") == 2)
 
 
 @pytest.mark.parametrize("tex", [r"\unheardof x", r"\begin{unheardof} a & b \end{unheardof}", "x_"])
 def test_a_formula_that_does_not_become_mathml_is_a_warning(tex, caplog):
+    """A formula that is not shown must stop the build."""
     load("_ext/formulas.py").mathml(nodes.math(tex, tex), "inline")
     assert [tex in record.getMessage() for record in caplog.records] == [True]
 
 
 def test_every_page_names_the_file_that_it_is_made_from():
+    """Who finds a mistake must find its source."""
     source = load("_ext/pages.py").source
     assert (
         source("book/methods") == "book/methods.md"
@@ -134,6 +139,7 @@ def test_every_page_names_the_file_that_it_is_made_from():
     "origin", ["https://github.com/lab/rbc.git", "git@github.com:lab/rbc", "unknown", "/srv/rbc"]
 )
 def test_pages_of_the_course_lead_to_binder_where_the_origin_is_on_github(origin):
+    """A link to a place that is not there must not be made."""
     launch = load("_ext/pages.py").launch
     there = "https://mybinder.org/v2/gh/lab/rbc/HEAD?labpath=notebooks/learn-motion.ipynb"
     assert (there in launch(origin, "notebooks/learn-motion.ipynb")) == ("github" in origin)
@@ -141,6 +147,7 @@ def test_pages_of_the_course_lead_to_binder_where_the_origin_is_on_github(origin
 
 
 def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path, monkeypatch):
+    """A printed book with holes is no book."""
     pdf, page = load("pdf.py"), tmp_path / "book" / "one.html"
     page.parent.mkdir()
     inner = (

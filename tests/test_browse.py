@@ -91,6 +91,7 @@ def answers(run: str) -> pd.DataFrame:
 
 
 def test_a_small_test_set_is_shown_whole_and_of_a_large_one_half_are_the_most_often_wrong(table):
+    """The page must say and keep what it shows of many."""
     failures = (
         pd.concat([runs.failures(RELEASED, stage) for stage in (1, 2)])
         .groupby("name")["share"]
@@ -105,6 +106,7 @@ def test_a_small_test_set_is_shown_whole_and_of_a_large_one_half_are_the_most_of
 
 
 def test_every_call_of_every_run_is_kept(table):
+    """An answer left out would hide an error."""
     content = browse.content(RELEASED, table, "")
     kept = {f"stage{run['stage']}/{run['name']}": run["p"] for run in content["runs"]}
     for run in runs.collect(RELEASED)["run"].unique():
@@ -118,6 +120,7 @@ def test_every_call_of_every_run_is_kept(table):
 @settings(deadline=None)
 @given(st.floats(0, 1, width=32))
 def test_a_probability_is_cut_on_its_own_side_of_the_threshold(p):
+    """Rounding must not turn an answer round."""
     (cut,) = browse._cut(
         pd.DataFrame({"name": ["a"], "probability": np.float32([p])}), pd.Series(["a"])
     )
@@ -127,6 +130,7 @@ def test_a_probability_is_cut_on_its_own_side_of_the_threshold(p):
 def test_pictures_are_the_pixels_of_what_is_shown_and_there_are_none_without_data(
     site, table, tmp_path
 ):
+    """A film must be that of its name."""
     files = {file.stem: file for file in (site / "films/released").iterdir()}
     assert sorted(files) == sorted(table["name"])
     strip = np.asarray(Image.open(files[table["name"][0]]))
@@ -139,6 +143,7 @@ def test_pictures_are_the_pixels_of_what_is_shown_and_there_are_none_without_dat
 
 
 def test_a_name_cannot_end_the_script():
+    """A name from a file is data, not code."""
     page = browse.html({"sequences": [{"name": "</script><b>"}]})
     data = re.search(r'json">(.*?)</script>', page)[1]
     assert json.loads(data)["sequences"][0]["name"] == "</script><b>"
@@ -157,6 +162,7 @@ def test_a_name_cannot_end_the_script():
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )  # fmt: skip
 def test_filters_leave_what_the_runs_own_table_holds(page, fields, query):
+    """Filtered errors must be the errors of the table."""
     page.select_option("[name=run]", label="cnn-uniform-k20-s0 (stage 1)")
     for name, value in fields.items():
         field = page.locator(f".browse-filters [name={name}]")
@@ -177,6 +183,7 @@ def test_filters_leave_what_the_runs_own_table_holds(page, fields, query):
 
 
 def test_the_classes_to_be_called_follow_the_stage_of_the_run(page):
+    """Stage 2 calls no cell unreliable."""
     called = "e => [...e.options].map(o => o.value)"
     assert page.eval_on_selector("[name=called]", called) == ["", "unreliable", "reliable"]
     page.select_option("[name=run]", label="cnn-similarity-k20-s0 (stage 2)")
@@ -187,6 +194,7 @@ def test_the_classes_to_be_called_follow_the_stage_of_the_run(page):
 
 
 def test_keys_step_play_pause_and_change_the_sequence(page):
+    """The page must work without a mouse."""
     page.locator(".browse-strip").nth(1).press("Enter")
     second = page.get_attribute(".browse-list li:nth-child(2)", "data-name")
     assert page.text_content("figcaption p").startswith(f"{second}, frame 1 of ")
@@ -216,6 +224,7 @@ def test_keys_step_play_pause_and_change_the_sequence(page):
 
 
 def test_two_films_of_different_length_run_side_by_side(page, table):
+    """The shorter film must not show frames that it has not."""
     lengths = table.set_index("name")["length"]
     names = page.eval_on_selector_all(
         ".browse-list li", "items => items.map(item => item.dataset.name)"
@@ -232,6 +241,7 @@ def test_two_films_of_different_length_run_side_by_side(page, table):
 
 
 def test_without_pixels_answers_are_listed_and_nothing_asks_for_a_picture(page, site):
+    """Where data may not be shown, the answers still are."""
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto((site / "book/pages/released/no-films.html").as_uri())
@@ -247,6 +257,7 @@ def test_without_pixels_answers_are_listed_and_nothing_asks_for_a_picture(page, 
 def test_on_a_phone_it_fits_a_tap_plays_a_swipe_steps_and_only_films_in_view_are_loaded(
     site, chromium
 ):
+    """Many films must not load at once on a phone."""
     context = chromium.new_context(viewport={"width": 375, "height": 700}, has_touch=True)
     page, asked = context.new_page(), set()
     page.on("request", lambda request: asked.add(request.url))
@@ -268,5 +279,6 @@ def test_on_a_phone_it_fits_a_tap_plays_a_swipe_steps_and_only_films_in_view_are
 
 
 def test_axe_finds_no_violation(page):
+    """The browser of sequences must meet WCAG."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     assert axe.Axe().run(page).response["violations"] == []

@@ -111,6 +111,7 @@ def test_every_page_loads_alone_and_meets_wcag(chromium, pages, scheme, width):
 
 
 def test_axe_and_the_listeners_find_what_is_wrong(chromium, tmp_path):
+    """A check that finds nothing on a bad page proves nothing on a good one."""
     bad = tmp_path / "bad.html"
     bad.write_text(
         '<html lang="en"><title>Bad</title><body><p style="width: 3000px; color: #ccc; background:'
@@ -130,6 +131,7 @@ def test_axe_and_the_listeners_find_what_is_wrong(chromium, tmp_path):
 
 
 def test_search_from_the_landing_page_finds_a_term_of_the_glossary_on_a_disk(chromium, html):
+    """The search must work without a server."""
     page = chromium.new_page()
     visit(page, (html / "index.html").as_uri())  # which leads to the landing page
     page.wait_for_url("**/book/pages/index.html")
@@ -144,6 +146,7 @@ def test_search_from_the_landing_page_finds_a_term_of_the_glossary_on_a_disk(chr
 
 
 def test_the_book_is_below_sixty_megabytes(html):
+    """The book must fit on a stick and through a mail."""
     assert sum(p.stat().st_size for p in html.rglob("*") if p.is_file()) < 60e6
 
 
@@ -151,6 +154,7 @@ def test_the_book_is_below_sixty_megabytes(html):
 def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three_clicks(
     chromium, html, seed
 ):
+    """A reviewer must reach the evidence of any claim."""
     page = chromium.new_page()
     visit(page, (html / "book" / "pages" / "index.html").as_uri())
     page.locator("ul.verdicts a").first.click()

@@ -36,6 +36,7 @@ def _pulled(motion: str, passing: int, reach: float, seed: int) -> tuple[np.ndar
 @pytest.mark.parametrize("motion", ["tank-treading", "flipping"])
 @pytest.mark.parametrize("passing", [1, 20])
 def test_jumps_are_found_also_at_the_start(motion: str, passing: int) -> None:
+    """A crop that jumps would look like a flipping cell."""
     jumps, errors = [], []
     for seed in range(3):
         strip, own = _pulled(motion, passing, 22.0, seed)
@@ -48,4 +49,5 @@ def test_jumps_are_found_also_at_the_start(motion: str, passing: int) -> None:
 
 
 def test_a_sequence_of_one_frame_is_centred() -> None:
+    """The shortest film must not break the measure."""
     assert centring.off_centre(_pulled("flipping", 200, 0.0, 0)[0][:1]).tolist() == [[0, 0]]

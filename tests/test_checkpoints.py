@@ -104,6 +104,7 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_not_taken(few, tmp_path
 
 
 def test_the_finder_leaves_the_training_as_it_was(few):
+    """A curve that is only shown must not change the numbers."""
     c = Configuration(2, "crnn", "uniform", 10)
     without, found = (training.train(few, c, plan(lr_finder_batches=n)) for n in (0, 12))
     assert all(

@@ -61,6 +61,7 @@ def in_split(cells: Sequences, split: str) -> int:
 
 
 def test_the_papers_record_is_known_by_its_counts() -> None:
+    """The full record must be told from a part of it."""
     cells = of_table2()
     counts, acquisitions = checks.counts(cells), checks.test_acquisitions(cells)
     assert (
@@ -110,12 +111,14 @@ def test_acquisitions_with_offsets_of_their_own_are_named_by_their_grey_levels()
 
 
 def test_one_sequence_less_is_noticed() -> None:
+    """A record that lost a file must not pass for whole."""
     cells = of_table2()
     finding = checks.counts(cells.select(np.arange(len(cells)) > 0))
     assert finding.grave and "8 of 9" in finding.data
 
 
 def test_an_empty_class_is_named() -> None:
+    """A class that was not read must be said."""
     cells = made()
     finding = checks.counts(
         cells.select(~((cells.index["label"] == "flipping") & (cells.index["split"] == "test")))
@@ -124,12 +127,14 @@ def test_an_empty_class_is_named() -> None:
 
 
 def test_short_sequences() -> None:
+    """The paper discarded them, so finding some means other data."""
     assert "None is shorter" in checks.short(varied()).data
     cells = with_film(varied(), 3, np.zeros((5, 31, 31), np.uint8))
     assert list(checks.short(cells).table["shortest"]) == [5]
 
 
 def test_same_pixels_across_splits() -> None:
+    """A cell in two splits is a leak."""
     cells = varied()
     assert not checks.same_pixels(cells).grave
     cells = with_film(cells, in_split(cells, "test"), cells[in_split(cells, "train")])
@@ -139,6 +144,7 @@ def test_same_pixels_across_splits() -> None:
 
 
 def test_shared_frames_within_a_split() -> None:
+    """Parts of one film counted twice make errors look smaller."""
     cells = varied()
     assert checks.shared_frames(cells).table.empty
     film = np.concatenate([cells[1][2:], cells[0][:2]])  # six of eight frames are those of film 1
@@ -147,6 +153,7 @@ def test_shared_frames_within_a_split() -> None:
 
 
 def test_black_frames_are_no_shared_frames() -> None:
+    """A dark lamp must not be reported as a leak."""
     cells = varied()
     for i in (0, 1):
         cells = with_film(cells, i, np.zeros((3, 31, 31), np.uint8))
@@ -154,6 +161,7 @@ def test_black_frames_are_no_shared_frames() -> None:
 
 
 def test_brighter_and_noisier_copy_across_splits() -> None:
+    """A leak can hide behind another file format."""
     cells = varied()
     assert checks.near_duplicates(cells).table.empty
     copied = cells[in_split(cells, "train")].astype(int) + 7
@@ -166,6 +174,7 @@ def test_brighter_and_noisier_copy_across_splits() -> None:
 
 
 def test_patients_and_acquisitions_across_splits() -> None:
+    """A patient in two splits makes scores of a known patient."""
     cells = varied()
     assert not checks.patients(cells).grave
     index = cells.index.copy()
@@ -176,6 +185,7 @@ def test_patients_and_acquisitions_across_splits() -> None:
 
 
 def test_track_numbers_that_tell_the_label() -> None:
+    """A name that gives the label away is no feature to learn from."""
     cells = varied(60)
     rank = cells.index["label"].map(LABELS.index)
     order = cells.index.assign(rank=rank).sort_values("rank").groupby("acquisition").cumcount()
@@ -190,6 +200,7 @@ def test_track_numbers_that_tell_the_label() -> None:
 
 
 def test_drift_of_noise() -> None:
+    """Files of two kinds can be told apart by their noise alone."""
     cells = varied()
     assert not checks.drift(checks.appearance(cells)).grave
     rng = np.random.default_rng(3)
@@ -203,12 +214,14 @@ def test_drift_of_noise() -> None:
 
 
 def test_appearance_measures_what_was_drawn() -> None:
+    """A measure must find what was put in."""
     looks = checks.appearance(varied())
     assert looks["background"].median() == pytest.approx(110, abs=1)
     assert looks["noise"].median() == pytest.approx(2.2, rel=0.1)
 
 
 def test_auc_by_hand() -> None:
+    """The separation that pages report is held against a count by hand."""
     assert checks.auc(
         pd.Series([1, 2, 3, 3]), pd.Series([False, True, False, True])
     ) == pytest.approx(0.625)
@@ -216,12 +229,14 @@ def test_auc_by_hand() -> None:
 
 
 def test_every_finding_goes_to_json() -> None:
+    """Programs read the findings too."""
     found = json.loads(json.dumps([f.record() for f in checks.check(varied())], allow_nan=False))
     assert len({f["key"] for f in found}) == len(found) == 11
     assert all(f["paper"] and f["data"] and f["matters"] for f in found)
 
 
 def test_one_split_only() -> None:
+    """Data of one split must not break the checks."""
     cells = varied()
     found = checks.check(cells.select(cells.index["split"] == "train"))
     assert json.dumps([f.record() for f in found], allow_nan=False)
@@ -229,6 +244,7 @@ def test_one_split_only() -> None:
 
 @pytest.mark.skipif(not SAMPLE, reason="RBC_SAMPLE does not name the released sample's folder")
 def test_findings_on_the_released_sample() -> None:
+    """What the book says of the real sample is found again."""
     found = {f.key: f for f in checks.check(ingest.released(Path(SAMPLE)))}
     assert "unseen: LJ; also trained or validated on: BG" in found["patients"].data
     assert "Acquisitions in both: none" in found["patients"].data

@@ -53,6 +53,7 @@ def rewrite(run: Path, change) -> None:
 
 
 def test_the_list_holds_every_number_of_the_tables_and_forty_sentences(listed):
+    """A number left out would never be judged."""
     tables = Counter(c.id.partition("-")[0] for c in listed)
     assert (tables["table2"], tables["table3"], tables["table4"], tables["table5"]) == (
         9,
@@ -264,6 +265,7 @@ def test_a_part_of_the_record_decides_only_what_more_cannot_change(
 
 
 def test_verdicts_follow_the_predictions_of_their_runs_and_of_no_others(copied, listed, verdicts):
+    """A verdict must move when its evidence moves, and only then."""
     rewrite(copied / CHANGED, lambda p: 1 - p)
     after = judged(copied)
     resting = {name for name, v in verdicts.items() if f"run: {CHANGED}" in v.evidence}
@@ -276,6 +278,7 @@ def test_verdicts_follow_the_predictions_of_their_runs_and_of_no_others(copied, 
 
 
 def test_a_score_is_that_of_the_predictions_at_the_papers_share(verdicts):
+    """Scores at different shares of positives must not be compared."""
     answers = runs.predictions(RELEASED, CHANGED).query("split == 'test'")
     c = metrics.confusion(answers, 1)
     assert verdicts["test_results-stage1-recall"].numbers["ours"] == pytest.approx(c.recall)
@@ -298,6 +301,7 @@ def test_a_score_of_an_impossible_row_is_compared_and_its_row_named(verdicts):
 
 
 def test_simulated_cells_decide_nothing(copied):
+    """Simulation must not speak about the paper's cells."""
     about = json.loads((copied / "dataset.json").read_text(encoding="utf-8"))
     (copied / "dataset.json").write_text(json.dumps(about | {"simulated": True}), encoding="utf-8")
     for name, v in judged(copied).items():
@@ -306,6 +310,7 @@ def test_simulated_cells_decide_nothing(copied):
 
 
 def test_what_is_planned_is_not_yet_run_and_what_the_data_lacks_is_not_testable(copied):
+    """Missing evidence is not evidence against."""
     shutil.rmtree(copied / CHANGED)
     after = judged(copied, only=("score",))
     assert after["test_results-stage1-recall"].verdict == decisions.NOT_RUN
@@ -320,6 +325,7 @@ def test_what_is_planned_is_not_yet_run_and_what_the_data_lacks_is_not_testable(
 
 
 def test_moving_the_tolerance_moves_verdicts_and_the_written_one_gives_those_of_the_page(listed):
+    """The figure of tolerances must show the rule at work."""
     tolerance, _ = claims.load()
     own = Study(profiles.load("released"), RELEASED)  # with the register's spread over seeds
     found = {c.id: judging.judge(c, own, tolerance) for c in listed}
@@ -344,6 +350,7 @@ def test_moving_the_tolerance_moves_verdicts_and_the_written_one_gives_those_of_
     ],
 )
 def test_a_mistake_in_the_list_is_named(tmp_path, old, new, named):
+    """A misspelt rule must not be skipped."""
     text = (ROOT / "data" / "claims.yaml").read_text(encoding="utf-8")
     assert old in text
     (tmp_path / "claims.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")

@@ -18,6 +18,7 @@ def answers(cells) -> pd.DataFrame:
 
 
 def test_every_sequence_has_one_record_whose_decision_follows_from_its_numbers(cells, answers):
+    """The word must follow from the numbers beside it."""
     stages = json.loads((classify.MODELS / "models.json").read_text(encoding="utf-8"))["stages"]
     assert answers["name"].tolist() == cells.index["name"].tolist()
     assert (
@@ -33,6 +34,7 @@ def test_every_sequence_has_one_record_whose_decision_follows_from_its_numbers(c
 
 
 def test_neither_names_nor_labels_nor_the_others_change_an_answer(cells, answers):
+    """A cell is judged by its own frames alone."""
     chosen = np.arange(len(cells)) % 3 == 1
     part = cells.select(chosen)
     part = classify.Sequences(
@@ -46,11 +48,13 @@ def test_neither_names_nor_labels_nor_the_others_change_an_answer(cells, answers
 
 
 def test_a_member_does_not_judge_what_it_has_seen():
+    """Answers on known acquisitions must stay honest."""
     judges = classify._judges(pd.Series(["a", "b", "c", "new"]), [["a", "b"], ["b", "c"], ["b"]])
     assert judges.T.tolist() == [[False, True, True], [True] * 3, [True, False, True], [True] * 3]
 
 
 def test_the_kept_figures_are_those_of_the_shipped_weights(released_sample):
+    """Figures of other weights would praise the wrong models."""
     cells = ingest.strips(released_sample / "Stage_1" / "test")
     found = classify.classify(cells).assign(label=cells.index["label"])
     kept = json.loads((runs.REFERENCE / "ours" / "shipped.json").read_text(encoding="utf-8"))

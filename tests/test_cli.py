@@ -41,17 +41,20 @@ COMMANDS += [
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command):
+    """A command that one cannot learn from itself is not finished."""
     result = rbc(*command.split(), "--help")
     assert result.returncode == 0 and f"Example: rbc {command}" in result.stdout
 
 
 def test_the_dry_run_of_the_demo_lists_32_runs():
+    """The demo must be the whole grid of Tables 3 and 4."""
     result = rbc("grid", "--profile", "demo", "--dry-run", "--json")
     assert len({row["run"] for row in json.loads(result.stdout)}) == 32
     assert len(rbc("grid", "--dry-run").stdout.splitlines()) == 32
 
 
 def test_classify_answers_for_saved_sequences_and_for_strips(cells, tmp_path):
+    """Both ways in must give the same cells an answer."""
     few = cells.select(cells.index["split"] == "test")
     few.save(tmp_path / "saved")
     answers = json.loads(rbc("classify", tmp_path / "saved", "--json").stdout)
@@ -62,6 +65,7 @@ def test_classify_answers_for_saved_sequences_and_for_strips(cells, tmp_path):
 
 
 def test_classify_warns_of_cells_unlike_the_known_ones(cells, tmp_path):
+    """An answer about another kind of picture needs a warning."""
     few = cells.select(cells.index["split"] == "test")
     few.save(tmp_path / "known")
     faint = (128 + 0.2 * (few.frames - 128.0)).astype(few.frames.dtype)
@@ -77,6 +81,7 @@ def test_classify_warns_of_cells_unlike_the_known_ones(cells, tmp_path):
 
 
 def test_simulated_sequences_land_in_a_folder(tmp_path):
+    """The course and the tests begin with this command."""
     result = rbc(
         "simulate",
         "sequences",
@@ -100,6 +105,7 @@ def test_simulated_sequences_land_in_a_folder(tmp_path):
 
 
 def test_a_movie_of_few_sprites_says_how_long_it_came_to_be(tmp_path, cells):
+    """A shorter movie than asked for must be said."""
     cells.save(tmp_path / "cells")
     made = rbc(
         "simulate",
@@ -121,6 +127,7 @@ def test_a_movie_of_few_sprites_says_how_long_it_came_to_be(tmp_path, cells):
 
 
 def test_a_simulated_movie_is_tracked_into_sequences(tmp_path):
+    """The two commands of the README must fit together."""
     made = rbc("simulate", "video", "--out", tmp_path / "movie", "--frames", 30, "--cells", 5)
     assert made.returncode == 0, made.stderr
     tracked = rbc(
@@ -135,6 +142,7 @@ def test_a_simulated_movie_is_tracked_into_sequences(tmp_path):
 
 
 def test_the_audit_has_a_record_for_each_printed_row_and_cross_check_within_ten_seconds():
+    """A program must get all that a reader gets."""
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     answer = json.loads(rbc("audit", "--json").stdout)
     assert sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before < 10  # of processor time
@@ -146,11 +154,13 @@ def test_the_audit_has_a_record_for_each_printed_row_and_cross_check_within_ten_
 
 
 def test_a_movie_that_is_not_there_is_named(tmp_path):
+    """One line with the path, not a traceback."""
     line = one_line_error(rbc("track", tmp_path / "no.avi", "--out", tmp_path / "out"))
     assert "no.avi: no such movie" in line and not (tmp_path / "out").exists()
 
 
 def test_a_misspelt_key_of_a_profile_is_named(tmp_path):
+    """A key that is passed over would change an experiment in silence."""
     content = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
     content["training"]["epoch"] = 3
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
@@ -161,16 +171,19 @@ def test_a_misspelt_key_of_a_profile_is_named(tmp_path):
 
 @pytest.mark.parametrize("command", [["grid"], ["book"], ["data", "prepare"]])
 def test_a_missing_data_folder_is_named(command, tmp_path):
+    """One line with the path, not a traceback."""
     line = one_line_error(rbc(*command, "--profile", "released", "--data", tmp_path / "nowhere"))
     assert "nowhere: no such data folder" in line
 
 
 def test_a_profile_that_needs_data_says_so():
+    """The reader must learn what to give."""
     result = rbc("data", "prepare", "--profile", "released", env={"RBC_SAMPLE": ""})
     assert "give --data PATH" in one_line_error(result)
 
 
 def test_a_configuration_outside_the_grid_is_refused():
+    """K = 15 is no cell of the tables."""
     result = rbc("run", "--stage", 2, "--model", "vgg", "--sampling", "uniform", "--k", 10)
     assert "model is 'vgg'" in one_line_error(result)
 
@@ -242,6 +255,7 @@ def test_fetch_then_prepare_ends_in_the_same_sequences_for_each_layout(layout, t
 
 
 def test_fetching_what_there_is_none_of_is_an_error():
+    """A misspelt name must not fetch something else."""
     assert "choose one of released, zenodo" in one_line_error(rbc("data", "fetch", "matlab"))
 
 
@@ -275,6 +289,7 @@ def unknown_label(sample):
 
 @pytest.mark.parametrize("damage", [corrupt, row_without_file, unknown_label])
 def test_a_damaged_sample_ends_in_one_line_and_leaves_nothing(sample, damage, checkout):
+    """Half of a sample must not become data."""
     damage(sample)
     line = one_line_error(
         rbc("data", "prepare", "--profile", "released", "--data", sample, cwd=checkout)

@@ -110,12 +110,14 @@ def submitted(slurm: Path) -> list[dict]:
 
 
 def test_the_grid_is_complete_although_a_job_was_killed(grid, checkout, profile):
+    """Clusters kill jobs; the grid must still end whole."""
     assert grid["code"] == 0, grid["said"][-3000:]
     expected = [c.path for c in profiles.load(str(profile)).configurations()]
     assert status(checkout, profile) == dict.fromkeys(expected, "done")
 
 
 def test_the_killed_job_and_no_other_was_submitted_twice(grid, slurm, profile):
+    """A retry must not repeat what was done."""
     numbers = Counter(job["comment"] for job in submitted(slurm))
     assert numbers.pop(DOOMED) == 2
     assert set(numbers.values()) == {1}
@@ -126,6 +128,7 @@ def test_the_killed_job_and_no_other_was_submitted_twice(grid, slurm, profile):
 
 
 def test_sbatch_is_asked_for_a_gpu_memory_and_time(grid, slurm):
+    """A job without them waits for ever, or is refused."""
     committed = yaml.safe_load(CLUSTER.read_text(encoding="utf-8"))["default-resources"]
     for job in submitted(slurm):
         assert (job["gpus"], job["cpus_per_task"]) == ("1", "1")
@@ -134,10 +137,12 @@ def test_sbatch_is_asked_for_a_gpu_memory_and_time(grid, slurm):
 
 
 def test_status_told_what_was_running_while_it_ran(grid):
+    """One must be able to look at a grid from the login node."""
     assert 1 <= list(grid["meanwhile"].values()).count("running") <= 2  # jobs: 2
 
 
 def test_a_folder_without_a_snakemake_profile_is_named(tmp_path):
+    """One line with the path, not a traceback of Snakemake."""
     line = one_line_error(
         rbc("grid", "--profile", "tests/tiny.yaml", "--workflow-profile", tmp_path)
     )

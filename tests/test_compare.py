@@ -26,6 +26,7 @@ def kept(cells, tmp_path_factory):
 
 
 def test_one_of_the_kept_seeds_is_normal(kept, tmp_path):
+    """A run like the kept ones must not be called strange."""
     shutil.copytree(kept / "kept/stage2/cnn-uniform-k10-s1", tmp_path / "copy")
     found = compare.compare(tmp_path / "copy", kept / "kept")
     assert found.verdict == "normal"
@@ -35,6 +36,7 @@ def test_one_of_the_kept_seeds_is_normal(kept, tmp_path):
 
 
 def test_scores_far_from_the_kept_ones_and_what_differs_are_named(kept):
+    """A strange run must be called so, with what is different."""
     mine = kept / "mine/stage2/cnn-uniform-k10-s3"
     scores, origin = (
         json.loads((mine / f"{name}.json").read_text(encoding="utf-8"))
@@ -57,12 +59,14 @@ def test_scores_far_from_the_kept_ones_and_what_differs_are_named(kept):
 
 
 def test_fewer_than_three_seeds_say_nothing(kept):
+    """Two seeds make no distribution."""
     found = compare.compare(kept / "kept/stage2/cnn-uniform-k10-s1", kept / "kept")
     assert found.verdict == "too few seeds to say"  # its own folder does not count
     assert found.seeds == [0, 2]
 
 
 def test_a_folder_that_is_no_run_and_a_run_without_kin_end_in_one_line(kept, tmp_path):
+    """A wrong folder must not end in a traceback."""
     mine = kept / "mine/stage2/cnn-uniform-k10-s3"
     assert "not a run's folder" in one_line_error(rbc("compare", tmp_path))
     assert "is kept below" in one_line_error(rbc("compare", mine, "--reference", tmp_path))

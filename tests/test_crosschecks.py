@@ -17,6 +17,7 @@ VERDICTS = set(crosschecks.VERDICTS)
 
 
 def test_every_statement_is_checked_once_and_has_a_place():
+    """A reader must find each sentence in the paper."""
     table = reported("statements")
     found = crosschecks.statements()
     assert [c.key for c in found] == list(table["key"]) and set(table["key"]) == set(
@@ -27,6 +28,7 @@ def test_every_statement_is_checked_once_and_has_a_place():
 
 
 def test_the_numbers_of_a_statement_stand_in_its_sentence():
+    """A number typed wrong would accuse the paper of our mistake."""
     for s in reported("statements").dropna().itertuples():
         numbers = {float(x.replace(",", "")) for x in re.findall(r"\d[\d,]*\.?\d*", s.statement)}
         assert {s.low, s.high} <= numbers, s.key
@@ -57,6 +59,7 @@ def test_the_numbers_of_a_statement_stand_in_its_sentence():
     ],
 )
 def test_another_statement_would_have_another_verdict(key, low, high, verdict):
+    """A check that says the same of everything checks nothing."""
     assert crosschecks.CHECKS[key](low, high)[1] == verdict
 
 
@@ -65,6 +68,7 @@ def test_another_statement_would_have_another_verdict(key, low, high, verdict):
 )
 @given(n=st.integers(1, 400), share=st.floats(0, 1))
 def test_a_ratio_of_whole_cells_is_known_as_one(rule, rounding, n, share):
+    """A ratio that some cells give must not be called impossible."""
     k = round(share * n)
     percent = (Decimal(100 * k) / n).quantize(Decimal("0.1"), rounding)
     assert k in crosschecks.whole(float(percent), n, rule)
@@ -72,11 +76,13 @@ def test_a_ratio_of_whole_cells_is_known_as_one(rule, rounding, n, share):
 
 @given(n=st.integers(1, 400), tenths=st.integers(0, 1000))
 def test_what_is_called_a_ratio_is_printed_so(n, tenths):
+    """The check must be of what the paper prints."""
     for k in crosschecks.whole(tenths / 10, n):
         assert abs(1000 * k / n - tenths) <= 0.5 + 1e-9
 
 
 def test_counts_of_table_5_add_up_to_those_of_table_2():
+    """Both tables are of the same cells."""
     by = crosschecks.called_flipping().set_index("source")
     p, n = audit.sizes(2, "test")
     assert crosschecks._tank_treading("ground_truth").sum() == n
@@ -84,6 +90,7 @@ def test_counts_of_table_5_add_up_to_those_of_table_2():
 
 
 def test_explanations_speak_of_impossible_rows_only():
+    """A possible row needs no excuse."""
     rows = [r for r in audit.rows() if r.table == "table4"]
     impossible = sum(not r.possible for r in rows)
     found = crosschecks.explanations(rows)

@@ -11,6 +11,7 @@ from rbc.tracking import detection
 
 
 def test_background_is_the_lower_median_and_ignores_the_lamp() -> None:
+    """A flickering lamp must not leave ghosts of cells."""
     rng = np.random.default_rng(0)
     frames = rng.integers(80, 90, (21, 20, 30)).astype(np.uint8)
     frames[:, 0, 0] = frames[:, 1, 1]  # keep sums unequal but close
@@ -26,6 +27,7 @@ def test_background_is_the_lower_median_and_ignores_the_lamp() -> None:
 
 
 def test_background_keeps_no_cell_that_passes_and_no_black_frame() -> None:
+    """What moves is no background."""
     scene = movies.Scene(frames=120, shape=(240, 640), cells=7, seed=1, stuck=2)
     few = np.stack(list(movies.physics(scene)[0])[::5])
     black = np.concatenate([few, np.zeros_like(few[:5])])
@@ -35,6 +37,7 @@ def test_background_keeps_no_cell_that_passes_and_no_black_frame() -> None:
 
 
 def test_variance_map_is_the_variance_of_each_window() -> None:
+    """The fast sums must be NumPy's variance."""
     rng = np.random.default_rng(1)
     frame, background = rng.integers(0, 256, (2, 60, 70)).astype(np.uint8)
     light = detection.gain(frame, background)
@@ -46,6 +49,7 @@ def test_variance_map_is_the_variance_of_each_window() -> None:
 
 
 def test_spots_are_found_where_they_are() -> None:
+    """Positions are what tracks are made of."""
     rng = np.random.default_rng(4)
     at = np.array([[40.3, 30.8], [101.6, 57.2], [118.1, 57.9]])
     v, u = np.mgrid[0:90, 0:160]

@@ -138,16 +138,19 @@ def served_and_read(cells: sequences.Sequences, layout: str, packing: str, tmp_p
 def test_every_layout_from_the_server_is_the_same(
     tmp_path: Path, layout: str, packing: str
 ) -> None:
+    """However a record is packed, its cells are the same cells."""
     served_and_read(made(), layout, packing, tmp_path)
 
 
 @pytest.mark.skipif(not SAMPLE, reason="RBC_SAMPLE does not name the released sample's folder")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_of_real_cells_is_the_same(tmp_path: Path, layout: str) -> None:
+    """Real pictures could break what simulated ones do not."""
     served_and_read(some_real_cells(), layout, "one", tmp_path)
 
 
 def test_fetch_keeps_what_the_record_says(zenodo: Zenodo, tmp_path: Path) -> None:
+    """Title, version, licence and checksums belong to the data."""
     told = get(zenodo, tmp_path / "out")
     assert contents(tmp_path / "out") == DATA
     assert json.loads((tmp_path / "out" / "meta.json").read_text(encoding="utf-8")) == told
@@ -163,6 +166,7 @@ def test_fetch_keeps_what_the_record_says(zenodo: Zenodo, tmp_path: Path) -> Non
 
 
 def test_second_fetch_gets_only_what_is_missing_or_altered(zenodo: Zenodo, tmp_path: Path) -> None:
+    """A large record must not be fetched twice."""
     get(zenodo, tmp_path)
     (tmp_path / "layout.yaml").write_text("mine", encoding="utf-8")
     get(zenodo, tmp_path)
@@ -187,6 +191,7 @@ RECOVERS = {
 
 @pytest.mark.parametrize("case", RECOVERS)
 def test_fetch_recovers(zenodo: Zenodo, tmp_path: Path, case: str) -> None:
+    """Servers fail for a moment; a fetch must outlast that."""
     zenodo.answers = {name: list(queue) for name, queue in RECOVERS[case].items()}
     get(zenodo, tmp_path)
     assert contents(tmp_path) == DATA
@@ -234,6 +239,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_fetch_refuses(zenodo: Zenodo, tmp_path: Path, case: str) -> None:
+    """Hostile or broken records end in one line with nothing kept."""
     damage, message = REFUSED[case]
     damage(zenodo)
     with pytest.raises(RbcError, match=message) as caught:
@@ -244,6 +250,7 @@ def test_fetch_refuses(zenodo: Zenodo, tmp_path: Path, case: str) -> None:
 
 
 def test_what_is_whole_is_kept_for_the_next_run(zenodo: Zenodo, tmp_path: Path) -> None:
+    """An interrupted night must not begin anew."""
     zenodo.answers = {"b.csv": [404] * 20}
     with pytest.raises(RbcError, match=r"b\.csv: not fetched"):
         get(zenodo, tmp_path)
@@ -256,6 +263,7 @@ def test_what_is_whole_is_kept_for_the_next_run(zenodo: Zenodo, tmp_path: Path) 
 
 
 def test_nobody_there(tmp_path: Path) -> None:
+    """Without a network the line says what to do."""
     with pytest.raises(RbcError, match="ConnectionError; try later"):
         fetch_zenodo(tmp_path, base="http://127.0.0.1:9", patience=QUICK)
 
@@ -270,6 +278,7 @@ FETCH = (
 def test_stopped_in_the_middle_and_run_again(
     zenodo: Zenodo, tmp_path: Path, how: signal.Signals
 ) -> None:
+    """Ctrl-C must cost only the file that was under way."""
     zenodo.answers = {"b.csv": [429] * 50}  # so that it hangs there, with a.zip whole
     out = tmp_path / "out"
     run = subprocess.Popen(
@@ -288,11 +297,13 @@ def test_stopped_in_the_middle_and_run_again(
 
 
 def test_one_fetch_at_a_time(zenodo: Zenodo, tmp_path: Path) -> None:
+    """Two fetches into one folder would mix files."""
     with download._alone(tmp_path), pytest.raises(RbcError, match="another fetch is running"):
         get(zenodo, tmp_path)
 
 
 def test_disk_too_small_for_the_record(small_disk: Path) -> None:
+    """One must learn it before, not after hours."""
     server = Zenodo({"a.bin": b"a" * 3_000_000})
     with pytest.raises(RbcError, match="GB are needed"):
         get(server, small_disk / "out")
@@ -300,6 +311,7 @@ def test_disk_too_small_for_the_record(small_disk: Path) -> None:
 
 
 def test_disk_full_while_fetching(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk must not leave a file that looks whole."""
     server = Zenodo({"a.bin": b"a" * 3_000_000})
     # as if another program filled it
     monkeypatch.setattr(download, "_check_space", lambda folder, needed: None)
@@ -310,6 +322,7 @@ def test_disk_full_while_fetching(small_disk: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_disk_full_while_ingesting(small_disk: Path, tmp_path: Path) -> None:
+    """A full disk must not leave half a data set."""
     cells = made(12 * 40)
     LAYOUTS["split_csv"](tmp_path, cells)
     shutil.rmtree(small_disk / "x", ignore_errors=True)
@@ -319,6 +332,7 @@ def test_disk_full_while_ingesting(small_disk: Path, tmp_path: Path) -> None:
 
 
 def test_from_a_folder_without_network(zenodo: Zenodo, tmp_path: Path) -> None:
+    """Files fetched elsewhere count, if they are whole."""
     get(zenodo, tmp_path / "a")
     assert (
         fetch_zenodo(tmp_path / "b", tmp_path / "a", base="http://127.0.0.1:9")["verified"] is True
@@ -437,6 +451,7 @@ def test_a_server_may_ask_for_patience_in_either_form(asked: str, low: float, hi
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "link", "strange list"])
 def test_from_a_folder_refuses(tmp_path: Path, damage: str) -> None:
+    """What cannot be the record is not taken for it."""
     source = tmp_path / "mine"
     if damage != "missing":
         source.mkdir()
@@ -553,6 +568,7 @@ ARCHIVES = {
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("case", ARCHIVES)
 def test_unpack_refuses(tmp_path: Path, case: str) -> None:
+    """An archive from outside must not write outside, nor fill the disk."""
     name, content, message = ARCHIVES[case]
     (tmp_path / name).write_bytes(content())
     with pytest.raises(RbcError, match=message) as caught:
@@ -584,6 +600,7 @@ def full_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_released_from_the_server(full_sample: Path, tmp_path: Path) -> None:
+    """The authors' sample is fetched, verified and counted."""
     server = Zenodo({download.RELEASED_COMMIT: b""})
     server.files[download.RELEASED_COMMIT] = zipped(full_sample.parent)
     meta = fetch_released(tmp_path / "out", base=server.base, patience=QUICK)
@@ -599,6 +616,7 @@ def test_released_from_the_server(full_sample: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["altered", "missing", "no list", "no folder", "not the sample"])
 def test_released_refuses(full_sample: Path, tmp_path: Path, damage: str) -> None:
+    """An altered or partial sample must not become data."""
     strip = sorted(full_sample.rglob("*.png"))[3]
     harm = {
         "altered": lambda: strip.write_bytes(b"x"),
@@ -616,6 +634,7 @@ def test_released_refuses(full_sample: Path, tmp_path: Path, damage: str) -> Non
 
 @pytest.mark.skipif(not SAMPLE, reason="RBC_SAMPLE does not name the released sample's folder")
 def test_released_sample_is_the_one_whose_sums_we_ship(tmp_path: Path) -> None:
+    """The real sample is that of the registry."""
     meta = fetch_released(tmp_path / "out", Path(SAMPLE))
     assert (meta["verified"], meta["unknown"]) == (553, 1)
     assert len(ingest.released(tmp_path / "out")) == 553

@@ -60,6 +60,7 @@ def load(path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_solution_passes_and_the_stub_does_not(name):
+    """A check that an empty answer passes teaches nothing."""
     exercise, solution = load(FOLDER / f"{name}.py"), load(FOLDER / "solutions" / f"{name}.py")
     exercise.check(solution)
     with pytest.raises(AssertionError):
@@ -68,6 +69,7 @@ def test_the_solution_passes_and_the_stub_does_not(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_answer_fails_and_is_told_why(name):
+    """A student must learn from a mistake."""
     with pytest.raises(AssertionError) as failure:
         load(FOLDER / f"{name}.py").check(SimpleNamespace(**WRONG[name]))
     assert len(str(failure.value).splitlines()[0]) > 10
@@ -118,5 +120,6 @@ def test_a_wrong_answer_fails_and_is_told_why(name):
 def test_a_number_in_the_text_of_a_solution_is_what_its_code_gives(
     page, name, function, arguments, printed
 ):
+    """A typed number drifts from its code."""
     answer = getattr(load(FOLDER / "solutions" / f"{name}.py"), function)(*arguments)
     assert printed.format(answer) in (ROOT / page).read_text(encoding="utf-8")

@@ -27,6 +27,7 @@ FAILURES = pd.DataFrame(
     "by, value, calls", [("all", "", "2 (33 %)"), ("label", "flipping", "2 (100 %)")]
 )
 def test_failures_are_counted_over_all_and_by_label_and_acquisition(by, value, calls):
+    """Errors must not hide in a sum."""
     table = figures.failed(FAILURES)
     assert table.loc[(by, value), "wrong calls"] == calls
     assert table["sequences"].tolist() == [2, 1, 1, 1, 1]
@@ -34,6 +35,7 @@ def test_failures_are_counted_over_all_and_by_label_and_acquisition(by, value, c
 
 
 def test_each_failing_sequence_opens_the_pages_of_its_runs():
+    """From an error one must reach the run that made it."""
     table = ET.fromstring(figures.failing(FAILURES).replace("<br>", "<br />"))
     rows = [["".join(cell.itertext()) for cell in row] for row in table.find("tbody")]
     assert [row[0] for row in rows] == ["a<b>_1", "c_2"]
@@ -64,6 +66,7 @@ def column(page, name: str) -> list[str]:
 
 
 def test_a_table_sorts_by_value_both_ways_by_keyboard_and_what_was_not_run_stays_last(grid):
+    """Sorting must be by number, not by letter."""
     before = column(grid, "specificity")
     ran = sorted((text for text in before if text), key=lambda text: float(text.split()[0]))
     assert 0 < len(ran) < len(before) == 16
@@ -79,6 +82,7 @@ def test_a_table_sorts_by_value_both_ways_by_keyboard_and_what_was_not_run_stays
 
 
 def test_a_table_is_filtered_by_words_and_its_rows_open_their_runs(grid):
+    """Long tables must be searchable, and lead on."""
     grid.fill(".table-controls input", "CRNN simil")
     assert set(column(grid, "model")) == {"crnn"} and set(column(grid, "sampling")) == {
         "similarity"
@@ -91,6 +95,7 @@ def test_a_table_is_filtered_by_words_and_its_rows_open_their_runs(grid):
 
 
 def test_a_switched_run_is_told_from_the_texts():
+    """A variant must not pass for the paper's own configuration."""
     html = figures.sortable(
         pd.DataFrame({"seed": [("stage1/cnn-uniform-k10-s2-similarity-released",)]})
     )

@@ -28,6 +28,7 @@ def shown(cells) -> ET.Element:
 
 
 def test_each_sequence_is_one_picture_with_exactly_its_pixels_and_a_name(shown, cells):
+    """A film must show the very frames that were judged."""
     pictures = list(shown.iter("img"))
     assert len(pictures) == len(NAMES)
     for i, (picture, name) in enumerate(zip(pictures, NAMES)):
@@ -40,6 +41,7 @@ def test_each_sequence_is_one_picture_with_exactly_its_pixels_and_a_name(shown, 
 
 
 def test_every_button_is_a_button_with_a_name_of_its_own(shown):
+    """A screen reader must tell ten films apart."""
     buttons = list(shown.iter("button"))
     # reached by Tab, pressed by Enter and Space
     assert {b.get("type") for b in buttons} == {"button"}
@@ -49,6 +51,7 @@ def test_every_button_is_a_button_with_a_name_of_its_own(shown):
 
 
 def test_a_film_carries_what_the_player_asks_for(shown, cells):
+    """Markup and script must fit together."""
     asked = set(re.findall(r'querySelector(?:All)?\("\[([a-z-]+)\]"\)', films.PLAYER))
     for i, figure in enumerate(shown.iter("figure")):
         assert (
@@ -63,6 +66,7 @@ def test_a_film_carries_what_the_player_asks_for(shown, cells):
 
 @given(st.lists(st.integers(1, 300), max_size=400))
 def test_the_longest_films_that_fit_into_a_page(lengths):
+    """A page of films must stay under its weight."""
     cap = films.affordable(np.array(lengths, int))
     frames = lambda c: sum(min(n, c) for n in lengths)  # noqa: E731
     assert frames(cap) <= films.A_PAGE or cap == 1

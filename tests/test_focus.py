@@ -6,6 +6,7 @@ from rbc.bench import focus
 
 
 def test_the_decision_is_scikit_learns():
+    """The shipped arrays must answer as the machine that was fitted."""
     rng = np.random.default_rng(0)
     numbers = rng.normal(3, 2, (80, 30)).astype(np.float32)
     truth = np.square(numbers[:, :4] - 3).sum(1) > 12
@@ -19,6 +20,7 @@ def test_the_decision_is_scikit_learns():
 
 
 def test_blur_takes_from_the_finest_band_first(cells):
+    """The numbers must measure sharpness."""
     sharp = cells[0].astype(float)
     blurred = np.stack([focus.BLURS[3] @ frame @ focus.BLURS[3].T for frame in sharp])
     lost = (focus.of_frames(sharp, 100.0) - focus.of_frames(blurred, 100.0))[
@@ -28,6 +30,7 @@ def test_blur_takes_from_the_finest_band_first(cells):
 
 
 def test_neither_background_nor_order_of_frames_counts(cells):
+    """A brighter day must not change an answer."""
     frames = cells[3].astype(np.uint8) // 2
     plain = focus.of_sequence(frames, float(np.median(frames)))
     other = frames[::-1] + 40

@@ -38,6 +38,7 @@ def sample(tmp_path: Path) -> Path:
 
 
 def test_released_reads_frames_left_to_right(sample: Path) -> None:
+    """Frames in another order would be another motion."""
     got = ingest.released(sample)
     assert len(got) == 10 and got.simulated is False
     row = got.index.set_index("name").loc["BG1017_10s02_4"]
@@ -53,6 +54,7 @@ def test_released_reads_frames_left_to_right(sample: Path) -> None:
 
 
 def test_released_takes_grey_jpeg_as_it_is(sample: Path) -> None:
+    """No weighting of colours may touch the grey levels."""
     got = ingest.released(sample)
     strips = got.select(got.index["split"] == "train")
     assert dict(zip(strips.index["name"], strips.index["label"], strict=True)) == {
@@ -63,6 +65,7 @@ def test_released_takes_grey_jpeg_as_it_is(sample: Path) -> None:
 
 
 def test_released_verifies_sums(sample: Path) -> None:
+    """A list of checksums beside the data must be used."""
     files = sorted(f for f in sample.rglob("*") if f.is_file())
     lines = [
         f"{hashlib.sha256(f.read_bytes()).hexdigest()}  ./{f.relative_to(sample)}" for f in files
@@ -165,6 +168,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_released_refuses(sample: Path, case: str) -> None:
+    """Every damage ends in one line that names the file."""
     damage, message = BROKEN[case]
     damage(sample)
     with pytest.raises(RbcError, match=message) as caught:
@@ -180,6 +184,7 @@ def same(one: sequences.Sequences, other: sequences.Sequences) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_sequences(tmp_path: Path, layout: str) -> None:
+    """How files lie must not change what they hold."""
     cells = made()
     folder = tmp_path / "data" / "as unpacked"
     folder.mkdir(parents=True)
@@ -192,6 +197,7 @@ def test_every_layout_gives_the_same_sequences(tmp_path: Path, layout: str) -> N
 
 
 def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    """Speed must not change data."""
     (tmp_path / "data").mkdir()
     LAYOUTS["split_csv"](tmp_path / "data", made(12 * 50))  # three chunks
     for workers in (1, 2):
@@ -202,6 +208,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bad_strip_in_a_big_record_leaves_what_was_there(tmp_path: Path, workers: int) -> None:
+    """One bad file must not cost the data that was good."""
     cells = made(12 * 50)
     (tmp_path / "data").mkdir()
     LAYOUTS["split_csv"](tmp_path / "data", cells)
@@ -221,6 +228,7 @@ INTO = (
 
 
 def test_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:
+    """A kill must leave nothing that looks whole."""
     cells = made(12 * 100)
     (tmp_path / "data").mkdir()
     LAYOUTS["split_csv"](tmp_path / "data", cells)
@@ -238,6 +246,7 @@ def test_killed_in_the_middle_and_run_again(tmp_path: Path) -> None:
 
 
 def test_never_into_a_folder_of_other_things(tmp_path: Path) -> None:
+    """Nothing of the user's may be overwritten."""
     (tmp_path / "data").mkdir()
     LAYOUTS["split_csv"](tmp_path / "data", made())
     (tmp_path / "home").mkdir()
@@ -271,6 +280,7 @@ def odd(folder: Path, text: str = ODD) -> Path:
 
 
 def test_a_layout_described_in_yaml(tmp_path: Path) -> None:
+    """A record that nobody could guess must be readable."""
     got = ingest.read(odd(tmp_path))
     assert got.index[["name", "label", "acquisition", "patient", "split"]].to_numpy().tolist() == [
         ["p1-m1-c1", "tank-treading", "p1-m1", "p1", "train"],
@@ -280,12 +290,14 @@ def test_a_layout_described_in_yaml(tmp_path: Path) -> None:
 
 
 def test_a_yaml_file_elsewhere(tmp_path: Path) -> None:
+    """Data on a read-only disk can be described too."""
     folder = odd(tmp_path / "data")
     (folder / "layout.yaml").rename(tmp_path / "mine.yaml")
     assert len(ingest.read(folder, tmp_path / "mine.yaml")) == 2
 
 
 def test_the_readme_describes_every_key() -> None:
+    """A key that is not described cannot be used."""
     text = (
         (ROOT / "data" / "README.md")
         .read_text(encoding="utf-8")
@@ -322,6 +334,7 @@ YAML = {
 
 @pytest.mark.parametrize("case", YAML)
 def test_a_wrong_description_is_refused(tmp_path: Path, case: str) -> None:
+    """A misspelt key must not be passed over."""
     text, message = YAML[case]
     with pytest.raises(RbcError, match=message) as caught:
         ingest.read(odd(tmp_path, text))
@@ -329,6 +342,7 @@ def test_a_wrong_description_is_refused(tmp_path: Path, case: str) -> None:
 
 
 def test_an_unknown_layout_shows_the_tree_and_the_way_out(tmp_path: Path) -> None:
+    """The reader must get lines to paste, not a riddle."""
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "all.pickle").write_bytes(b"\x80\x04never opened")
     with pytest.raises(RbcError) as caught:
@@ -337,6 +351,7 @@ def test_an_unknown_layout_shows_the_tree_and_the_way_out(tmp_path: Path) -> Non
 
 
 def test_pictures_without_a_row_may_be_left_out(tmp_path: Path) -> None:
+    """Only when the user says so."""
     folder = odd(tmp_path)
     write_strip(folder / "films/a/strips/p1-m1-c9.png", frames("x", 1))
     with pytest.raises(RbcError, match=r"no row for 'p1-m1-c9\.png' and 0 more"):
@@ -346,6 +361,7 @@ def test_pictures_without_a_row_may_be_left_out(tmp_path: Path) -> None:
 
 
 def test_pictures_that_belong_nowhere_are_not_passed_over(tmp_path: Path) -> None:
+    """Cells without a label must not vanish."""
     LAYOUTS["class_folders"](tmp_path, cells := made())
     # the authors' Test/ has no class folders
     write_strip(tmp_path / "Test2" / "BG1017_10s01_1.png", frames("x", 1))
@@ -397,6 +413,7 @@ MATS = {
 
 @pytest.mark.parametrize("case", MATS)
 def test_a_mat_file_is_refused(tmp_path: Path, case: str) -> None:
+    """Every strange .mat file ends in one line that names it."""
     write, message = MATS[case]
     write(tmp_path / "train.mat")
     with pytest.raises(RbcError, match=message) as caught:
@@ -405,6 +422,7 @@ def test_a_mat_file_is_refused(tmp_path: Path, case: str) -> None:
 
 
 def test_class_folders_that_mean_the_same_are_refused(tmp_path: Path) -> None:
+    """Two folders of one class hide a third that is missing."""
     for folder in ("TT", "Flipping", "others"):
         write_strip(
             tmp_path / "train" / folder / f"BG1017_10s01_{len(folder)}.png", FILM.transpose(2, 0, 1)
@@ -414,6 +432,7 @@ def test_class_folders_that_mean_the_same_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_picture_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    """A name from another system must not end in a traceback."""
     write_strip(tmp_path / "train" / "TT" / "x.png", FILM.transpose(2, 0, 1))
     os.rename(tmp_path / "train/TT/x.png", os.fsencode(tmp_path) + b"/train/TT/caf\xe9.png")
     with pytest.raises(RbcError, match="not UTF-8") as caught:
@@ -423,6 +442,7 @@ def test_a_picture_whose_name_is_not_utf8(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SAMPLE, reason="RBC_SAMPLE does not name the released sample's folder")
 def test_released_sample_as_the_reading_notes_count_it() -> None:
+    """The real sample is read whole."""
     got = ingest.released(Path(SAMPLE))
     counts = got.index.groupby(["split", "label"]).size().to_dict()
     assert counts == {

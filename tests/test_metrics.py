@@ -26,6 +26,7 @@ def table(seed: int, n: int = 80, stage: int = 2) -> pd.DataFrame:
 @pytest.mark.parametrize("stage", [1, 2])
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_equal_scikit_learn(stage, seed):
+    """A score that everybody knows must be the one that everybody knows."""
     cells = table(seed, stage=stage)
     truth, called = positive(cells["label"], stage), cells["probability"] >= 0.5
     ours = metrics.summary(cells, stage)
@@ -41,6 +42,7 @@ def test_scores_equal_scikit_learn(stage, seed):
 
 @given(whole=st.integers(1, 400), share=st.floats(0, 1))
 def test_wilson_ends_are_where_the_score_test_just_rejects(whole, share):
+    """The interval is held against its definition, not against another formula for it."""
     part = round(share * whole)
     for end in metrics.wilson(part, whole):
         if 1e-9 < end < 1 - 1e-9:
@@ -61,6 +63,7 @@ def test_wilson_interval_of_f1_covers_the_true_f1_with_few_positives():
 
 
 def test_scores_without_a_positive_are_undefined_not_zero():
+    """A precision of 0 and one that does not exist are different findings."""
     cells = pd.DataFrame({"label": ["tank-treading"] * 3, "probability": [0.1, 0.2, 0.3]})
     ours = metrics.summary(cells, 2)
     assert ours["recall"] is None and ours["precision"] is None and ours["specificity"] == 1.0
@@ -95,6 +98,7 @@ def runs_of(seeds: int, skill: float, n: int = 120, first: int = 0) -> pd.DataFr
 
 @pytest.mark.parametrize("seed", range(4))
 def test_scores_of_resampled_cells_equal_scikit_learn_on_the_cells_repeated(seed):
+    """Weights stand for repeated cells; the bootstrap must give what repeating would."""
     rng = np.random.default_rng(seed)
     truth, p, times = (
         rng.random(60) < 0.4,
@@ -114,6 +118,7 @@ def test_scores_of_resampled_cells_equal_scikit_learn_on_the_cells_repeated(seed
 
 
 def test_resampling_keeps_draws_acquisitions_and_cells_apart():
+    """Cells of one blood draw are alike: intervals that forget it are too narrow."""
     acquisitions = np.array(["A1_10s01"] * 3 + ["A1_10s02"] * 2 + ["B1_10s01"] * 4)
     sizes = np.array([5, 1, 4, 2, 2, 3, 3, 3, 1])
     times = metrics.resample(acquisitions, sizes, 20_000, np.random.default_rng(0))
@@ -141,6 +146,7 @@ def test_the_interval_of_alike_acquisitions_is_wider_than_that_of_independent_ce
 
 
 def test_uncertainty_keeps_seeds_and_cells_apart():
+    """The spread over seeds is no error of the sample, nor the other way round."""
     cells = runs_of(3, skill=2.0)
     ours = metrics.uncertainty(cells, 2, "auc")
     each = [metrics.auc(part, 2) for _, part in cells.groupby("seed")]
@@ -153,6 +159,7 @@ def test_uncertainty_keeps_seeds_and_cells_apart():
 
 @pytest.mark.parametrize("score", ["recall", "specificity", "balanced_accuracy", "auc"])
 def test_difference_is_signed_and_its_interval_tells_a_real_one_from_none(score):
+    """A switched detail must not seem to help where it harms."""
     better, worse, again = runs_of(4, 4.0), runs_of(4, 1.0, first=4), runs_of(3, 1.0, first=8)
     ours = metrics.difference(better, worse, score)
     assert ours["difference"] == pytest.approx(ours["variant"] - ours["text"]) and ours["low"] > 0
@@ -161,6 +168,7 @@ def test_difference_is_signed_and_its_interval_tells_a_real_one_from_none(score)
 
 
 def test_difference_of_one_acquisition_still_knows_that_cells_were_drawn():
+    """One acquisition has no spread between acquisitions, yet its cells are a sample."""
     cells = runs_of(1, 1.0).assign(acquisition="A1_10s01")
     better = cells.assign(
         probability=np.where(
@@ -172,6 +180,7 @@ def test_difference_of_one_acquisition_still_knows_that_cells_were_drawn():
 
 
 def test_difference_wants_one_stage_and_the_same_sequences_once_a_seed():
+    """Scores of different cells must not be subtracted in silence."""
     cells = runs_of(2, 1.0)
     with pytest.raises(RbcError, match="stages"):
         metrics.difference(cells, cells.assign(stage=1), "recall")
@@ -187,6 +196,7 @@ def test_difference_wants_one_stage_and_the_same_sequences_once_a_seed():
 
 @pytest.mark.parametrize("prevalence", [0.01, 125 / 1839, 0.5, 0.9])
 def test_reweighted_equals_scikit_learn_with_weighted_cells(prevalence):
+    """Scores at the paper's share of positives are held against weighted cells."""
     cells = table(3, n=300)
     truth, called = metrics.truth_and_call(cells, 2)
     weight = np.where(truth, prevalence / truth.mean(), (1 - prevalence) / (~truth).mean())
@@ -201,6 +211,7 @@ def test_reweighted_equals_scikit_learn_with_weighted_cells(prevalence):
 
 
 def test_what_cannot_be_known_is_nan_and_nonsense_is_refused():
+    """Unknown is not zero, and a share of 1.2 is no share."""
     one_class = pd.DataFrame({"label": ["flipping"] * 2, "probability": [0.1, 0.9]})
     assert np.isnan(metrics.auc(one_class, 2))
     assert np.isnan(metrics.reweighted(metrics.confusion(one_class, 2), 0.5)["precision"])

@@ -18,6 +18,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("model", NETWORKS)
 @pytest.mark.parametrize("k", [10, 50])
 def test_logits_of_both_classes(model, k):
+    """Every network by name gives two finite logits for each sequence, whatever K."""
     assert build(model, k)(torch.zeros(2, k, 31, 31), torch.tensor([k, 1])).shape == (2, 2)
 
 
@@ -27,15 +28,18 @@ def convolutions(model: nn.Module) -> list[tuple]:
 
 
 def test_resnet_has_the_convolutions_of_table_1():
+    """Approach A must be the paper's network, layer by layer."""
     blocks = [conv for n in (64, 128, 256, 512) for conv in [(n, 3, 2, 1), *[(n, 3, 1, 1)] * 3]]
     assert convolutions(build("cnn", 20)) == [(64, 7, 2, 3), *blocks]
 
 
 def test_the_frames_are_the_channels_of_the_resnet():
+    """Approach A stacks frames as channels: the first convolution must take K of them."""
     assert build("cnn", 30).stem[0].in_channels == 30
 
 
 def test_crnn_has_the_layers_of_table_1():
+    """Approach B must be the paper's network, layer by layer."""
     model = CRNN()
     assert convolutions(model) == [(8, 3, 1, 1), (32, 2, 1, 1), (64, 2, 1, 1), (128, 3, 1, 1)]
     assert model.gru.hidden_size == 64
@@ -43,6 +47,7 @@ def test_crnn_has_the_layers_of_table_1():
 
 
 def test_the_gru_never_sees_padding(batch):
+    """A short sequence must be judged by its own frames alone."""
     frames, lengths = batch
     model = CRNN().eval()
     rubbish = frames.clone()
@@ -54,6 +59,7 @@ def test_the_gru_never_sees_padding(batch):
 
 
 def test_crnn_equals_a_plain_loop_over_sequences(batch):
+    """Packing is a matter of speed; the answer is that of one sequence after another."""
     frames, lengths = batch
     model = CRNN().eval()
     for i, n in enumerate(lengths):
@@ -63,6 +69,7 @@ def test_crnn_equals_a_plain_loop_over_sequences(batch):
 
 
 def test_crnn_looks_at_the_order_of_the_frames(batch):
+    """A network that ignored time could not tell flipping from tank-treading by motion."""
     frames, lengths = batch
     model = CRNN().eval()
     assert not torch.allclose(
@@ -71,11 +78,13 @@ def test_crnn_looks_at_the_order_of_the_frames(batch):
 
 
 def test_an_unknown_network_is_an_error_that_names_those_there_are():
+    """A misspelt name must not train another network."""
     with pytest.raises(RbcError, match="cnn-strip"):
         build("vgg", 10)
 
 
 def test_torchvisions_strides_keep_the_first_stage_and_the_strip_has_three_colours():
+    """The two variants of the register change what they say, and nothing else."""
     strides = [conv[2] for conv in convolutions(build("cnn-torchvision", 20))]
     assert [i for i, stride in enumerate(strides) if stride == 2] == [0, 5, 9, 13]
     seen = []
@@ -116,6 +125,7 @@ def test_the_released_network_equals_its_plain_loop(batch, training):
 
 
 def test_the_released_network_trains_in_bfloat16(batch):
+    """The variant for GPUs must not end in a type error hours into a grid."""
     model = build("crnn-released-padded", 20)
     half = copy.deepcopy(model)
     with torch.autocast("cpu", torch.bfloat16):
@@ -127,6 +137,7 @@ def test_the_released_network_trains_in_bfloat16(batch):
 
 
 def test_padding_enters_the_padded_network_and_not_the_masked_one(batch):
+    """The two readings of the released code differ in this alone."""
     frames, lengths = batch
     longer = torch.cat([frames, torch.zeros(3, 30, 31, 31)], dim=1)
     for masked, same in ((True, True), (False, False)):
@@ -136,6 +147,7 @@ def test_padding_enters_the_padded_network_and_not_the_masked_one(batch):
 
 @pytest.mark.parametrize("name", ["frames", "frames-differences", "frames-transformer"])
 def test_our_networks_see_no_padding_and_every_frame(batch, name):
+    """Our own networks must use all that was filmed and nothing that was not."""
     frames, lengths = batch
     model = build(name, 20).eval()
     rubbish, longer = frames.clone(), torch.cat([frames, torch.zeros(3, 30, 31, 31)], dim=1)

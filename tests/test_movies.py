@@ -30,6 +30,7 @@ def _sequences(n: int) -> object:
 
 
 def test_same_seed_same_bits() -> None:
+    """A simulated movie must be the same movie tomorrow."""
     one, two = (list(movies.physics(SCENE)[0]) for _ in range(2))
     assert all((a == b).all() for a, b in zip(one, two, strict=True))
     other = next(movies.physics(movies.Scene(**{**SCENE.__dict__, "seed": 3}))[0])
@@ -37,6 +38,7 @@ def test_same_seed_same_bits() -> None:
 
 
 def test_cells_are_where_the_truth_says() -> None:
+    """A wrong truth would score a right tracking as wrong."""
     quiet = movies.Scene(
         **{
             **SCENE.__dict__,
@@ -72,6 +74,7 @@ def test_cells_are_where_the_truth_says() -> None:
 
 
 def test_speed_follows_the_depth() -> None:
+    """Cells higher above the wall are faster: that is shear."""
     truth = movies.physics(SCENE)[1]
     moving = truth[truth["motion"] != "stuck"]
     assert np.allclose(moving["speed_px"], SCENE.speed(moving["depth_um"].to_numpy()))
@@ -82,12 +85,14 @@ def test_speed_follows_the_depth() -> None:
 
 
 def test_density_is_as_asked() -> None:
+    """Crowding is what makes tracking hard."""
     scene = movies.Scene(frames=60, shape=(400, 700), cells=20, stuck=0, seed=4)
     moving = movies.physics(scene)[1]
     assert moving.groupby("frame").size().mean() == pytest.approx(20, rel=0.25)
 
 
 def test_sprites_are_pasted_where_the_truth_says() -> None:
+    """The same for movies of given cells."""
     sequences = _sequences(5)
     frames, truth = movies.sprites(sequences, movies.Scene(shape=(200, 400), cells=2, seed=1))
     stack = list(frames)
@@ -106,6 +111,7 @@ def test_sprites_are_pasted_where_the_truth_says() -> None:
 
 
 def test_score_of_the_truth_itself_and_of_a_swap() -> None:
+    """A perfect tracking scores 1, and a swap is noticed."""
     truth = movies.physics(SCENE)[1]
     exact = truth[truth["motion"] != "stuck"].rename(columns={"cell": "track"})[
         ["track", "frame", "x_px", "y_px"]
@@ -128,6 +134,7 @@ def test_score_of_the_truth_itself_and_of_a_swap() -> None:
 
 
 def test_folder_with_movie_and_truth(tmp_path: Path) -> None:
+    """The folder is whole or not there."""
     done = []
     out = movies.simulate_movie(tmp_path / "sim", SCENE, progress=done.append)
     opened = video.open_movie(out / "movie.avi")

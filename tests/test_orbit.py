@@ -44,12 +44,14 @@ def told(chromium, tmp_path_factory) -> dict:
 
 
 def test_a_flipping_cell_turns_as_in_the_simulator(told):
+    """The moving picture must teach the physics of the library."""
     for ratio, facing in zip((0.25, 0.6), told["facing"]):
         np.testing.assert_allclose(facing, simulate.jeffery(200, ratio, np.inf)[:, 2], atol=1e-12)
 
 
 def test_sliders_and_the_choice_of_motion_change_what_is_told(told):
     # 2 pi / 20 (0.25 + 4)
+    """Words must follow the picture."""
     assert told["words"] == "Period 1.34 s = 80 frames; seen edge-on every 40 frames."
     assert told["title"].startswith(
         "Flipping cell in frame 20: 0.25 of its diameter wide."

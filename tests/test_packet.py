@@ -44,6 +44,7 @@ def change(path, **values) -> None:
 
 
 def test_the_manifest_lists_outputs_that_are_there_and_the_paper(written):
+    """A codechecker follows the manifest."""
     text = (written / "codecheck.yml").read_text(encoding="utf-8")
     content = yaml.safe_load(text)
     assert "\n---\n" in text  # version 2.0 of the specification wants an explicit document
@@ -57,6 +58,7 @@ def test_the_manifest_lists_outputs_that_are_there_and_the_paper(written):
 
 
 def test_the_outputs_are_the_runs_scores(written):
+    """The files must hold what the runs say."""
     table = pd.read_csv(written / "outputs" / "table4.csv").set_index(
         ["model", "sampling", "k", "split"]
     )
@@ -80,6 +82,7 @@ def test_the_outputs_are_the_runs_scores(written):
     ("name", "items", "numbers"), [("ml-code", 5, 5), ("reforms", 32, 8), ("tripod-ai", 52, 27)]
 )
 def test_checklists_have_every_item_once(name, items, numbers):
+    """An item left out would look answered."""
     ids = [item.id for item in checklists.load(name).items]
     assert len(ids) == len(set(ids)) == items
     assert len({re.match(r"\d+", i)[0] for i in ids}) == numbers
@@ -87,6 +90,7 @@ def test_checklists_have_every_item_once(name, items, numbers):
 
 @pytest.mark.parametrize("name", checklists.NAMES)
 def test_every_answer_names_an_artefact_that_is_there_and_the_rest_says_who(name):
+    """No answer without evidence."""
     found = checklists.replies(checklists.load(name), study())
     assert 0 < sum(r.answered for r in found) < len(found)
     for reply in found:
@@ -95,6 +99,7 @@ def test_every_answer_names_an_artefact_that_is_there_and_the_rest_says_who(name
 
 
 def test_an_answer_from_an_artefact_that_is_gone_is_an_error(copy):
+    """Evidence that was removed must not be cited."""
     (copy / "checks.json").rename(copy / "kept.json")
     gone = study(copy)
     gone.__dict__["findings"] = study().findings  # known, but no longer on disk
@@ -103,6 +108,7 @@ def test_an_answer_from_an_artefact_that_is_gone_is_an_error(copy):
 
 
 def test_a_function_that_does_not_exist_is_refused():
+    """A reviewer must find the code that a table names."""
     listed = checklists.load("reforms").model_dump()
     listed["items"][0] |= {"answer": ["wishes"]}
     with pytest.raises(ValueError, match="no function wishes"):
@@ -110,6 +116,7 @@ def test_a_function_that_does_not_exist_is_refused():
 
 
 def test_weights_are_open_until_they_are_there(copy):
+    """A promise is no answer."""
     item = next(i for i in checklists.load("ml-code").items if i.answer == ["weights"])
     listed = checklists.Checklist(title="t", source="s", items=[item])
     assert not checklists.replies(listed, study(copy))[0].answered
@@ -119,6 +126,7 @@ def test_weights_are_open_until_they_are_there(copy):
 
 
 def test_other_metrics_give_another_card(copy):
+    """A card must follow its run."""
     run = runs.select(copy, 2)["run"][0]
     before = packet.model_card(study(copy), run)
     path = copy / run / "metrics.json"
@@ -130,6 +138,7 @@ def test_other_metrics_give_another_card(copy):
 
 
 def test_a_shared_acquisition_is_counted(copy):
+    """A leak must stand on the card."""
     for path in copy.glob("stage2/*/config.json"):
         content = json.loads(path.read_text(encoding="utf-8"))
         fold = content["profile"]["stages"]["2"]["folds"][0]
@@ -140,6 +149,7 @@ def test_a_shared_acquisition_is_counted(copy):
 
 
 def test_simulated_results_are_called_simulated_in_every_file(copy, tmp_path):
+    """A file is read alone, far from the book."""
     change(copy / "dataset.json", simulated=True, source="rbc.simulate")
     packet.write(Study(profiles.load(str(ROOT / "tests" / "tiny.yaml")), copy), tmp_path / "packet")
     files = [path for path in (tmp_path / "packet").rglob("*") if path.is_file()]
@@ -152,6 +162,7 @@ def test_simulated_results_are_called_simulated_in_every_file(copy, tmp_path):
 
 
 def test_real_results_are_called_real_in_every_file(written):
+    """The same for real cells."""
     assert all(
         re.search("real sequences", p.read_text(encoding="utf-8"), re.IGNORECASE)
         for p in written.rglob("*")
@@ -160,6 +171,7 @@ def test_real_results_are_called_real_in_every_file(written):
 
 
 def test_a_run_from_other_data_is_refused_and_nothing_is_left(copy, tmp_path):
+    """Simulated runs must not stand under real data."""
     change(copy / "dataset.json", sha256="0" * 64)
     with pytest.raises(RbcError, match="made from other data"):
         packet.write(study(copy), tmp_path / "packet")
@@ -167,6 +179,7 @@ def test_a_run_from_other_data_is_refused_and_nothing_is_left(copy, tmp_path):
 
 
 def test_programs_pages_and_cells_are_where_the_list_says():
+    """The list of sources must not drift from the code."""
     for row in yaml.safe_load((checklists.FOLDER / "outputs.yaml").read_text(encoding="utf-8"))[
         "outputs"
     ]:
@@ -180,10 +193,12 @@ def test_programs_pages_and_cells_are_where_the_list_says():
 
 
 def test_bars_in_cells_do_not_break_a_table():
+    """A sign in a sentence must not shift its columns."""
     assert packet.markdown_table(pd.DataFrame({"a": ["x|y"]})).splitlines()[-1] == "| x\\|y |"
 
 
 def test_the_command_answers_in_json_and_names_missing_results(tmp_path):
+    """Programs read it too."""
     result = rbc("packet", "--out", tmp_path / "packet", "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["checklists"]["reforms"]["answered"] > 20

@@ -53,6 +53,7 @@ def posteriors(table: pd.DataFrame) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_counts_and_adjusted_counts_equal_quapy(seed):
+    """A published estimator must be the published one."""
     test, known = pair(seed)
     treading = (known["label"] == "tank-treading").to_numpy(int)
     calls, known_calls = ((t["probability"] < 0.5).to_numpy(int) for t in (test, known))
@@ -77,6 +78,7 @@ def test_counts_and_adjusted_counts_equal_quapy(seed):
 
 @given(*[st.floats(0, 1) for _ in range(3)])
 def test_adjusted_count_equals_quapy_or_is_undefined_at_chance(observed, right, wrong):
+    """Where QuaPy gives a number for a coin's answers, we give none."""
     ours = prevalence.adjusted_count(observed, right, wrong)
     if abs(right - wrong) < 1e-12:
         assert np.isnan(ours)
@@ -88,6 +90,7 @@ def test_adjusted_count_equals_quapy_or_is_undefined_at_chance(observed, right, 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_emq_equals_quapy(seed, monkeypatch):
+    """A published estimator must be the published one."""
     monkeypatch.setattr(EMQ, "MAX_ITER", 50_000)
     test, known = pair(seed)
     prior = (known["label"] == "tank-treading").mean()
@@ -103,6 +106,7 @@ def test_emq_equals_quapy(seed, monkeypatch):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_calibration_equals_a_logistic_regression_on_platts_targets(seed):
+    """Our batch of Newton steps is held against scikit-learn's, one sample at a time."""
     _, known = pair(seed)
     p, treading = (
         1 - known["probability"].to_numpy(),
@@ -120,6 +124,7 @@ def test_calibration_equals_a_logistic_regression_on_platts_targets(seed):
 
 
 def test_calibration_ends_where_the_classes_part_cleanly():
+    """A perfect classifier must not send the slope to infinity."""
     p, treading = np.array([0.999999, 0.99, 0.01, 1e-9]), np.array([True, True, False, False])
     offset, slope = prevalence.calibration(p, treading, np.array([[1, 1, 1, 1], [1, 1, 0, 0]]))
     assert np.isfinite([offset[0], slope[0]]).all() and slope[0] > 0
@@ -128,6 +133,7 @@ def test_calibration_ends_where_the_classes_part_cleanly():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_three_classes_equal_quapy_and_the_inverse_where_that_is_possible(seed):
+    """The end-to-end correction rests on this."""
     rng = np.random.default_rng(seed)
     rates = rng.dirichlet(np.ones(3), 3).T + 1.5 * np.eye(3)
     rates /= rates.sum(axis=0)
@@ -147,6 +153,7 @@ def test_three_classes_equal_quapy_and_the_inverse_where_that_is_possible(seed):
 
 
 def test_what_cannot_be_known_is_nan_and_what_must_not_be_used_is_refused():
+    """An acquisition must not correct itself, and unknown is not zero."""
     rng = np.random.default_rng(0)
     test, known = pair(0)
     one_class = known[known["label"] == "tank-treading"]
@@ -168,6 +175,7 @@ def test_what_cannot_be_known_is_nan_and_what_must_not_be_used_is_refused():
 
 @given(st.data())
 def test_the_closed_form_is_symmetric_in_the_classes(data):
+    """Naming the classes the other way round must mirror the interval."""
     n, n_treading, n_flipping = (data.draw(st.integers(1, 500)) for _ in range(3))
     called, right, wrong = (data.draw(st.integers(0, m)) for m in (n, n_treading, n_flipping))
     low, high = prevalence.lang_reiczigel(called, n, right, n_treading, wrong, n_flipping)
@@ -178,6 +186,7 @@ def test_the_closed_form_is_symmetric_in_the_classes(data):
 
 
 def test_the_closed_form_with_known_error_rates_is_agresti_and_coulls_stretched():
+    """With errors known exactly the formula has a form that can be written down."""
     n, called, right, wrong, many = 200, 150, 0.96, 0.07, 10**9
     q, m = (called + 1.959964**2 / 2) / (n + 1.959964**2), n + 1.959964**2
     ends = q + np.array([-1, 1]) * 1.959964 * np.sqrt(q * (1 - q) / m)
@@ -204,6 +213,7 @@ def test_corrected_estimates_and_intervals_find_a_fraction_that_counting_misses(
 
 
 def test_by_acquisition_counts_and_never_learns_from_the_acquisition_itself():
+    """A correction learned from the judged cells would flatter itself."""
     rng = np.random.default_rng(2)
     parts = [cells(rng, 30, 10, acquisition=f"T1_10s0{i}").assign(fold=i // 2) for i in range(4)]
     table = pd.concat(parts, ignore_index=True)
@@ -234,6 +244,7 @@ def counted(table: np.ndarray, acquisition: str) -> pd.DataFrame:
 
 
 def test_end_to_end_takes_out_the_unreliable_cells_that_stage_1_lets_through():
+    """Counting them would move the marker where unreliable cells are many."""
     rates = prevalence.two_stage_rates((0.9, 0.9), (0.8, 0.9), unreliable=0.5)
     assert rates.sum(axis=0) == pytest.approx(1)
     known = counted(rates * [2000, 1000, 4000], "V1_10s01")
@@ -250,6 +261,7 @@ def test_end_to_end_takes_out_the_unreliable_cells_that_stage_1_lets_through():
 
 
 def test_the_two_stages_give_three_answers_and_stage_2_must_have_been_asked():
+    """A kept cell without stage 2's answer must not be dropped in silence."""
     stage1 = pd.DataFrame(
         {"name": list("abc"), "label": "unreliable", "probability": [0.9, 0.8, 0.1]}
     )
@@ -286,6 +298,7 @@ def test_limits_of_agreement_lie_in_their_intervals_as_often_as_said():
 
 
 def test_dispersion_is_the_chi_square_of_independence():
+    """Over-dispersion is a textbook number; SciPy's must be the same."""
     part, whole = np.array([10, 25, 31, 7, 12]), np.array([40, 60, 90, 10, 20])
     chi2 = [chi2_contingency([part[g], whole[g] - part[g]]) for g in (slice(0, 3), slice(3, 5))]
     one = prevalence.dispersion(part[:3], whole[:3], np.zeros(3))

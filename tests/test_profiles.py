@@ -10,12 +10,14 @@ NAMES = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_profile_loads_and_its_header_says_how_to_run_it(name):
+    """A profile that nobody can run is no profile."""
     assert profiles.load(name).name == name
     header = (ROOT / "config" / f"{name}.yaml").read_text(encoding="utf-8").split("title:")[0]
     assert "Command:" in header and "Hardware:" in header
 
 
 def test_the_demo_runs_all_32_configurations():
+    """The demo must be the whole grid of Tables 3 and 4."""
     assert len(profiles.load("demo").configurations()) == 32
 
 
@@ -39,17 +41,20 @@ def changed(tmp_path, change) -> str:
     ],
 )
 def test_an_unknown_or_wrong_key_is_an_error_that_names_it(tmp_path, key, change):
+    """A key that is passed over would change an experiment in silence."""
     with pytest.raises(RbcError, match=f"key {key}") as error:
         profiles.load(changed(tmp_path, change))
     assert "mine.yaml" in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_missing_profile_names_those_there_are():
+    """The reader must see what to choose from."""
     with pytest.raises(RbcError, match="demo, ours, paper, register, released"):
         profiles.load("dmeo")
 
 
 def test_released_folds_keep_acquisitions_apart():
+    """Cells of one movie in two splits would leak."""
     for stage in profiles.load("released").stages.values():
         for fold in stage.folds:
             assert not set(fold.train) & set(fold.validation) | set(fold.train) & set(fold.test)
@@ -57,6 +62,7 @@ def test_released_folds_keep_acquisitions_apart():
 
 
 def test_released_stage_1_tests_every_acquisition_once_and_stage_2_splits_as_the_paper():
+    """Every test cell counts once."""
     stages = profiles.load("released").stages
     tested = [a for fold in stages[1].folds for a in fold.test]
     assert len(tested) == len(set(tested)) == 6
@@ -66,6 +72,7 @@ def test_released_stage_1_tests_every_acquisition_once_and_stage_2_splits_as_the
 
 
 def test_a_profile_that_extends_another_says_only_what_differs():
+    """A copy of all keys would drift from its base."""
     register, released = profiles.load("register"), profiles.load("released")
     assert register.stages[1].folds == released.stages[1].folds
     assert register.training.epochs == released.training.epochs
@@ -76,6 +83,7 @@ def test_a_profile_that_extends_another_says_only_what_differs():
 
 
 def test_a_variant_that_changes_nothing_is_an_error(tmp_path):
+    """Its run would be the text's own under another name."""
     cell = {"model": "cnn", "sampling": "uniform", "k": 10, "variants": ["crnn-released-masked"]}
     with pytest.raises(RbcError, match="crnn-released-masked changes nothing for cnn"):
         profiles.load(changed(tmp_path, lambda p: p["stages"][1].update(cells=[cell])))

@@ -68,6 +68,7 @@ def markdown(page: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_result_is_typed(page):
+    """A typed number does not change when its run does."""
     allowed = tuple(entry["words"] for entry in ALLOWED if entry["file"] == page.name)
     assert typed_results(markdown(page), allowed) == []
 
@@ -105,10 +106,12 @@ def test_a_sentence_with_a_result_fails(place, sentence):
     ],
 )  # fmt: skip
 def test_what_is_no_result_passes(sentence):
+    """The rule must leave ordinary prose alone."""
     assert typed_results(sentence) == []
 
 
 @pytest.mark.parametrize("entry", ALLOWED, ids=lambda entry: entry["words"][:30])
 def test_what_is_allowed_is_still_there_and_says_why(entry):
+    """An exception that is no longer needed must go."""
     page = next(p for p in PAGES if p.name == entry["file"])
     assert entry["words"] in markdown(page) and len(entry["why"]) > 10

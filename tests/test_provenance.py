@@ -13,6 +13,7 @@ RELEASED = runs.REFERENCE / "released"
 
 
 def test_origins_hold_every_run_with_what_its_provenance_says():
+    """The table at a page's foot must be true."""
     table = provenance.origins(RELEASED).set_index("run")
     assert set(table.index) == set(runs.collect(RELEASED)["run"])
     for run, row in table.iterrows():
@@ -23,11 +24,13 @@ def test_origins_hold_every_run_with_what_its_provenance_says():
 
 
 def test_no_runs_are_an_error(tmp_path):
+    """A page made from nothing must not be made."""
     with pytest.raises(RbcError, match="no runs there"):
         provenance.origins(tmp_path)
 
 
 def test_another_configuration_has_another_checksum(tmp_path):
+    """Two runs must not look like one."""
     shutil.copytree(RELEASED / "stage2", tmp_path / "stage2")
     before = provenance.origins(tmp_path).set_index("run")["configuration"]
     changed = tmp_path / before.index[0] / "config.json"
@@ -40,6 +43,7 @@ def test_another_configuration_has_another_checksum(tmp_path):
 
 
 def test_the_marker_page_names_only_the_chosen_runs():
+    """A page must name the runs that it used, not all."""
     named = set(re.findall(r'href="runs/([^"]+).html"', provenance.made_from(RELEASED, "marker")))
     assert named == {
         run.replace("/", "-") for stage in (1, 2) for run in runs.select(RELEASED, stage)["run"]
@@ -48,6 +52,7 @@ def test_the_marker_page_names_only_the_chosen_runs():
 
 
 def test_a_checkout_with_changes_shows_and_a_run_without_a_page_is_no_link(tmp_path):
+    """Uncommitted code must be said."""
     shutil.copytree(RELEASED, tmp_path, dirs_exist_ok=True)
     run = "stage1/cnn-uniform-k10-s0"
     (tmp_path / run / "notebook.ipynb").unlink()
@@ -62,5 +67,6 @@ def test_a_checkout_with_changes_shows_and_a_run_without_a_page_is_no_link(tmp_p
 
 @pytest.mark.parametrize("page", provenance.MADE_FROM)
 def test_every_such_page_ends_with_the_table(page):
+    """No report without its origin."""
     cells = json.loads((ROOT / "notebooks" / f"{page}.ipynb").read_text(encoding="utf-8"))["cells"]
     assert re.search(rf'provenance\.made_from\(\S+, "{page}"\)', "".join(cells[-1]["source"]))

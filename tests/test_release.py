@@ -23,6 +23,7 @@ def load(name: str):
 
 
 def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(tmp_path):
+    """A release must be checkable byte by byte."""
     site = tmp_path / "html"
     (site / "pages").mkdir(parents=True)
     (site / "index.html").write_text("<p>a</p>", encoding="utf-8")
@@ -46,6 +47,7 @@ def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(
 
 
 def test_a_checkout_with_changes_is_not_published(checkout):
+    """A release must be that of its commit."""
     (checkout / "stray.txt").write_text("not committed", encoding="utf-8")
     try:
         own = {"cwd": checkout, "env": {**os.environ, "PYTHONPATH": str(checkout)}}
@@ -59,6 +61,7 @@ def test_a_checkout_with_changes_is_not_published(checkout):
 
 
 def test_the_ladder_tells_another_output_and_a_failure_from_what_is_expected():
+    """A rung that always passes proves nothing."""
     ladder = load("ladder")
     rung = {"rung": "x", "command": "echo 1", "expect": "output"}
     first = ladder.climb(rung, {})
@@ -70,6 +73,7 @@ def test_the_ladder_tells_another_output_and_a_failure_from_what_is_expected():
 
 
 def test_each_rung_of_the_ladder_is_a_command_that_exists():
+    """A reader types these commands."""
     for rung in yaml.safe_load((ROOT / "data" / "ladder.yaml").read_text(encoding="utf-8")):
         for command in rung["command"].split(" && "):
             words = [word for word in command.split()[1:3] if word.isalpha()]
@@ -83,6 +87,7 @@ def test_each_rung_of_the_ladder_is_a_command_that_exists():
 
 
 def test_workflows_are_yaml_and_call_what_is_there():
+    """A workflow that names a missing file fails when it is needed."""
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         steps = [step for job in content["jobs"].values() for step in job["steps"]]

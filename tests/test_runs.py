@@ -24,6 +24,7 @@ def notebook(tmp_path, code: str):
 
 
 def test_a_notebook_runs_with_its_parameters_and_title(tmp_path):
+    """Every page of the book is made this way."""
     (tmp_path / "out").mkdir()
     out = tmp_path / "out" / "page.ipynb"
     notebooks.execute(notebook(tmp_path, "print(k + 1)"), out, {"k": 41}, WORDS)
@@ -33,11 +34,13 @@ def test_a_notebook_runs_with_its_parameters_and_title(tmp_path):
 
 
 def test_an_unknown_parameter_is_an_error_not_a_warning(tmp_path):
+    """A misspelt parameter would leave the default in silence."""
     with pytest.raises(RbcError, match="unknown parameter kk; it knows k"):
         notebooks.execute(notebook(tmp_path, "k"), tmp_path / "page.ipynb", {"kk": 3}, WORDS)
 
 
 def test_a_cell_that_fails_leaves_no_page(tmp_path):
+    """Half a page must not be published."""
     (tmp_path / "out").mkdir()
     out = tmp_path / "out" / "page.ipynb"
     with pytest.raises(RbcError, match="ZeroDivisionError"):
@@ -80,6 +83,7 @@ def fake_run(results, name: str, right: dict[int, int]) -> None:
 
 
 def test_each_fold_chooses_the_highest_validation_f1(tmp_path):
+    """The paper's own rule of selection."""
     fake_run(tmp_path, "cnn-uniform-k10-s0", {0: 3, 1: 7})
     fake_run(tmp_path, "crnn-uniform-k10-s0", {0: 5, 1: 2})
     assert runs.select(tmp_path, 2)["run"].tolist() == [
@@ -97,6 +101,7 @@ def test_each_fold_chooses_the_highest_validation_f1(tmp_path):
 
 
 def test_seeds_are_averaged_and_ties_go_to_uniform_as_in_the_paper(tmp_path):
+    """The rule must be fixed where scores are equal."""
     for seed, (uniform, similarity, other) in enumerate([(4, 6, 8), (6, 4, 0)]):
         fake_run(tmp_path, f"crnn-similarity-k50-s{seed}", {0: similarity})
         fake_run(tmp_path, f"crnn-uniform-k50-s{seed}", {0: uniform})
@@ -105,6 +110,7 @@ def test_seeds_are_averaged_and_ties_go_to_uniform_as_in_the_paper(tmp_path):
 
 
 def test_results_without_runs_are_an_error(tmp_path):
+    """An empty table must not look like a result."""
     with pytest.raises(RbcError, match="no runs"):
         runs.collect(tmp_path)
 
@@ -170,6 +176,7 @@ def failures(tmp_path) -> pd.DataFrame:
 
 
 def test_failures_count_the_runs_that_call_a_test_sequence_wrong(failures):
+    """A sequence that all fail on must stand out."""
     assert failures[["name", "runs", "wrong", "share"]].values.tolist() == [
         ["hard", 2, 2, 1.0], ["once", 1, 1, 1.0], ["half", 2, 1, 0.5], ["easy", 2, 0, 0.0],
     ]  # fmt: skip
@@ -180,6 +187,7 @@ def test_failures_count_the_runs_that_call_a_test_sequence_wrong(failures):
 
 @pytest.mark.parametrize("stage", [1, 2])
 def test_failures_of_the_kept_runs_add_up_to_their_confusion_matrices(stage):
+    """Two ways of counting the same errors must agree."""
     table = runs.collect(runs.REFERENCE / "released").query("stage == @stage and split == 'test'")
     failures = runs.failures(runs.REFERENCE / "released", stage)
     assert failures["runs"].sum() == table["n"].sum()
@@ -191,6 +199,7 @@ def test_failures_of_the_kept_runs_add_up_to_their_confusion_matrices(stage):
 
 
 def test_a_review_sheet_has_a_blind_twin_that_does_not_tell_the_label(failures):
+    """Who relabels must not see the answer."""
     sheet, blind = runs.review(failures)
     assert sheet["name"].tolist() == ["hard", "once"]
     assert sheet["label"].tolist() == ["tank-treading", "flipping"]

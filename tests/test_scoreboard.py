@@ -23,6 +23,7 @@ def study() -> Study:
 
 
 def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes():
+    """The board must hold all and load on a phone."""
     listed = claims.load()[1]
     verdicts = dict.fromkeys(
         (c.id for c in listed), decisions.Verdict(decisions.DIFFERS, "a < b", (f"run: {RUN}",))
@@ -45,6 +46,8 @@ def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes
 
 
 def test_tags_are_closed_in_their_order():
+    """Broken markup would swallow rows."""
+
     class Open(HTMLParser):
         stack: list[str] = []
 
@@ -66,6 +69,7 @@ def test_tags_are_closed_in_their_order():
 
 
 def test_published_predictions_are_those_of_the_run(tmp_path):
+    """The CSV behind a claim must be its run's."""
     table = pd.read_csv(scoreboard.publish(RELEASED, RUN, tmp_path))
     kept = runs.predictions(RELEASED, RUN)
     assert (tmp_path / "stage1-crnn-uniform-k50-s0.csv").exists() and list(table) == list(kept)
@@ -74,6 +78,7 @@ def test_published_predictions_are_those_of_the_run(tmp_path):
 
 
 def test_the_released_model_stands_beside_the_paper_and_ours(study):
+    """Three answers to one question must be told apart."""
     table = scoreboard.released_model(study)
     assert table.loc[("reliable kept", "released model"), "sequences"] == "106 of 200"
     # Wilson, 197 of 200
@@ -85,6 +90,7 @@ def test_the_released_model_stands_beside_the_paper_and_ours(study):
 
 
 def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium, tmp_path):
+    """A reviewer asks for all of Table 4 that differs."""
     listed = claims.load()[1]
     verdicts = {
         c.id: decisions.Verdict(decisions.UNRESOLVED if i % 3 else decisions.DIFFERS, "x")

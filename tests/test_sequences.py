@@ -16,6 +16,7 @@ from rbc import RbcError, files, sampling, sequences
 
 
 def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
+    """What was prepared is what is trained on."""
     cells = made()
     cells.save(tmp_path / "out")
     opened = sequences.load(tmp_path / "out")
@@ -26,6 +27,7 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
 
 
 def test_only_the_chosen_frames_are_saved(tmp_path: Path) -> None:
+    """A selection must not carry the pixels of what was left out."""
     cells = made()
     chosen = cells.select(cells.index["label"] == "flipping")
     chosen.save(tmp_path / "out")
@@ -36,6 +38,7 @@ def test_only_the_chosen_frames_are_saved(tmp_path: Path) -> None:
 
 
 def test_saving_over_the_folder_it_came_from(tmp_path: Path) -> None:
+    """Frames are mapped from the very file that is replaced."""
     made().save(tmp_path / "out")
     opened = sequences.load(tmp_path / "out")
     opened.select(np.arange(len(opened)) < 3).save(tmp_path / "out")
@@ -43,6 +46,7 @@ def test_saving_over_the_folder_it_came_from(tmp_path: Path) -> None:
 
 
 def test_similarity_goes_along_and_is_no_part_of_the_checksum(tmp_path: Path) -> None:
+    """Ranks follow from frames: data with and without them are the same data."""
     cells = made()
     cells.save(tmp_path / "all")
     assert sequences.load(tmp_path / "all").similarity is None
@@ -60,12 +64,14 @@ def test_similarity_goes_along_and_is_no_part_of_the_checksum(tmp_path: Path) ->
 
 
 def test_no_sequences_at_all(tmp_path: Path) -> None:
+    """A movie without cells is a result, not a crash."""
     cells = made()
     cells.select(np.zeros(len(cells), bool)).save(tmp_path / "out")
     assert len(sequences.load(tmp_path / "out")) == 0
 
 
 def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
+    """A failed write must not cost the data that it was to replace."""
     made().save(tmp_path / "out")
     with (
         pytest.raises(ZeroDivisionError),
@@ -78,6 +84,7 @@ def test_an_error_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_killed_between_the_two_renames(tmp_path: Path) -> None:
+    """A kill at the worst moment leaves the old folder to be found again."""
     made().save(tmp_path / "out")
     (tmp_path / "out").rename(tmp_path / ".out.old")  # as it is then
     with (
@@ -102,6 +109,7 @@ def test_killed_between_the_two_renames(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
+    """A flipped bit or a missing file must not become a training set."""
     folder = tmp_path / "out"
     made().save(folder)
     frames = folder / "frames.npy"
@@ -124,6 +132,7 @@ def test_damaged_folders_are_refused(tmp_path: Path, damage: str) -> None:
 
 
 def test_meta_tells_real_from_simulated(tmp_path: Path) -> None:
+    """Without that word a simulated cell could pass for a patient's."""
     made().save(tmp_path / "out")
     assert (
         json.loads((tmp_path / "out" / "meta.json").read_text(encoding="utf-8"))["simulated"]
@@ -132,6 +141,7 @@ def test_meta_tells_real_from_simulated(tmp_path: Path) -> None:
 
 
 def test_the_checksum_tells_frames_and_labels_apart(cells, tmp_path):
+    """A changed label is other data, though no pixel moved."""
     sums = []
     for number, change in enumerate([{}, {"label": "flipping"}]):
         index = cells.index.copy()
@@ -152,6 +162,7 @@ def test_the_checksum_tells_frames_and_labels_apart(cells, tmp_path):
     ],
 )
 def test_an_impossible_index_is_an_error(cells, column, value, message):
+    """Places outside of the block would show another sequence's frames."""
     index = cells.index.copy()
     index.loc[0, column] = value
     with pytest.raises(RbcError, match=message):
@@ -159,6 +170,7 @@ def test_an_impossible_index_is_an_error(cells, column, value, message):
 
 
 def test_a_name_that_is_there_twice_is_an_error(cells):
+    """Predictions are joined by name."""
     index = cells.index.copy()
     index.loc[1, "name"] = index["name"].iat[0]
     with pytest.raises(RbcError, match="there twice"):

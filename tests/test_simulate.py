@@ -48,6 +48,7 @@ def many() -> Sequences:
 
 @pytest.mark.parametrize(("ratio", "constant"), [(0.3, 1.8), (0.5, 0.4), (0.25, 8.0)])
 def test_jeffery_solves_jefferys_equation_of_motion(ratio: float, constant: float) -> None:
+    """The orbit is held against the differential equation itself."""
     period = 2 * np.pi * (ratio + 1 / ratio) / simulate.SHEAR
     stretch = (ratio**2 - 1) / (ratio**2 + 1)
     strain, spin = np.zeros((3, 3)), np.zeros((3, 3))
@@ -67,6 +68,7 @@ def test_jeffery_solves_jefferys_equation_of_motion(ratio: float, constant: floa
 
 
 def test_render_is_the_projection_of_a_hollow_ellipsoid() -> None:
+    """The closed form is held against sums over a grid."""
     shape = simulate.spheroid(np.array([[0.6, 0.0, 0.8]]), 6.0, 2.0)
     fy, fx, squares = optics._frequencies(54, 54)
     k = 2 * np.pi * np.sqrt(np.array([shape[0, 0, 0], 0, shape[0, 1, 1]]) @ squares).reshape(54, -1)
@@ -84,6 +86,7 @@ def test_render_is_the_projection_of_a_hollow_ellipsoid() -> None:
 
 
 def test_render_shifts_exactly_and_leaves_cells_far_outside_undrawn() -> None:
+    """Sub-pixel motion must not blur or wrap."""
     shape = simulate.spheroid(np.tile([0.0, 0.0, 1.0], (3, 1)), 6.0, 2.0)
     centre = np.array([[0.0, 0.0], [3.0, -2.0], [40.0, 0.0]])
     still, moved, gone = simulate.render(shape, centre, np.full(3, 5.0), FLAT, (31, 31))
@@ -97,6 +100,7 @@ def test_render_shifts_exactly_and_leaves_cells_far_outside_undrawn() -> None:
 
 
 def test_render_changes_sign_across_the_focus_and_blurs_along_the_flow() -> None:
+    """Optics must do what optics does."""
     shape = simulate.spheroid(np.tile([0.0, 0.0, 1.0], (2, 1)), 6.0, 2.0)
     heights = optics.LIQUID * np.array([15.0, -15.0])  # as 15 um in air
     above, below = simulate.render(shape, np.zeros((2, 2)), heights, FLAT, (31, 31))
@@ -108,6 +112,7 @@ def test_render_changes_sign_across_the_focus_and_blurs_along_the_flow() -> None
 
 
 def test_the_projection_of_a_tank_treading_cell_stays_and_of_a_flipping_one_does_not() -> None:
+    """The two classes must differ in motion."""
     still = np.linalg.det(simulate.tank_treading(60, (6.5, 5.5, 2.5))[:, :2, :2])
     turning = np.linalg.det(simulate.spheroid(simulate.jeffery(60, 0.3, 1.8), 6.0, 1.8)[:, :2, :2])
     assert still.std() / still.mean() < 0.05 < 0.3 < turning.std() / turning.mean()
@@ -205,6 +210,7 @@ def test_rolling_cells_are_drawn_on_request_and_get_no_label_of_the_paper() -> N
 
 
 def test_counts_splits_names_and_meta() -> None:
+    """What was asked for is what is made, and it is called simulated."""
     made = simulate.sequences(SMALL, seed=3)
     for split, labels in SMALL.items():
         assert made.index[made.index["split"] == split]["label"].value_counts().to_dict() == labels
@@ -217,6 +223,7 @@ def test_counts_splits_names_and_meta() -> None:
 
 
 def test_acquisitions_are_those_of_table_2_and_one_patient_is_never_trained_on() -> None:
+    """The split must be as hard as the paper's."""
     plan = simulate.plan(
         {s: dict.fromkeys(LABELS, 100) for s in ("train", "validation", "test")}, seed=0
     )
@@ -236,6 +243,7 @@ def test_acquisitions_are_those_of_table_2_and_one_patient_is_never_trained_on()
 
 
 def test_names_and_order_do_not_give_the_label_away() -> None:
+    """A model could learn names instead of cells."""
     plan = simulate.plan({"train": dict.fromkeys(LABELS, 1000)}, seed=1)
     track = plan["name"].str.rsplit("_", n=1).str[1].astype(int)
     rank = track.groupby(plan["acquisition"]).rank(pct=True)
@@ -244,6 +252,7 @@ def test_names_and_order_do_not_give_the_label_away() -> None:
 
 
 def test_same_seed_same_bits_in_whole_and_in_part() -> None:
+    """A part of the data must be the same cells."""
     made = simulate.sequences(SMALL, seed=7)
     assert (
         checksum(made)
@@ -258,6 +267,7 @@ def test_same_seed_same_bits_in_whole_and_in_part() -> None:
 
 
 def test_same_bits_with_other_kernels_and_threads() -> None:
+    """Another processor's kernels must not make other cells."""
     script = "from rbc import sequences, simulate; from tests.test_simulate import SMALL; "
     script += "print(sequences.checksum(simulate.sequences(SMALL, seed=7)))"
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "OPENBLAS_", "NPY_"))}
@@ -292,6 +302,7 @@ def _output(script: str, env: dict[str, str]) -> str:
     ],
 )
 def test_a_wrong_request_is_one_clear_error(counts: dict, more: dict, says: str) -> None:
+    """A negative count must not simulate nothing."""
     with pytest.raises(RbcError, match=says):
         simulate.sequences(counts, **{"seed": 0, **more})
 
@@ -309,6 +320,7 @@ def test_results_of_an_older_simulator_can_say_so() -> None:
 
 
 def test_an_unknown_acquisition_is_an_error() -> None:
+    """A misspelt name must not film with another microscope."""
     with pytest.raises(RbcError, match="XX0101_10s01"):
         simulate.acquisition("XX0101_10s01", 0)
 
@@ -335,6 +347,7 @@ def _shortcut(mean: np.ndarray, length: np.ndarray, target: np.ndarray) -> float
 def test_mean_grey_level_and_length_stay_near_chance(
     many: Sequences, stage: int, limit: float
 ) -> None:
+    """A trivial feature must not solve the task."""
     part = many.select(in_stage(many.index["label"], stage))
     mean, length = np.array([s.mean() for s in part]), part.index["length"].to_numpy()
     target = positive(part.index["label"], stage)
@@ -356,12 +369,14 @@ def _change(strip: np.ndarray) -> float:
 def test_an_honest_feature_tells_flipping_from_tank_treading_but_not_perfectly(
     many: Sequences,
 ) -> None:
+    """The task must be learnable and not trivial."""
     part = many.select(in_stage(many.index["label"], 2))
     auc = roc_auc_score(positive(part.index["label"], 2), [_change(s) for s in part])
     assert 0.7 < auc < 0.92
 
 
 def test_each_acquisition_has_its_own_background(many: Sequences) -> None:
+    """A model that learns backgrounds must be able to fail."""
     grey = pd.Series([np.median(s) for s in many.select(in_stage(many.index["label"], 2))])
     by_acquisition = grey.groupby(
         many.index["acquisition"][in_stage(many.index["label"], 2)].to_numpy()
@@ -395,6 +410,7 @@ def _real(label: int) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_simulated_cells_look_like_the_real_ones_on_average(many: Sequences, label: int) -> None:
+    """Statistics of real cells bound those of simulated ones."""
     real, made = _real(label), list(many.select(many.index["label"] == LABELS[label]))
     spread = [np.median([np.median(s.std(axis=(1, 2))) for s in strips]) for strips in (real, made)]
     assert spread[1] == pytest.approx(spread[0], rel=0.2)  # cell and noise together, grey levels
@@ -411,6 +427,7 @@ def test_simulated_cells_look_like_the_real_ones_on_average(many: Sequences, lab
 
 
 def test_ranges_reach_the_cells():
+    """A range that changes nothing would make a search meaningless."""
     counts = {"train": {"tank-treading": 6, "flipping": 6}}
     dark = simulate.sequences(counts, seed=4, ranges=simulate.Ranges(gain=0.0))
     assert max(np.std(x - x.mean((1, 2), keepdims=True)) for x in dark) < 3.5  # noise alone

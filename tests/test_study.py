@@ -36,6 +36,7 @@ def as_seed(folder: Path, run: str, seed: int, wrong: int) -> None:
 
 
 def test_errors_are_no_smaller_than_those_of_independent_cells():
+    """A bootstrap of few clusters can be too small."""
     assert sampling_sd("recall", 0.9, 0.5, 1000, 10, 0.5) == pytest.approx(
         (0.09 / 1000) ** 0.5, rel=0.08
     )
@@ -46,6 +47,7 @@ def test_errors_are_no_smaller_than_those_of_independent_cells():
 
 
 def test_seeds_widen_an_error_and_a_single_one_borrows_their_spread(tmp_path):
+    """Unknown seed spread is not zero."""
     copied = Path(shutil.copytree(RELEASED, tmp_path / "released"))
     cell, about = chosen(1), (1, "test", "recall")
     single = study(copied).measured(*about, cell)
@@ -66,6 +68,7 @@ def test_seeds_widen_an_error_and_a_single_one_borrows_their_spread(tmp_path):
 
 @pytest.mark.parametrize("score", ["precision", "f1", "accuracy"])
 def test_derived_scores_are_the_reweighted_ones(score):
+    """Two ways to the same score must agree."""
     c = metrics.Confusion(30, 20, 10, 140)
     assert derived(score, c.recall, c.specificity, 0.1) == pytest.approx(
         metrics.reweighted(c, 0.1)[score]

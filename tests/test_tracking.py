@@ -120,6 +120,7 @@ def test_the_linker_keeps_each_frame_once() -> None:
 
 
 def test_tracks_are_steady_and_go_to_the_right(tracked: tuple) -> None:
+    """The paper's rule: objects move along x, each at its speed."""
     for _, path in tracked[1].groupby("track"):
         assert (np.diff(path["x_px"]) > 0).all()
         assert np.polyfit(path["frame"], path["x_px"], 1)[0] == pytest.approx(
@@ -128,6 +129,7 @@ def test_tracks_are_steady_and_go_to_the_right(tracked: tuple) -> None:
 
 
 def test_stuck_cells_make_no_track(tracked: tuple, truth: pd.DataFrame) -> None:
+    """A cell at the wall is background."""
     stuck = truth[truth["motion"] == "stuck"].drop_duplicates("cell")
     assert len(stuck) == 2
     assert tracked[1]["speed_px"].min() > 1
@@ -137,12 +139,14 @@ def test_stuck_cells_make_no_track(tracked: tuple, truth: pd.DataFrame) -> None:
 def test_bits_do_not_depend_on_threads_or_chunk(
     movie: Path, tracked: tuple, threads: int, chunk: int
 ) -> None:
+    """The same movie must give the same sequences anywhere."""
     sequences, tracks = tracking.track(movie, threads=threads, chunk=chunk)
     assert checksum(sequences) == checksum(tracked[0])
     pd.testing.assert_frame_equal(tracks, tracked[1], check_exact=True)
 
 
 def test_trackpy_agrees_on_a_sparse_movie(tmp_path: Path) -> None:
+    """A published tracker finds the same cells where it is easy."""
     trackpy = pytest.importorskip("trackpy")
     trackpy.quiet()
     depths = (62.0, 64.0)  # all in focus at one speed, so that a plain linker has it easy
@@ -339,6 +343,7 @@ def test_tracks_at_a_limit_are_objected_to(tmp_path: Path, passing: Sequences) -
 
 
 def test_registration_finds_sub_pixel_shifts() -> None:
+    """A crop that jumps by a pixel looks like motion."""
     rng = np.random.default_rng(2)
     v, u = np.mgrid[0:39, 0:39] - 19.0
     at = np.cumsum(rng.uniform(-0.7, 0.7, (30, 2)), axis=0).clip(-2, 2)
@@ -352,6 +357,7 @@ def test_registration_finds_sub_pixel_shifts() -> None:
 
 
 def test_path_bridges_a_gap_at_steady_speed() -> None:
+    """A blink must not move the cell."""
     frame = np.arange(40)
     exact = np.stack([10 + 7.3 * frame, np.full(40, 50.0)], axis=1)
     seen = exact + np.random.default_rng(3).normal(0, 0.25, exact.shape)
@@ -361,6 +367,7 @@ def test_path_bridges_a_gap_at_steady_speed() -> None:
 
 
 def test_parameters_follow_the_units_and_refuse_nonsense() -> None:
+    """Another microscope needs other numbers."""
     slow = tracking.Parameters.derive(0.6, 60, 10)
     fast = tracking.Parameters.derive(0.6, 30, 10)
     assert fast.max_speed_px == pytest.approx(2 * slow.max_speed_px)
@@ -379,6 +386,7 @@ def test_parameters_follow_the_units_and_refuse_nonsense() -> None:
 def test_lossless_files_give_the_same_frames(
     tmp_path: Path, frames: list[np.ndarray], name: str
 ) -> None:
+    """The file format must not change a cell."""
     codec = "raw24" if "raw24" in name else "ffv1"
     opened = video.open_movie(_write(tmp_path / name, frames[:20], codec))
     assert (opened.n_frames, opened.shape, opened.shift) == (20, SHAPE, 0)
@@ -390,6 +398,7 @@ def test_lossless_files_give_the_same_frames(
 
 
 def test_sixteen_bit_stack_and_folder_of_frames(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    """Scientific cameras write these."""
     tifffile.imwrite(
         tmp_path / "m16.tif", np.stack(frames[:10]).astype(np.uint16) << 4, compression="zlib"
     )
@@ -409,6 +418,7 @@ def test_sixteen_bit_stack_and_folder_of_frames(tmp_path: Path, frames: list[np.
 def test_lossy_movies_are_tracked_too(
     tmp_path: Path, frames: list[np.ndarray], truth: pd.DataFrame, codec: str, pixels: str
 ) -> None:
+    """Most people's movies are compressed."""
     path = tmp_path / "m.avi"
     with av.open(str(path), "w") as box:
         stream = box.add_stream(codec, rate=60, options={"crf": "18", "qmin": "1", "qmax": "3"})
@@ -427,6 +437,7 @@ def test_lossy_movies_are_tracked_too(
 
 
 def test_no_movie_no_frame_one_frame(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    """The smallest inputs end in one line."""
     with pytest.raises(RbcError, match="no such movie"):
         tracking.track(tmp_path / "none.avi")
     (tmp_path / "zero.avi").write_bytes(b"")
@@ -440,6 +451,7 @@ def test_no_movie_no_frame_one_frame(tmp_path: Path, frames: list[np.ndarray]) -
 
 
 def test_still_black_and_empty_scenes(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    """Nothing to track is a result, said with its reason."""
     with pytest.raises(RbcError, match="no moving cell in 40 frames"):
         tracking.track(_write(tmp_path / "still.avi", frames[:1] * 40), threads=1)
     with pytest.raises(RbcError, match="black"):
@@ -482,6 +494,7 @@ def test_other_directions_are_turned_inside(
 
 
 def test_truncated_movie_is_tracked_as_far_as_it_goes(tmp_path: Path, movie: Path) -> None:
+    """What is there is used, and the rest is said."""
     cut = tmp_path / "cut.avi"
     cut.write_bytes(movie.read_bytes()[: int(0.6 * movie.stat().st_size)])
     sequences, tracks = tracking.track(cut, threads=1)
@@ -491,6 +504,7 @@ def test_truncated_movie_is_tracked_as_far_as_it_goes(tmp_path: Path, movie: Pat
 
 
 def test_truncated_tiff_ends_clearly(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    """A cut stack must not pass for a short one."""
     whole = _write(tmp_path / "m.tif", frames[:40])
     cut = tmp_path / "cut.tif"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
@@ -504,6 +518,7 @@ def test_truncated_tiff_ends_clearly(tmp_path: Path, frames: list[np.ndarray]) -
 def test_dark_frames_are_left_out_and_said(
     tmp_path: Path, frames: list[np.ndarray], truth: pd.DataFrame
 ) -> None:
+    """A closed shutter is no flow."""
     dark = [f if i not in (40, 41, 90) else np.zeros_like(f) for i, f in enumerate(frames)]
     sequences, tracks = tracking.track(_write(tmp_path / "m.avi", dark), threads=1)
     assert sequences.meta["notes"][0] == "3 dark frames left out: 40, 41, 90"
@@ -514,6 +529,7 @@ def test_dark_frames_are_left_out_and_said(
 def test_damaged_frame_in_the_middle_is_left_out_and_said(
     tmp_path: Path, frames: list[np.ndarray]
 ) -> None:
+    """One bad frame must not end a movie, nor be passed over."""
     folder = tmp_path / "frames"
     folder.mkdir()
     for i, frame in enumerate(frames[:60]):
@@ -527,6 +543,7 @@ def test_damaged_frame_in_the_middle_is_left_out_and_said(
 
 
 def test_damaged_packet_is_left_out_and_said(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    """The same inside a compressed stream."""
     path = _write(tmp_path / "m.avi", frames[:60], "ffv1")
     with av.open(str(path)) as box:
         packets = [p for p in box.demux(video=0) if p.size]
@@ -542,6 +559,7 @@ def test_damaged_packet_is_left_out_and_said(tmp_path: Path, frames: list[np.nda
 
 
 def test_changing_size_is_named(tmp_path: Path, frames: list[np.ndarray]) -> None:
+    """Frames of two sizes are two movies."""
     folder = tmp_path / "frames"
     folder.mkdir()
     for i, frame in enumerate(frames[:30]):
@@ -556,6 +574,7 @@ def test_changing_size_is_named(tmp_path: Path, frames: list[np.ndarray]) -> Non
 def test_folder_is_whole_or_not_there(
     tmp_path: Path, movie: Path, frames: list[np.ndarray], tracked: tuple
 ) -> None:
+    """A killed tracking must not leave half a result."""
     done = []
     sequences = tracking.track_movie(
         movie, tmp_path / "out", clip=True, threads=1, progress=lambda *n: done.append(n)

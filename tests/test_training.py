@@ -99,6 +99,7 @@ def test_the_kept_weights_are_those_of_the_best_epoch_or_the_last(few, keep):
 
 
 def test_inputs_have_no_background_and_zeros_after_the_end():
+    """A network that saw the background could learn the day instead of the motion."""
     short = from_list(
         [np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True}
     )
@@ -119,6 +120,7 @@ def test_stage_1_sees_all_sequences_and_stage_2_the_reliable_ones(few):
 
 
 def test_folds_are_whole_acquisitions(cells):
+    """Cells of one movie in two splits would leak."""
     names = sorted(cells.index["acquisition"].unique())
     fold = Fold(train=names[2:], validation=names[:1], test=names[1:2])
     (split,) = training.folds(cells.index, [fold])
@@ -128,6 +130,7 @@ def test_folds_are_whole_acquisitions(cells):
 
 
 def test_a_last_batch_of_one_is_left_out_of_training_only(cells):
+    """Batch norm cannot train on one sequence, but every sequence must be answered."""
     data = training.rows(cells, Configuration(1, "cnn", "uniform", 10), torch.device("cpu"))
     nine = np.arange(9)
     sizes = [
@@ -138,6 +141,7 @@ def test_a_last_batch_of_one_is_left_out_of_training_only(cells):
 
 @pytest.mark.parametrize("allocate", [torch.empty, np.empty])
 def test_out_of_memory_names_a_smaller_batch(allocate):
+    """A smaller batch is another training: it is advised, never taken in silence."""
     c = Configuration(2, "cnn", "uniform", 10)
     with (
         pytest.raises(
@@ -156,6 +160,7 @@ def test_out_of_memory_names_a_smaller_batch(allocate):
     not torch.cuda.is_available(), reason="no GPU here: running out of its memory is not tried"
 )
 def test_out_of_memory_on_cuda_names_a_smaller_batch(cells):
+    """The same on a GPU, whose error is another class."""
     torch.cuda.set_per_process_memory_fraction(1e-4)
     try:
         with pytest.raises(RbcError, match="batch_size: 4"):
@@ -180,6 +185,7 @@ def test_bfloat16_changes_the_last_bits_and_learns_as_well():
 
 
 def test_raw_grey_levels_and_black_padding_are_what_they_say():
+    """Two details of the register change the input as stated."""
     short = from_list(
         [np.full((4, 31, 31), 90, np.uint8)], easy(2).index.iloc[:1], {"simulated": True}
     )
@@ -193,6 +199,7 @@ def test_raw_grey_levels_and_black_padding_are_what_they_say():
 
 
 def test_cuda_without_a_gpu_is_an_error():
+    """A profile that asks for a GPU must not train on the CPU for days."""
     if torch.cuda.is_available():
         pytest.skip("a GPU is here")
     with pytest.raises(RbcError, match="no GPU"):
@@ -203,6 +210,7 @@ def test_cuda_without_a_gpu_is_an_error():
     not torch.cuda.is_available(), reason="no GPU here: scores on CUDA are not compared"
 )
 def test_cuda_learns_as_the_cpu_does():
+    """Where there is a GPU, the same easy task is learned on it."""
     outcome = training.train(
         easy(), Configuration(2, "crnn", "uniform", 10), EASY.model_copy(update={"device": "auto"})
     )
@@ -212,6 +220,7 @@ def test_cuda_learns_as_the_cpu_does():
 
 
 def test_a_network_starts_from_given_weights_and_says_where_there_are_none(tmp_path, monkeypatch):
+    """Weights that are not there must not mean fresh ones."""
     monkeypatch.chdir(tmp_path)
     c, cpu = Configuration(2, "cnn", "similarity", 10, 0, "frames"), torch.device("cpu")
     own = training.settings(TINY, c)

@@ -32,6 +32,7 @@ def script(*arguments) -> None:
 def test_a_search_and_a_training_leave_answers_for_cells_that_were_not_learned_from(
     tmp_path, cells
 ):
+    """Scores must be of cells not learned from."""
     cells.save(tmp_path / "cells")
     out = ("--data", tmp_path / "cells", "--out", tmp_path / "out")
     script("fit", *out, "--tries", 1)
@@ -47,6 +48,7 @@ def test_a_search_and_a_training_leave_answers_for_cells_that_were_not_learned_f
 
 
 def test_a_simulator_is_nearer_to_itself_than_another_one():
+    """The distance that a search minimises must mean something."""
     own = transfer.quantiles(simulate.sequences(transfer.both(160), 1))
     other = simulate.Ranges(gain=60.0, stretch=0.3, swing=1.0)
     assert transfer.distance(simulate.Ranges(), 2, own) < 0.8 * transfer.distance(other, 2, own)
@@ -73,6 +75,7 @@ def test_what_is_kept_says_with_which_physics_it_was_made():
 
 
 def test_steps_stay_inside_their_limits():
+    """A search must not leave physics."""
     rng, ranges, limits = (
         np.random.default_rng(0),
         simulate.Ranges(),
@@ -87,6 +90,7 @@ def test_steps_stay_inside_their_limits():
 
 
 def test_the_threshold_comes_from_simulation_alone():
+    """Real cells must set nothing here."""
     table = pd.DataFrame({
         "label": ["flipping"] * 4 + ["tank-treading"] * 4 + ["flipping"],
         "split": ["simulated"] * 8 + ["test"], "score": [3.0, 4, 5, 6, -1, 0, 1, 2, 2.9],
@@ -98,6 +102,7 @@ def test_the_threshold_comes_from_simulation_alone():
 
 
 def test_kept_figures_are_those_of_the_kept_answers():
+    """A figure on the page must follow from the answers beside it."""
     answers = pd.read_parquet(KEPT / "answers.parquet")
     for one in json.loads((KEPT / "levels.json").read_text(encoding="utf-8")):
         again = transfer.told_of(answers[answers["level"] == one["level"]], one["level"])

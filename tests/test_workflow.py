@@ -58,6 +58,7 @@ def test_a_finished_grid_and_book_do_nothing_again(grid, checkout):
 
 
 def test_a_run_says_where_it_comes_from(grid):
+    """Every number knows its run."""
     origin = json.loads((grid / RUNS[0] / "provenance.json").read_text(encoding="utf-8"))
     assert origin["data"]["simulated"] is True and len(origin["data"]["sha256"]) == 64
     assert origin["packages"]["torch"].startswith("2.13") and origin["seconds"] > 0
@@ -70,6 +71,7 @@ def test_a_run_says_where_it_comes_from(grid):
 
 
 def test_results_of_the_grid_as_json(grid, checkout):
+    """Programs read it too."""
     table = json.loads(rbc("results", "--profile", TINY, "--json", cwd=checkout).stdout)
     assert {(r["run"], r["split"]) for r in table} == {
         (run, s) for run in RUNS for s in ("validation", "test")
@@ -78,6 +80,7 @@ def test_results_of_the_grid_as_json(grid, checkout):
 
 
 def test_two_grids_at_once_are_refused(grid, checkout):
+    """They would write the same folders."""
     from filelock import FileLock
 
     with FileLock(checkout / "results" / ".lock"):
@@ -85,6 +88,7 @@ def test_two_grids_at_once_are_refused(grid, checkout):
 
 
 def test_the_book_has_a_page_for_every_run_and_report(html):
+    """A run without a page cannot be looked into."""
     pages = {str(p.relative_to(html)) for p in html.rglob("*.html")}
     for run in RUNS:
         assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
@@ -105,6 +109,7 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
 
 
 def test_every_picture_has_alt_text_and_every_link_inside_leads_somewhere(html):
+    """A book with holes is no book."""
     for page in set(html.rglob("*.html")) - set(html.glob("_static/**/*.html")):
         text = page.read_text(encoding="utf-8")
         for picture in re.findall(r"<img[^>]*>", text):
@@ -123,6 +128,7 @@ WITHOUT = {
 
 
 def test_pages_of_simulated_cells_say_so_and_pages_of_real_ones_and_of_none_too(html):
+    """Kinds of data must never be mixed up."""
     for page in (html / "book/pages").rglob("*.html"):
         real = "/released/" in str(page) or "/register/" in str(page) or "/ours/" in str(page)
         word = "Real cells" if real else "Simulated data"
@@ -130,6 +136,7 @@ def test_pages_of_simulated_cells_say_so_and_pages_of_real_ones_and_of_none_too(
 
 
 def test_numbers_on_the_page_are_those_of_the_runs(html, grid):
+    """The page must show the run, not a memory of it."""
     text = re.sub(r"\s", "", (html / "book/pages/tiny/test.html").read_text(encoding="utf-8"))
     for run in RUNS:
         scores = json.loads((grid / run / "metrics.json").read_text(encoding="utf-8"))["test"]
@@ -139,6 +146,7 @@ def test_numbers_on_the_page_are_those_of_the_runs(html, grid):
 
 
 def test_in_the_built_book_films_step_and_tables_sort_and_filter(html, chromium):
+    """Buttons are pressed in the real book."""
     page = chromium.new_page()
     page.goto((html / "book/pages/tiny/browse.html").as_uri())
     # those of tests/tiny.yaml
@@ -164,6 +172,7 @@ def test_in_the_built_book_films_step_and_tables_sort_and_filter(html, chromium)
 
 
 def test_predictions_are_probabilities(grid):
+    """A logit in their place would break every page."""
     for run in RUNS:
         p = pd.read_parquet(grid / run / "predictions.parquet")["probability"]
         assert np.isfinite(p).all() and p.between(0, 1).all()
