@@ -19,7 +19,10 @@ from rbc.settings import TEXT
 FOLDER = ROOT / "notebooks"
 #: What a page may read that belongs to its content; the rest of the checkout is code, other pages,
 #: or built.
-CONTENT = ("data", "results", "config", "book/learn")
+CONTENT = (
+    "data/", "results/", "config/", "book/learn/", "rbc/reported/", "rbc/bench/weights/",
+    "rbc/validity.json", "compendium/evidence/templates/",
+)  # fmt: skip
 LOGS = "results/logs"
 FILES_BESIDE = ("errors",)  #: notebooks that leave files beside their page
 stopping = threading.Event()  #: set when kernels are killed because the whole build is to end

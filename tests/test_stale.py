@@ -175,6 +175,27 @@ def test_a_change_makes_stale_exactly_the_pages_that_depend_on_it(
     assert stale_pages(finished) == expected
 
 
+@pytest.mark.parametrize(
+    ("file", "edit", "depends"),
+    [
+        ("rbc/reported/table5.csv", lambda text: text.replace("1,", "2,", 1), "released/marker"),
+        ("rbc/validity.json", lambda text: text.replace("0.95", "0.9", 1), "released/marker"),
+        (
+            "compendium/evidence/templates/scoreboard.html",
+            lambda text: text.replace("Rule:", "By the rule:"),
+            "released/claims",
+        ),
+    ],
+    ids=["a printed number", "the coverage table", "a template"],
+)
+def test_what_a_page_reads_outside_of_data_counts_too(finished, changed, file, edit, depends):
+    """Printed numbers, coverage and templates lie beside the code; a page must follow them."""
+    changed(file, edit)
+    stale = stale_pages(finished)
+    assert depends in stale
+    assert "learn-motion" not in stale
+
+
 def test_a_sentence_remakes_only_its_page_and_stale_runs_are_never_shown(finished, changed):
     """The command itself does what the status says: one page here; and runs first where they are
     stale.

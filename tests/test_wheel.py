@@ -143,6 +143,7 @@ def test_the_wheel_holds_what_the_bench_tool_reads(wheel: Path) -> None:
     ):
         assert f"rbc/{file}" in names
     assert {"rbc/validity.json", "rbc/reported/table5.csv", "compendium/cli.py"} <= names
+    assert "compendium/evidence/templates/scoreboard.html" in names
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {
         "rbc",
         "compendium",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +11,7 @@ from compendium import runs
 from compendium.evidence import audit, claims, decisions, judging
 from compendium.evidence.claims import Claim, Tolerance
 from compendium.evidence.decisions import Verdict
+from compendium.evidence.pages import filled
 from compendium.evidence.study import Study, chosen
 from rbc import figures, metrics
 from rbc.paper import RELIABLE, reported
@@ -20,17 +20,6 @@ from rbc.paper import RELIABLE, reported
 SIGNS = dict(zip(decisions.VERDICTS, ("✓", "=", "≈", "≠", "↔", "⚡", "–", "…"), strict=True))
 #: Columns, and whether one can pick a value in them (book/_static/tables.js).
 COLUMNS = {"Verdict": True, "Claim (opens its evidence)": False, "Place": True, "Kind": True}
-#: A link from elsewhere to a claim opens it.
-OPEN = """<script>
-(() => {
-  const open = () => {
-    const details = document.getElementById(location.hash.slice(1))?.querySelector("details");
-    if (details) { details.open = true; details.scrollIntoView({ block: "center" }); }
-  };
-  addEventListener("hashchange", open);
-  addEventListener("load", open);
-})();
-</script>"""
 
 
 def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
@@ -40,12 +29,8 @@ def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
     """
     tolerance, _ = claims.load()
     ordered = [c for own in judging.by_group(listed).values() for c in own]
-    rows = "\n".join(_row(c, verdicts[c.id], part, tolerance) for c in ordered)
-    heads = "".join(
-        f'<th scope="col"{" data-pick" * pick}>{name}</th>' for name, pick in COLUMNS.items()
-    )
-    inside = f"<thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody>"
-    return f'<table class="dataframe text sortable" id="claims-board">{inside}</table>{OPEN}'
+    rows = [_row(claim, verdicts[claim.id], part, tolerance) for claim in ordered]
+    return filled("scoreboard.html", columns=COLUMNS, rows=rows)
 
 
 def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> pd.DataFrame:
@@ -57,58 +42,35 @@ def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> pd.DataFrame:
     return table.assign(all=table.sum(axis=1)).rename_axis("what is claimed")
 
 
-def _row(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
-    inside = _opened(claim, v, part, tolerance)
-    opened = f"<details><summary>{escape(claim.says)}</summary>{inside}</details>"
-    cells = [
-        (f"{decisions.VERDICTS.index(v.verdict)}", said(v.verdict)),
-        (claim.says, opened),
-        (claim.place, escape(claim.place)),
-        (claim.group, claim.group),
-    ]
-    inside = "".join(f'<td data-key="{escape(key)}">{content}</td>' for key, content in cells)
-    return f'<tr id="{claim.id}">{inside}</tr>'
-
-
-def said(verdict: str) -> str:
-    """A verdict with its sign."""
-    return f'<span class="sign" aria-hidden="true">{SIGNS[verdict]}</span>{verdict}'
-
-
-def _opened(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> str:
-    """The two numbers, the rule in words, the readings, and what it all rests on."""
-    parts = [f"<p>{escape(v.found)}</p>"]
-    if v.numbers:
-        numbers = [f"{name} {_number(x)}" for name, x in v.numbers.items()]
-        two, others = "; ".join(numbers[:2]), "".join(f"; {number}" for number in numbers[2:])
-        parts.append(f"<p><b>{escape(two)}</b>{escape(others)}</p>")
-    if v.readings:
-        parts.append(
-            f"<ul>{''.join(f'<li>Reading: {escape(reading)}</li>' for reading in v.readings)}</ul>"
-        )
-    parts.append(f"<p>Rule: {escape(judging.in_words(claim.rule, tolerance))}.</p>")
-    if claim.repeats:
-        parts.append(
-            f'<p>The same number as <a href="#{claim.repeats}">{claim.repeats}</a>; counted'
-            " once.</p>"
-        )
-    if v.evidence:
-        parts.append(f"<ul>{''.join(f'<li>{_link(e, part)}</li>' for e in v.evidence)}</ul>")
-    return "".join(parts) + f"<p>{claim.id}</p>"
+def _row(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> dict:
+    """What the template shows of a claim: its verdict, numbers, rule in words, and evidence."""
+    return {
+        "claim": claim,
+        "verdict": v,
+        "order": decisions.VERDICTS.index(v.verdict),
+        "sign": SIGNS[v.verdict],
+        "numbers": [f"{name} {_number(x)}" for name, x in v.numbers.items()],
+        "rule": judging.in_words(claim.rule, tolerance),
+        "evidence": [_links(evidence, part) for evidence in v.evidence],
+    }
 
 
 def _number(x: float | str) -> str:
     return x if isinstance(x, str) else f"{x:.4g}"
 
 
-def _link(evidence: str, part: str) -> str:
+def _links(evidence: str, part: str) -> list[dict[str, str]]:
+    """Addresses and words of what a verdict rests on."""
     kind, _, name = evidence.partition(": ")
     if kind == "run":
         file = name.replace("/", "-")
-        page = f'<a href="runs/{file}.html">run {escape(name)}</a>'
-        return f'{page}, <a href="../../../predictions/{part}/{file}.csv">its predictions (CSV)</a>'
+        csv = f"../../../predictions/{part}/{file}.csv"
+        return [
+            {"address": f"runs/{file}.html", "words": f"run {name}"},
+            {"address": csv, "words": "its predictions (CSV)"},
+        ]
     page = {"audit": "../audit.html", "check": "dataset.html"}[kind]
-    return f'<a href="{page}">{kind}: {escape(name)}</a>'
+    return [{"address": page, "words": f"{kind}: {name}"}]
 
 
 def released_model(study: Study) -> pd.DataFrame:

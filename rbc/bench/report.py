@@ -1,7 +1,7 @@
 """The report of `rbc analyze`: one page that asks nothing from anywhere, in which the operator may
 overrule a label.
 
-report.html holds the page with its style and script; here its parts are filled in.
+report.html is the page, with its style and script, as a template of Jinja; here it is filled in.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 import base64
 import io
 import json
-import re
-from html import escape
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, StrictUndefined, Template
 from PIL import Image
 
 from rbc import marker, sampling
@@ -56,34 +55,39 @@ def page(
     kept = cells["decision"].isin(RELIABLE)
     whole = {*cells["name"][kept].head(SHOWN[True]), *cells["name"][~kept].head(SHOWN[False])}
     where = {name: i for i, name in enumerate(found.index["name"])}
-    parts = {
-        "title": escape(result["source"]),
-        "banners": _banners(result),
-        "discarded": "".join(f"<li>{escape(line)}</li>" for line in discarded(result)),
-        "coverage": _coverage(kept, len(whole)),
-        "cells": "".join(
-            _card(row, found[where[row.name]], FRAMES if row.name in whole else SHORT)
-            for row in cells.itertuples(index=False)
-        ),
-        "overlay": _jpeg(overlay),
-        "made": "".join(
-            f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>"
-            for k, v in _made(result)
-        ),
-        "data": _data(cells, result, rates, labels or {}),
-        "player": films.PLAYER,
-    }
-    return re.sub(
-        r"\{\{(\w+)\}\}", lambda found: parts[found[1]], TEMPLATE.read_text(encoding="utf-8")
+    cards = (
+        _card(row, found[where[row.name]], FRAMES if row.name in whole else SHORT)
+        for row in cells.itertuples(index=False)
+    )
+    return _template().render(
+        title=result["source"],
+        banners=_banners(result),
+        discarded=discarded(result),
+        coverage=_coverage(kept, len(whole)),
+        cells=cards,
+        choices=CHOICES,
+        overlay=_jpeg(overlay),
+        made=_made(result),
+        data=_data(cells, result, rates, labels or {}),
+        player=films.PLAYER,
     )
 
 
-def _banners(result: dict) -> str:
+def _template() -> Template:
+    """The page. Whatever is filled in is escaped: names of movies come from outside."""
+    around = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return around.from_string(TEMPLATE.read_text(encoding="utf-8"))
+
+
+def _banners(result: dict) -> list[str]:
     lines = ["Research software, not a medical device."]
     if result["simulated"]:
         lines.append("Simulated movie: it shows no patient.")
-    lines += [f"Judged by force, against this objection: {line}." for line in result["objections"]]
-    return "".join(f'<p class="banner">{escape(line)}</p>' for line in lines)
+    return lines + [
+        f"Judged by force, against this objection: {line}." for line in result["objections"]
+    ]
 
 
 def discarded(result: dict) -> list[str]:
@@ -113,24 +117,14 @@ def _coverage(kept: pd.Series, whole: int) -> str:
     return f"{text}: {whole} with up to {FRAMES} frames, the others with {SHORT}."
 
 
-def _card(row: tuple, frames: np.ndarray, most: int) -> str:
-    name = escape(row.name)
+def _card(row: tuple, frames: np.ndarray, most: int) -> dict[str, str]:
+    """What a cell's card shows: its name, its decision, its film."""
     note = (
         f"reliable {row.reliable:.2f}, flipping {row.flipping:.2f}; frame {row.first_frame},"
         f" {row.length} frames"
     )
-    choices = "".join(
-        f'<label><input type="radio" name="{name}" value="{c}"{" checked" * (c == row.decision)}'
-        f" /> {c}</label>"
-        for c in CHOICES
-    )
     film = films.film(sampling.sample(frames, "uniform", most), row.name, note)
-    return (
-        f'<li class="cell" tabindex="-1" data-name="{name}" data-decision="{row.decision}">{film}'
-        f"<fieldset><legend>Label of {name}</legend>{choices}"
-        f'<button type="button" class="right" aria-label="{name}: the label is'
-        ' right">right</button></fieldset></li>'
-    )
+    return {"name": row.name, "decision": row.decision, "film": film}
 
 
 def _jpeg(picture: Path) -> str:
