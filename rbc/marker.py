@@ -6,8 +6,8 @@ labelled cells of other blood draws show. Three things are uncertain, and each i
 1. the rates: few cells are known of each class;
 2. how a new blood draw's rates differ from the known ones' (beta-binomial: an intraclass
 correlation, itself drawn);
-3. the cells of the movie: the likelihood of the calls at each fraction, so that equal calls still
-have a width.
+3. the cells of the movie: the likelihood of how many were kept and how these were called, at each
+fraction, so that equal calls still have a width.
 
 report.html holds the same steps in JavaScript (`rateDraws` come with the page, the rest is computed
 there).
@@ -16,8 +16,10 @@ there).
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -27,19 +29,25 @@ from rbc.metrics import wilson
 
 #: Correlations of the cells of one blood draw that are tried; 0: all draws alike. As likely
 #: beforehand.
-CORRELATIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+CORRELATIONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 #: cells of each answer added to a class's counts (Perks): no rate is known to be exactly 0
 PSEUDO = 1 / 3
-DRAWS = 400  #: of the rates; the page carries as many
+#: of the rates; the page carries as many. Of 400, too few explained a movie whose cells are all
+#: kept, and its interval was too narrow by chance.
+DRAWS = 1000
 PER_DRAW = 5  #: fractions taken for each draw of the rates
 LEVEL = 0.95
 #: Fractions at which the likelihood is taken, equally spaced in arcsine: binomial errors are there
 #: alike everywhere.
 ANGLES = (np.arange(240) + 0.5) / 240 * np.pi / 2
 FRACTIONS = np.sin(ANGLES) ** 2
-#: an interval wider than this says too little for a number: a healthy and a sick movie both fit in
-#: it
+#: An end nearer than this to 0 or 1 is put there: angle of six steps of the grid, fractions below
+#: .0016. Drawn fractions are never quite 0 or 1, the truth may be.
+EDGE = 6 * (ANGLES[1] - ANGLES[0])
+#: In an interval wider than this a healthy and a sick movie both fit (`caution`). It is shown all
+#: the same: kept back, the narrow ones that remain would be those that miss the truth.
 WIDEST = 0.4
+TOO_WIDE = "too wide to tell a healthy from a sick movie: label more cells, or count by hand"
 LOWEST_COVERAGE = 0.90  #: of nominal 95 %, simulated; below it no estimate is given
 VALIDITY = Path(__file__).with_name("validity.json")  #: written by benchmarks/intervals.py
 
@@ -115,6 +123,22 @@ def interval(
 
     Parameters
     ----------
+    said, rates, rng, own : as of `drawn_fractions`
+
+    Returns
+    -------
+    Ends as `ends` chooses them. Never of zero width.
+    """
+    return ends(*drawn_fractions(said, rates, rng, own))
+
+
+def drawn_fractions(
+    said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fractions of tank-treading among reliable cells that the answers allow.
+
+    Parameters
+    ----------
     said : (3,) counts of answers of the cells that no one looked at
     rates : (B, 3, 3) of `rate_draws`
     rng : source of chance
@@ -122,7 +146,7 @@ def interval(
 
     Returns
     -------
-    The shortest interval (in arcsine) that holds 95 % of the fractions drawn. Never of zero width.
+    fractions, weights : (B x `PER_DRAW`,) float64 each
     """
     p, treading_share = FRACTIONS, rates[:, 0, :, None]  # (P,), (B, 3, 1)
     kept_share = treading_share + rates[:, 1, :, None]  # (B, 3, 1)
@@ -140,14 +164,28 @@ def interval(
     kept = 1 / (1 + np.exp(-log_odds))
     apart = reliable_kept - unreliable_kept
     with np.errstate(divide="ignore", invalid="ignore"):
-        unreliable = np.where(apart > 0, np.clip((reliable_kept - kept) / apart, 0, 1), 1.0)
+        exact = np.where(apart > 0, (reliable_kept - kept) / apart, np.inf)
+    unreliable = np.clip(exact, 0, 1)
+
+    # Likelihood of the number kept. Where no share of unreliable cells explains it, what the
+    # nearest one would keep counts against these rates.
+    n, observed = more + less, more / (more + less)
+    expected = (1 - unreliable) * reliable_kept + unreliable * unreliable_kept
+    expected = np.clip(expected, 1e-9, 1 - 1e-9)
+    misfit = n * (
+        observed * np.log(expected / observed)
+        + (1 - observed) * np.log((1 - expected) / (1 - observed))
+    )
+    log_likelihood = np.where(exact == unreliable, 0.0, misfit)
+    # Each share of unreliable cells is as likely beforehand. The further apart the two kinds are
+    # kept, the fewer shares explain the number.
+    error = np.sqrt(2 * np.pi * observed * (1 - observed) / n)
+    log_likelihood -= np.log(np.maximum(apart, error))
 
     # Likelihood of the calls among the kept: tank-treading or flipping.
     called = (1 - unreliable) * reliable_treading + unreliable * unreliable_treading
-    called = np.clip(
-        called / ((1 - unreliable) * reliable_kept + unreliable * unreliable_kept), 1e-9, 1 - 1e-9
-    )
-    log_likelihood = treading * np.log(called) + flipping * np.log1p(-called)
+    called = np.clip(called / expected, 1e-9, 1 - 1e-9)
+    log_likelihood += treading * np.log(called) + flipping * np.log1p(-called)
     likelihood = np.exp(log_likelihood - log_likelihood.max())  # (B, P)
     weight = np.repeat(likelihood.sum(axis=1), PER_DRAW)
 
@@ -166,7 +204,7 @@ def interval(
     both = np.where(
         whole > 0, (reliable * rest + sum(own) * looked) / np.maximum(whole, 1e-9), rest
     )
-    return shortest(both.ravel(), weight)
+    return both.ravel(), weight
 
 
 def _drawn(likelihood: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -181,11 +219,12 @@ def _within(place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ANGLES[place] + (rng.random(place.shape) - 0.5) * (ANGLES[1] - ANGLES[0])
 
 
-def shortest(fractions: np.ndarray, weight: np.ndarray) -> Interval:
-    """The shortest interval, in arcsine, that holds `LEVEL` of the weight.
+def ends(fractions: np.ndarray, weight: np.ndarray) -> Interval:
+    """Median and ends of an interval that holds `LEVEL` of the weight or more.
 
-    Where it reaches the outermost fraction drawn it ends at 0 or 1: a fraction drawn is never quite
-    that.
+    Of two such intervals, the shortest in arcsine and the one with equal tails, each end is the
+    outer one. The shortest reaches 0 and 1 where the truth may lie there, but alone it held the
+    truth too seldom in simulated movies, as it may cut one tail only.
 
     Parameters
     ----------
@@ -195,32 +234,24 @@ def shortest(fractions: np.ndarray, weight: np.ndarray) -> Interval:
     order = np.argsort(fractions)
     angle = np.arcsin(np.sqrt(np.clip(fractions[order], 0, 1)))
     sums = np.concatenate([[0], np.cumsum(weight[order])]) / weight.sum()
+
+    def at(share: float) -> int:
+        return min(max(int(np.searchsorted(sums, share)) - 1, 0), len(angle) - 1)
+
+    # The shortest: from each first fraction to the one at which `LEVEL` of the weight is reached.
     first = np.flatnonzero(sums[:-1] <= 1 - LEVEL)
     last = np.minimum(np.searchsorted(sums, sums[first] + LEVEL) - 1, len(angle) - 1)
     best = int(np.argmin(angle[last] - angle[first]))
-    low, high = (float(np.sin(angle[i]) ** 2) for i in (first[best], last[best]))
-    middle = float(np.sin(angle[min(np.searchsorted(sums, 0.5), len(angle) - 1)]) ** 2)
-    return Interval(
-        middle, 0.0 if first[best] == 0 else low, 1.0 if last[best] == len(angle) - 1 else high
-    )
+
+    tail = (1 - LEVEL) / 2
+    low = min(int(first[best]), at(tail))
+    high = max(int(last[best]), at(1 - tail))
+    lower = 0.0 if angle[low] < EDGE else angle[low]
+    upper = np.pi / 2 if angle[high] > np.pi / 2 - EDGE else angle[high]
+    return Interval(*(float(np.sin(x) ** 2) for x in (angle[at(0.5)], lower, upper)))
 
 
 # --- when no estimate is given ---
-
-
-def correlation(known: np.ndarray) -> float:
-    """How far known blood draws (D, 3, 3: draw, answer, class) differ: the largest of the classes'
-    correlations.
-
-    Each is the mean of `CORRELATIONS`, weighted by their likelihoods.
-    """
-    found = []
-    for c in range(known.shape[2]):
-        counts = known[:, :, c]
-        pooled = (counts.sum(axis=0) + PSEUDO) / (counts.sum() + 3 * PSEUDO)
-        likelihood = np.array([_log_likelihood(counts, pooled, r) for r in CORRELATIONS])
-        found.append(np.average(CORRELATIONS, weights=np.exp(likelihood - likelihood.max())))
-    return float(max(found))
 
 
 @cache
@@ -228,52 +259,59 @@ def _simulated() -> tuple[dict, ...]:
     return tuple(json.loads(VALIDITY.read_text(encoding="utf-8"))["rows"])
 
 
-def holds(row: dict) -> bool:
-    """Whether the intervals of a simulated design, where they are narrow enough to be given, hold
-    the truth.
-    """
-    return row["given"] >= 0.25 and row["covered_given"] >= LOWEST_COVERAGE
-
-
-def withheld(found: Interval, known: np.ndarray, per_reliable: float) -> str | None:
-    """Why no estimate can be given, in words; None where it can.
+def holds(rows: list[dict]) -> bool:
+    """Whether intervals of a simulated design hold the truth, however much blood draws differ.
 
     Parameters
     ----------
-    found : of the movie
+    rows : of the kept table, of one design: a row a truth and a correlation. Truths are averaged,
+        the worst correlation decides. No rows hold nothing.
+    """
+    covered = defaultdict(list)
+    for row in rows:
+        covered[row["correlation"]].append(row["covered"])
+    return bool(rows) and min(map(fmean, covered.values())) >= LOWEST_COVERAGE
+
+
+def withheld(known: np.ndarray, per_reliable: float) -> str | None:
+    """Why no estimate can be given, in words; None where it can.
+
+    What was measured decides, never the interval found: were wide ones kept back, those shown would
+    miss the truth more often than simulated.
+
+    Parameters
+    ----------
     known : (D, 3, 3) labelled cells: blood draw, answer, class
     per_reliable : unreliable sequences of the movie for each reliable one
-
-    The simulated designs know how far draws differ and how many cells are unreliable; here both are
-    estimates. Known draws that look more alike than they are let through a movie whose interval
-    fails.
     """
+    if per_reliable <= most_unreliable(known):
+        return None
     unreliable = int(known[:, :, 2].sum())
-    why = None
-    if per_reliable > most_unreliable(known):
-        why = (
-            f"with {per_reliable:.1f} unreliable sequences per reliable one, and errors known from"
-            f" {unreliable} "
-            f"unreliable cells of {len(known)} blood draws, intervals hold the truth too seldom"
-            " (simulated)"
-        )
-    elif found.high - found.low > WIDEST:
-        why = f"the 95 % interval is too wide, {100 * found.low:.0f} to {100 * found.high:.0f} %"
-    return why and f"{why}; {_mend(known, per_reliable)}"
+    return (
+        f"with {per_reliable:.1f} unreliable sequences per reliable one, and errors known from"
+        f" {unreliable} unreliable cells of {len(known)} blood draws, intervals hold the truth too"
+        f" seldom or were never simulated; {_mend(known, per_reliable)}"
+    )
 
 
-def _designs(
-    known: np.ndarray, per_reliable: float, unreliable: float, draws: int | None = None
-) -> list[dict]:
-    """The simulated design nearest to this one that is not easier; empty where none is as hard."""
+def caution(found: Interval) -> str | None:
+    """What to say beside an interval that a healthy and a sick movie both fit in, else None."""
+    if not found.high - found.low > WIDEST:
+        return None
+    return TOO_WIDE
+
+
+def _designs(draws: int, unreliable: int, per_reliable: float) -> list[dict]:
+    """The simulated designs nearest to this one that are not easier, with every correlation between
+    cells of a draw that was tried: how far draws differ is never known. Empty where none is as
+    hard.
+    """
     rows = list(_simulated())
-    asked = {"correlation": correlation(known), "per_reliable": per_reliable}
-    for name, value in asked.items():
-        harder = [row[name] for row in rows if row[name] >= value]
-        rows = [row for row in rows if harder and row[name] == min(harder)]
-    for name, value in {"draws": draws or len(known), "known_unreliable": unreliable}.items():
-        harder = [row[name] for row in rows if row[name] <= value]
-        rows = [row for row in rows if harder and row[name] == max(harder)]
+    harder = [row["per_reliable"] for row in rows if row["per_reliable"] >= per_reliable]
+    rows = [row for row in rows if harder and row["per_reliable"] == min(harder)]
+    for name, value in {"draws": draws, "known_unreliable": unreliable}.items():
+        fewer = [row[name] for row in rows if row[name] <= value]
+        rows = [row for row in rows if fewer and row[name] == max(fewer)]
     return rows
 
 
@@ -287,11 +325,11 @@ def most_unreliable(known: np.ndarray) -> float:
 
     Returns
     -------
-    0 where they hold at none. A smaller number is never refused for want of coverage (`withheld`).
+    Negative where they hold at none. A movie with as many or fewer is never refused (`withheld`).
     """
-    limit = 0.0
+    limit = -1.0
     for per_reliable in sorted({row["per_reliable"] for row in _simulated()}):
-        if not _ever(_designs(known, per_reliable, int(known[:, :, 2].sum()))):
+        if not holds(_designs(len(known), int(known[:, :, 2].sum()), per_reliable)):
             break
         limit = per_reliable
     return limit
@@ -312,17 +350,12 @@ def by_hand(treading: int, flipping: int) -> Interval:
     return Interval(treading / n, *wilson(treading, n)) if n else Interval(np.nan, np.nan, np.nan)
 
 
-def _ever(rows: list[dict]) -> bool:
-    return bool(rows) and all(map(holds, rows))
-
-
 def _mend(known: np.ndarray, per_reliable: float) -> str:
     """How many labelled cells would do, by the simulated designs."""
     for draws in sorted({row["draws"] for row in _simulated() if row["draws"] >= len(known)}):
         for unreliable in sorted({row["known_unreliable"] for row in _simulated()}):
-            if unreliable > known[:, :, 2].sum() and _ever(
-                _designs(known, per_reliable, unreliable, draws)
-            ):
+            more = unreliable > known[:, :, 2].sum()
+            if more and holds(_designs(draws, unreliable, per_reliable)):
                 return (
                     f"{unreliable} labelled unreliable cells of {draws} blood draws would mend"
                     " it, or count by hand"

@@ -460,7 +460,7 @@ def end_to_end(
     counted (the calls, without correction); adjusted (by the 3 x 3 rates of `known`, `on_simplex`);
     unreliable (the share of unreliable cells by the same); estimate (the median), low and high (95
     %, `rbc.marker.interval`); withheld: why no estimate can be given, then estimate, low and high
-    are nan; else None.
+    are nan; else None. caution: what to say beside a wide interval; else None.
 
     nan where `known` lacks a class. Raises `RbcError` as `estimate` does.
     """
@@ -485,17 +485,16 @@ def end_to_end(
             out
             | nothing
             | {"withheld": "no labelled cells of one class are known, or all get the same answers"}
+            | {"caution": None}
         )
 
     rng = np.random.default_rng(seed)
     found = marker.interval(observed, marker.rate_draws(table, draws, rng), rng, own)
     per_reliable = x[2] / (1 - x[2]) if x[2] < 1 else np.inf
-    why = marker.withheld(found, table, per_reliable)
-    return (
-        out
-        | (found._asdict() if why is None else dict.fromkeys(found._fields, np.nan))
-        | {"withheld": why}
-    )
+    why = marker.withheld(table, per_reliable)
+    if why is not None:
+        found = marker.Interval(np.nan, np.nan, np.nan)
+    return out | found._asdict() | {"withheld": why, "caution": marker.caution(found)}
 
 
 def by_draw(known: pd.DataFrame) -> np.ndarray:

@@ -110,6 +110,36 @@ def _smoothed(frames: np.ndarray) -> np.ndarray:
     return x.round().astype(np.uint8)
 
 
+def _darker(frames: np.ndarray) -> np.ndarray:
+    """The same with a disc about the middle that absorbs, as red cells do."""
+    place = np.arange(31) - 15
+    disc = place[:, None] ** 2 + place**2 <= 10**2
+    return (frames.astype(int) - 6 * disc).clip(0, 255).astype(np.uint8)
+
+
+def test_a_movie_with_light_and_dark_swapped_is_objected_to(answer):
+    """An inverted movie read 0.0 % tank-treading, and nothing was said of it."""
+    found = sequences.load(answer[1] / "tracked")
+    dark = _darker(found.frames)
+    for frames, swapped in ((dark, False), (255 - dark, True)):
+        other = sequences.Sequences(frames, found.index, found.meta)
+        against = analyze.unlike(other, KNOWN["looks"])
+        assert any("light and dark are swapped" in line for line in against) == swapped
+
+
+def test_no_real_acquisition_is_called_swapped_and_most_inverted_ones_are(released_sample):
+    """The share of inverted acquisitions that passes unseen is the one that the comment says."""
+    cells = ingest.read(released_sample)
+    bright = {}
+    for name, swapped in (("as they are", False), ("inverted", True)):
+        frames = 255 - cells.frames if swapped else cells.frames
+        looks = analyze.looks(sequences.Sequences(frames, cells.index, cells.meta))
+        medians = looks.groupby("acquisition")["bright"].median()
+        bright[name] = int((medians > analyze.BRIGHT).sum()), len(medians)
+    assert bright["as they are"][0] == 0
+    assert bright["inverted"][0] >= 0.7 * bright["inverted"][1]
+
+
 def test_force_judges_and_the_report_says_against_what(movie, tmp_path):
     """Who overrules a refusal must hand on its reason with the number."""
     said = analyze.analyze(movie, tmp_path / "yes", um_per_px=0.7, threads=1, force=True)
@@ -219,11 +249,27 @@ def test_the_report_asks_nothing_and_shows_the_marker(page, answer):
     if said["withheld"]:
         assert said["withheld"] in shown and "nan" not in shown.lower()
     else:
-        assert f"{100 * said['estimate']:.1f} %" in shown
+        headline = ("low", "high") if said["caution"] else ("estimate", "low", "high")
+        assert all(f"{100 * said[name]:.1f} %" in shown for name in headline)
+        assert (said["caution"] or "") in shown
     assert page.inner_text("h1").endswith(
         'a "small", <b>.avi'
     ) and "Simulated movie" in page.inner_text("main")
     assert page.locator(".cell").count() == said["cells"]  # a small movie: every one is shown
+
+
+def test_the_film_with_tracks_is_turned_by_hand_and_by_itself(page):
+    """Whether cells were followed is seen in frames in a row, not in one picture."""
+    first = page.get_attribute("#film", "src")
+    page.locator("#film-frame").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.inner_text("#film-at").startswith("2 of ")
+    assert page.get_attribute("#film", "src") != first
+    page.click("#film-play")
+    page.get_by_text("5 of 30").wait_for()
+    page.click("#film-play")
+    assert page.inner_text("#film-play") == "Play"
+    assert page.evaluate("document.getElementById('film').naturalWidth") > 100
 
 
 def test_the_page_computes_what_the_library_computes(page, answer):
@@ -243,6 +289,8 @@ def test_the_page_computes_what_the_library_computes(page, answer):
             assert theirs[name] == pytest.approx(value, abs=0.04), (counts, own, name)
     found = page.evaluate("estimate()")
     assert (found["withheld"] is None) == (said["withheld"] is None)
+    # as both draw by chance, an interval at the very limit may be called wide by one of them
+    assert (found["caution"] is None) == (found["high"] - found["low"] <= marker.WIDEST)
 
 
 def test_the_operator_overrules_by_keyboard_sees_the_marker_change_and_exports(page, answer):

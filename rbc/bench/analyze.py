@@ -14,13 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from rbc import RbcError, __version__, files, marker, prevalence, simulate, tracking
 from rbc.bench import report
 from rbc.bench.classify import MODELS, classify
 from rbc.paper import FRAME_PX, POSITIVE, RELIABLE
-from rbc.reading.video import ASSUMED
+from rbc.reading.video import ASSUMED, open_movie
 from rbc.sequences import Sequences
+from rbc.tracking import overlay
 
 FEWEST = 20  #: cells said to tank-tread or to flip; with fewer the interval says next to nothing
 PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the models'
@@ -28,10 +30,20 @@ PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the m
 #: and noise: twice the spread by which the contrast was varied in training (`rbc.augment`). Size:
 #: half of what cells a quarter larger show.
 BEYOND = {"size_px": 1.08, "contrast": 1.5, "noise": 1.5}
+#: Where it may lie further below than above. Noise: the known acquisitions saved as JPEG of quality
+#: 95 or 90 (noise 1.2 and .5) are judged as well as they are (stage 1's balanced accuracy the same,
+#: stage 2's 1.6 points less), and the authors' own JPEG strips have .7 in a movie. A blur of .7 px
+#: leaves .5 and is refused.
+BELOW = {"noise": 4.0}
 #: Shear that may pass from frame to frame. Known cells at 10/s, thinned from 60 to 15 frames/s,
 #: were still judged within three points (data/reference/ours/nuisance.json); beyond, nobody has
 #: looked.
 STRAIN = 10 / 15
+#: Mean grey level of a crop's disc of 14 px about its middle, in contrasts above the surroundings,
+#: from which on light and dark are taken for swapped. Red cells absorb light: of the released
+#: sample's 29 acquisitions the medians are -.12 to .02; swapped, 23 of them are above. The others
+#: pass unseen.
+BRIGHT = 0.04
 #: What the folder of a report may hold, its marker first.
 REPORT_FILES = (
     "marker.json",
@@ -69,8 +81,9 @@ def analyze(
     -------
     What marker.json holds: counts by decision; counted (of the calls); adjusted (by the models'
     known errors); estimate, low and high (median and 95 % interval; None where withheld); withheld
-    (why, or None); ways (the marker by the models, corrected, and by hand); objections, notes,
-    seconds of each step, and what it was made with.
+    (why, or None); caution (what to say beside a wide interval, or None); ways (the marker by the
+    models, corrected, and by hand); objections, notes, seconds of each step, and what it was made
+    with.
 
     Raises `RbcError` where the movie cannot be tracked, the models are missing or, without `force`,
     where there are objections.
@@ -96,9 +109,13 @@ def analyze(
             *prevalence.known_rates(errors),
             marker.most_unreliable(prevalence.by_draw(errors)),
         )
-        overlay = part / "tracked" / "overlay.png"
+        tracks = pd.read_parquet(part / "tracked" / "tracks.parquet")
+        pictures = report.Pictures(
+            Image.open(part / "tracked" / "overlay.png"),
+            overlay.film(open_movie(Path(video)), tracks, report.FILM_FRAMES),
+        )
         (part / "report.html").write_text(
-            report.page(found, counting, result, rates, overlay, labels), encoding="utf-8"
+            report.page(found, counting, result, rates, pictures, labels), encoding="utf-8"
         )
         seconds["report"] = time.perf_counter() - start - sum(seconds.values())
         result["seconds"] = {step: round(s, 2) for step, s in seconds.items()}
@@ -113,6 +130,8 @@ def in_words(result: dict) -> str:
     if result["estimate"] is not None:
         percent = [100 * result[name] for name in ("estimate", "low", "high")]
         said_marker = "{:.1f} % (95 % interval {:.1f} to {:.1f} %)".format(*percent)
+    if result["caution"]:  # the ends first: the middle of a wide interval says little
+        said_marker = "{1:.1f} to {2:.1f} % (95 % interval), ".format(*percent) + result["caution"]
     simulated = " (simulated)" if result["simulated"] else ""
     lines = [
         f"tank-treading among reliable cells{simulated}: {said_marker}",
@@ -235,12 +254,10 @@ def _ways(cells: pd.DataFrame, errors: pd.DataFrame, labels: dict[str, str]) -> 
     """
     own = cells["name"].map(labels)
     counts = tuple(int((own == motion).sum()) for motion in RELIABLE)
-    mine = marker.by_hand(*counts)._asdict()
-    mine |= {
-        "withheld": None
-        if sum(counts)
-        else "the operator has labelled no tank-treading or flipping cell"
-    }
+    by_hand = marker.by_hand(*counts)
+    mine = by_hand._asdict() | {"withheld": None, "caution": marker.caution(by_hand)}
+    if not sum(counts):
+        mine["withheld"] = "the operator has labelled no tank-treading or flipping cell"
 
     models = prevalence.end_to_end(cells, errors)
     corrected = models
@@ -264,15 +281,16 @@ def looks(cells: Sequences) -> pd.DataFrame:
     size_px: root mean square radius of the squared contrast within 14 px; contrast: root mean
     square in the central 11 x 11 px, grey levels; noise: its standard deviation, grey levels, by
     the filter of Immerkaer (Comput. Vis. Image Underst. 64:300, 1996), its median instead of its
-    mean as cells have edges. Brightness is none of it: the models subtract it.
+    mean as cells have edges; bright: as `BRIGHT`. The light of the whole crop is none of it: the
+    models subtract it.
     """
     some = np.unique(np.linspace(0, len(cells) - 1, min(len(cells), ENOUGH)).astype(int))
-    return pd.DataFrame([_look(cells[i]) for i in some], columns=list(BEYOND)).assign(
+    return pd.DataFrame([_look(cells[i]) for i in some], columns=[*BEYOND, "bright"]).assign(
         acquisition=cells.index["acquisition"].to_numpy()[some]
     )
 
 
-def _look(frames: np.ndarray) -> tuple[float, float, float]:
+def _look(frames: np.ndarray) -> tuple[float, float, float, float]:
     x = frames.astype(np.float32)
     x -= np.median(x)
     rough = x[:, :-2] - 2 * x[:, 1:-1] + x[:, 2:]
@@ -280,10 +298,12 @@ def _look(frames: np.ndarray) -> tuple[float, float, float]:
     noise = float(np.median(np.abs(rough))) / 0.6745 / 6
     place = np.arange(FRAME_PX) - FRAME_PX // 2
     apart = place[:, None] ** 2 + place**2
-    power = np.maximum(np.square(x).mean(0) - noise**2, 1e-6) * (apart <= 14**2)
+    disc = apart <= 14**2
+    power = np.maximum(np.square(x).mean(0) - noise**2, 1e-6) * disc
     middle = slice(FRAME_PX // 2 - 5, FRAME_PX // 2 + 6)
-    contrast = np.sqrt(np.square(x[:, middle, middle]).mean())
-    return float(np.sqrt((power * apart).sum() / power.sum())), float(contrast), noise
+    contrast = float(np.sqrt(np.square(x[:, middle, middle]).mean()))
+    size = float(np.sqrt((power * apart).sum() / power.sum()))
+    return size, contrast, noise, float(x[:, disc].mean()) / max(contrast, 1e-6)
 
 
 def objections(found: Sequences, cells: pd.DataFrame, known: dict[str, list[float]]) -> list[str]:
@@ -350,7 +370,8 @@ def unlike(found: Sequences, known: dict[str, list[float]]) -> list[str]:
     """In what sequences lie outside of what the models know, in words.
 
     Their medians of `looks` must lie in the range of the known acquisitions, widened by `BEYOND`,
-    and their pixels be of the models' size, which is taken for granted where they do not say.
+    their cells must not be brighter than their surroundings (`BRIGHT`), and their pixels be of the
+    models' size, which is taken for granted where they do not say.
 
     Parameters
     ----------
@@ -367,9 +388,14 @@ def unlike(found: Sequences, known: dict[str, list[float]]) -> list[str]:
             f"wrong scale, {um:g} um/px: the models know {simulate.PX_UM:g}; resize the movie to"
             " that"
         )
-    medians = looks(found)[list(BEYOND)].median()
+    medians = looks(found)[[*BEYOND, "bright"]].median()
+    if medians["bright"] > BRIGHT:
+        against.append(
+            "light and dark are swapped: cells are brighter than their surroundings, red cells"
+            " absorb light; invert the movie"
+        )
     for name, (low, high) in known.items():
-        low, high = low / BEYOND[name], high * BEYOND[name]
+        low, high = low / BELOW.get(name, BEYOND[name]), high * BEYOND[name]
         if not low <= medians[name] <= high:
             against.append(
                 f"{WORDS[name].format(medians[name])}: the models know {low:.1f} to {high:.1f}"

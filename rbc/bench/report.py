@@ -10,6 +10,7 @@ import base64
 import io
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,16 @@ SHOWN = {True: 300, False: 100}
 FRAMES = 30  #: of a film at most, spread evenly over its sequence
 #: the same of a short film: every cell can be looked at, yet the page stays small enough to open
 SHORT = 6
+#: Of the film with tracks: half a second at 60 frames/s. About a megabyte.
+FILM_FRAMES = 30
+FILM_WIDTH = 720  #: px at most
+
+
+class Pictures(NamedTuple):
+    """What shows whether cells were followed well."""
+
+    overlay: Image.Image  #: the middle frame with the paths of its cells
+    film: list[Image.Image]  #: frames in a row, a box around each cell
 
 
 def page(
@@ -36,7 +47,7 @@ def page(
     cells: pd.DataFrame,
     result: dict,
     rates: tuple[np.ndarray, np.ndarray, float],
-    overlay: Path,
+    pictures: Pictures,
     labels: dict[str, str] | None = None,
 ) -> str:
     """HTML of the report.
@@ -49,7 +60,7 @@ def page(
     result : what marker.json holds
     rates : `rbc.prevalence.known_rates` and `rbc.marker.most_unreliable`, from which the page
         computes the marker again
-    overlay : picture of the tracks
+    pictures : of the tracks
     labels : of the operator, by name, with which the page begins
     """
     kept = cells["decision"].isin(RELIABLE)
@@ -66,9 +77,9 @@ def page(
         coverage=_coverage(kept, len(whole)),
         cells=cards,
         choices=CHOICES,
-        overlay=_jpeg(overlay),
+        overlay=_jpeg(pictures.overlay, 80),
         made=_made(result),
-        data=_data(cells, result, rates, labels or {}),
+        data=_data(cells, result, rates, labels or {}, pictures.film),
         player=films.PLAYER,
     )
 
@@ -127,10 +138,17 @@ def _card(row: tuple, frames: np.ndarray, most: int) -> dict[str, str]:
     return {"name": row.name, "decision": row.decision, "film": film}
 
 
-def _jpeg(picture: Path) -> str:
+def _jpeg(picture: Image.Image, quality: int) -> str:
+    """A picture as an address that holds it."""
     out = io.BytesIO()
-    Image.open(picture).save(out, "JPEG", quality=80)
+    picture.save(out, "JPEG", quality=quality)
     return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def _narrow(picture: Image.Image) -> Image.Image:
+    """The picture, at most `FILM_WIDTH` wide."""
+    scale = min(FILM_WIDTH / picture.width, 1)
+    return picture.resize((round(picture.width * scale), max(round(picture.height * scale), 1)))
 
 
 def _made(result: dict) -> list[tuple[str, str]]:
@@ -172,6 +190,7 @@ def _data(
     result: dict,
     rates: tuple[np.ndarray, np.ndarray, float],
     labels: dict[str, str],
+    film: list[Image.Image],
 ) -> str:
     """What the page's script computes with, safe inside a script element."""
     point, draws, limit = rates
@@ -183,9 +202,12 @@ def _data(
         "draws": defined.round(6).tolist(),
         "marker": result["ways"]["models"],
         "corrections": labels,
+        "film": [_jpeg(_narrow(picture), 55) for picture in film],
         "source": result["source"],
         "mostUnreliable": limit,
         "widest": marker.WIDEST,
+        "caution": marker.TOO_WIDE,
+        "edge": marker.EDGE,
         "level": marker.LEVEL,
         "perDraw": marker.PER_DRAW,
         "angles": len(marker.ANGLES),

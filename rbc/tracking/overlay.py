@@ -58,20 +58,32 @@ def boxed(frame: np.ndarray, here: pd.DataFrame) -> Image.Image:
     return picture
 
 
-def write_film(path: Path, movie: Movie, tracks: pd.DataFrame, n: int = 300) -> None:
-    """Write the first frames of a movie with a box around each cell.
+def film(movie: Movie, tracks: pd.DataFrame, n: int) -> list[Image.Image]:
+    """Frames in a row with a box around each cell, from the first frame in which one is followed.
 
     Parameters
     ----------
-    path : of the film, MJPEG
     movie : is read from its first frame
     tracks : the table of `rbc.tracking.track`
-    n : frames at most
+    n : frames at most; damaged ones are left out
     """
-    by_frame, nobody = dict(tuple(tracks[tracks["frame"] < n].groupby("frame"))), tracks.iloc[:0]
-    pictures = (
-        np.asarray(boxed(f, by_frame.get(i, nobody)))
-        for i, f in islice(movie.frames(), n)
-        if f is not None
-    )
+    first = int(tracks["frame"].min())
+    here = tracks[tracks["frame"] < first + n]
+    by_frame, nobody = dict(tuple(here.groupby("frame"))), tracks.iloc[:0]
+    return [
+        boxed(frame, by_frame.get(number, nobody))
+        for number, frame in islice(movie.frames(), first, first + n)
+        if frame is not None
+    ]
+
+
+def write_film(path: Path, movie: Movie, tracks: pd.DataFrame, n: int = 300) -> None:
+    """Write such a film as MJPEG.
+
+    Parameters
+    ----------
+    path : of the film
+    movie, tracks, n : as of `film`
+    """
+    pictures = map(np.asarray, film(movie, tracks, n))
     write_clip(path, pictures, movie.frame_rate or 60.0)
