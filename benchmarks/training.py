@@ -5,10 +5,10 @@ The plain loop is written from the description of the authors' released one: str
 by two workers of a DataLoader, the network called once a frame, the GRU run unpacked over the
 padding, Adam. Ours is what `rbc run` does: `rbc.training`'s rows on the device, padding left out
 or, where it belongs to the network, passed once a step. Both start from the same weights and see
-the same batches in the same order, in 32-bit floats with two threads; their losses must agree to
-1e-4.
+the same batches in the same order, in 32-bit floats; their losses must agree
+to 1e-4.
 
-python benchmarks/training.py [--networks crnn ...] [--k 20 50] [--sequences 192] [--repeats 3]
+python benchmarks/training.py [--networks crnn ...] [--k 20 50] [--sequences 192] [--threads 2]
 
 Ends with one line of JSON: by network and K, seconds an epoch of both, their ratio, samples/s, the
 largest difference of a batch's loss; for inference the same; for ours the share of time that is not
@@ -199,6 +199,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, nargs="+", default=[20])
     parser.add_argument("--sequences", type=int, default=192)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     # as rbc run sets it, for both sides; read by the C library at its start
     if "GLIBC_TUNABLES" not in os.environ:
@@ -207,13 +208,14 @@ def main() -> None:
             [sys.executable, *sys.argv],
             {**os.environ, "GLIBC_TUNABLES": kernel.MALLOC},
         )
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     cells, source = given(options.sequences)
     classes = (cells.index["label"] != "unreliable").to_numpy().astype(np.int64)
     with tempfile.TemporaryDirectory() as folder:
         for i, frames in enumerate(cells):
             Image.fromarray(np.hstack(list(frames))).save(Path(folder) / f"{i:06}.png")
-        about = {"sequences": len(cells), "source": source, "batch": BATCH, "threads": 2}
+        about = {"sequences": len(cells), "source": source, "batch": BATCH}
+        about["threads"] = options.threads
         lengths = cells.index["length"]
         about["mean_frames_kept"] = {k: float(np.minimum(lengths, k).mean()) for k in options.k}
         print(json.dumps(about))

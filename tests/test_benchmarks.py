@@ -25,7 +25,10 @@ SMALL = {
     "intervals --validity": ("--validity", "--smoke"),
     "sampling": ("--smoke", "--rounds", "1", "--many", "20"),
     "tracking": ("--smoke", "--threads", "1"),
-    "training": ("--networks", "cnn", "--k", "10", "--sequences", "16", "--repeats", "1"),
+    "training": (
+        *("--networks", "cnn", "--k", "10"),
+        *("--sequences", "16", "--repeats", "1", "--threads", "1"),
+    ),
 }
 
 
