@@ -31,11 +31,11 @@ book: $(READY)
 pdf: $(READY)
 	$(BIN)/python book/pdf.py
 
-# One thread a process: four workers and what they start share the cores, and threads that wait take
+# One thread a process: three workers and what they start share the cores, and threads that wait take
 # them from others.
 test: export OMP_NUM_THREADS = 1
 test: $(READY)
-	$(BIN)/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder --durations=20 tests --nbval notebooks/paper.ipynb
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --durations=20 tests --nbval notebooks/paper.ipynb
 
 quick: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" tests
