@@ -31,9 +31,6 @@ book: $(READY)
 pdf: $(READY)
 	$(BIN)/python book/pdf.py
 
-# One thread a process: three workers and what they start share the cores, and threads that wait take
-# them from others.
-test: export OMP_NUM_THREADS = 1
 test: $(READY)
 	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --durations=20 tests --nbval notebooks/paper.ipynb
 

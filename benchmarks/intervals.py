@@ -2,7 +2,7 @@
 line is one JSON object.
 
     python benchmarks/intervals.py [--repetitions 500] [--out data/reference/coverage.json]
-    python benchmarks/intervals.py --validity [--jobs 2] [--out rbc/validity.json]
+    python benchmarks/intervals.py --validity --repetitions 200 [--jobs 2] [--out rbc/validity.json]
     python benchmarks/intervals.py --validity --smoke
 
 With --validity: the end-to-end interval of `rbc.marker` at the designs we really have. --smoke: two
@@ -54,7 +54,7 @@ def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--repetitions", type=int, default=500, help="of each; 500")
+    options.add_argument("--repetitions", type=int, default=500, help="of each case")
     options.add_argument("--out", type=Path, help="also write the JSON there")
     options.add_argument(
         "--validity", action="store_true", help="the end-to-end interval by design"

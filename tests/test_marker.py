@@ -71,8 +71,8 @@ def test_rates_that_no_mixture_explains_count_for_little():
 def test_an_interval_that_is_given_holds_the_truth_as_often_as_it_says(
     draws, correlation, known_unreliable, per_reliable, truth
 ):
-    """Simulated movies of designs that the kept table does not have. Kept back for their width, the
-    intervals shown held the truth in 14 to 90 of a hundred.
+    """Simulated movies of designs that the kept table does not have. When wide intervals were kept
+    back, those shown held the truth in fewer than half of the movies of many designs.
     """
     specification = importlib.util.spec_from_file_location(
         "intervals", ROOT / "benchmarks" / "intervals.py"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ class Pictures(NamedTuple):
     """What shows whether cells were followed well."""
 
     overlay: Image.Image  #: the middle frame with the paths of its cells
-    film: list[Image.Image]  #: frames in a row, a box around each cell
+    film: Iterable[Image.Image]  #: frames in a row, a box around each cell; read once
 
 
 def page(
@@ -190,7 +191,7 @@ def _data(
     result: dict,
     rates: tuple[np.ndarray, np.ndarray, float],
     labels: dict[str, str],
-    film: list[Image.Image],
+    film: Iterable[Image.Image],
 ) -> str:
     """What the page's script computes with, safe inside a script element."""
     point, draws, limit = rates

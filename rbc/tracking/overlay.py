@@ -4,6 +4,7 @@ around each cell.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -58,32 +59,30 @@ def boxed(frame: np.ndarray, here: pd.DataFrame) -> Image.Image:
     return picture
 
 
-def film(movie: Movie, tracks: pd.DataFrame, n: int) -> list[Image.Image]:
-    """Frames in a row with a box around each cell, from the first frame in which one is followed.
+def film(movie: Movie, tracks: pd.DataFrame, first: int, n: int) -> Iterator[Image.Image]:
+    """Frames in a row with a box around each cell, one at a time: a movie's do not fit in memory.
 
     Parameters
     ----------
     movie : is read from its first frame
     tracks : the table of `rbc.tracking.track`
+    first : number of the first frame shown
     n : frames at most; damaged ones are left out
     """
-    first = int(tracks["frame"].min())
-    here = tracks[tracks["frame"] < first + n]
+    here = tracks[tracks["frame"].between(first, first + n - 1)]
     by_frame, nobody = dict(tuple(here.groupby("frame"))), tracks.iloc[:0]
-    return [
-        boxed(frame, by_frame.get(number, nobody))
-        for number, frame in islice(movie.frames(), first, first + n)
-        if frame is not None
-    ]
+    for number, frame in islice(movie.frames(), first, first + n):
+        if frame is not None:
+            yield boxed(frame, by_frame.get(number, nobody))
 
 
 def write_film(path: Path, movie: Movie, tracks: pd.DataFrame, n: int = 300) -> None:
-    """Write such a film as MJPEG.
+    """Write the first frames of a movie with a box around each cell.
 
     Parameters
     ----------
-    path : of the film
+    path : of the film, MJPEG
     movie, tracks, n : as of `film`
     """
-    pictures = map(np.asarray, film(movie, tracks, n))
+    pictures = map(np.asarray, film(movie, tracks, 0, n))
     write_clip(path, pictures, movie.frame_rate or 60.0)
