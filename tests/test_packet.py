@@ -5,6 +5,7 @@ called simulated.
 import json
 import re
 import shutil
+import types
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from conftest import one_line_error, rbc
 
 from compendium import ROOT, profiles, runs
 from compendium.evidence import checklists, packet
+from compendium.evidence.pages import filled
 from compendium.evidence.study import Study
 from rbc import RbcError
 
@@ -194,7 +196,15 @@ def test_programs_pages_and_cells_are_where_the_list_says():
 
 def test_bars_in_cells_do_not_break_a_table():
     """A sign in a sentence must not shift its columns."""
-    assert packet.markdown_table(pd.DataFrame({"a": ["x|y"]})).splitlines()[-1] == "| x\\|y |"
+    profile = types.SimpleNamespace(name="tiny", title="Tiny")
+    sources = pd.DataFrame({"what": ["x|y", "z"], "program": ["p", "a|b|c"]})
+    page = filled(
+        "packet-sources.md", title="Sources", says_kind="Simulated.", profile=profile,
+        command="rbc book", sources=sources,
+    )  # fmt: skip
+    rows = page.splitlines()[-4:]
+    assert rows[2:] == ["| x\\|y | p |", "| z | a\\|b\\|c |"]
+    assert [row.replace("\\|", "").count("|") for row in rows] == [3, 3, 3, 3]
 
 
 def test_the_command_answers_in_json_and_names_missing_results(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from compendium import runs
+from compendium.evidence.pages import filled
 from rbc import sequences
 from rbc.bench import films
 from rbc.metrics import THRESHOLD
@@ -88,11 +89,7 @@ def _cut(answers: pd.DataFrame, names: pd.Series) -> list[int | None]:
 def html(content: dict) -> str:
     """The place that browse.js fills, with its data; without scripts a sentence."""
     data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")
-    return (
-        f'<div class="browse"><script type="application/json">{data}</script>'
-        "<noscript>The browser needs scripts; the predictions also lie in the files of each"
-        " run.</noscript></div>"
-    )
+    return filled("browse.html", data=data)
 
 
 def publish(results: Path, data: Path, out: Path) -> None:

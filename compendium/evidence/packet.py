@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +26,7 @@ from compendium.evidence.checklists import (
     replies,
     shown,
 )
+from compendium.evidence.pages import filled
 from compendium.evidence.study import Study
 from compendium.provenance import chosen, origins
 from rbc import RbcError, metrics, prevalence
@@ -80,20 +80,17 @@ def write(study: Study, out: Path) -> dict[str, dict[str, int]]:
         for name, table in tables.items():
             table.assign(kind=kind(study)).to_csv(part / "outputs" / name, index=False)
         (part / "codecheck.yml").write_text(codecheck(study, list(tables)), encoding="utf-8")
-        (part / "tables-and-figures.md").write_text(
-            _page("Tables and figures", study, _sources_page(study)), encoding="utf-8"
-        )
-        for name, found in given.items():
-            (part / "checklists" / f"{name}.md").write_text(
-                checklist_page(name, study, found), encoding="utf-8"
-            )
-        for run in chosen(study.folder):
-            (part / "model-cards" / f"{run.replace('/', '-')}.md").write_text(
-                model_card(study, run), encoding="utf-8"
-            )
-        (part / "README.md").write_text(
-            _page("Packet for reviewers", study, _overview(given)), encoding="utf-8"
-        )
+        pages = {
+            "README.md": overview_page(study, given),
+            "tables-and-figures.md": sources_page(study),
+            **{f"checklists/{n}.md": checklist_page(n, study, found) for n, found in given.items()},
+            **{
+                f"model-cards/{run.replace('/', '-')}.md": model_card(study, run)
+                for run in chosen(study.folder)
+            },
+        }
+        for name, text in pages.items():
+            (part / name).write_text(text, encoding="utf-8")
     return counts(given)
 
 
@@ -214,12 +211,10 @@ def sources_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _sources_page(study: Study) -> str:
-    words = f"All are made by `{command(study)}`, the outputs by `rbc packet`."
-    return (
-        f"{words} Whether each is reproduced, the page of claims"
-        f" says.\n\n{markdown_table(sources_table())}"
-    )
+def sources_page(study: Study) -> str:
+    """Which program, page and file each table and figure of the paper comes from, as Markdown."""
+    parts = {"command": command(study), "sources": sources_table()}
+    return _page("packet-sources.md", "Tables and figures", study, parts)
 
 
 def line_of(program: str, function: str) -> int:
@@ -233,14 +228,14 @@ def line_of(program: str, function: str) -> int:
 def checklist_page(name: str, study: Study, found: list[Reply]) -> str:
     """One checklist as Markdown."""
     listed = load(name)
-    states = Counter("answered" if r.answered else "open" for r in found)
-    words = (
-        f"Source: {listed.source}. The wording is ours, the source's own is binding."
-        f" {states['answered']} answered "
-        f"from artefacts, {states['open']} open. Open says that no artefact here answers it; the"
-        " paper itself may."
-    )
-    return _page(listed.title, study, f"{words}\n\n{markdown_table(replies_table(found))}")
+    answered = sum(r.answered for r in found)
+    parts = {
+        "source": listed.source,
+        "answered": answered,
+        "open": len(found) - answered,
+        "replies": replies_table(found),
+    }
+    return _page("packet-checklist.md", listed.title, study, parts)
 
 
 def replies_table(found: list[Reply]) -> pd.DataFrame:
@@ -255,11 +250,7 @@ def replies_table(found: list[Reply]) -> pd.DataFrame:
 
 def model_card(study: Study, run: str) -> str:
     """The card of a chosen run, as Markdown."""
-    parts = card(study, run)
-    text = "\n\n".join(
-        f"## {head}\n\n" + "\n".join(f"* {line}" for line in lines) for head, lines in parts.items()
-    )
-    return _page(f"Model card: {run}", study, text)
+    return _page("packet-model-card.md", f"Model card: {run}", study, {"card": card(study, run)})
 
 
 def card(study: Study, run: str) -> dict[str, list[str]]:
@@ -324,27 +315,13 @@ def _scored(s: dict) -> str:
     return f"{in_words(s)}; TP {s['tp']}, FP {s['fp']}, FN {s['fn']}, TN {s['tn']}"
 
 
-def _overview(given: dict[str, list[Reply]]) -> str:
-    table = pd.DataFrame(counts(given)).T.rename_axis("checklist").reset_index()
-    return (
-        "`codecheck.yml` lists the outputs below `outputs/`; `tables-and-figures.md` says which"
-        " program makes what; "
-        "`checklists/` hold what the artefacts answer and who must answer the rest; `model-cards/`"
-        " describe the chosen "
-        f"models.\n\n{markdown_table(table)}"
-    )
+def overview_page(study: Study, given: dict[str, list[Reply]]) -> str:
+    """What the packet holds, and how many items of each checklist are answered, as Markdown."""
+    counted = pd.DataFrame(counts(given)).T.rename_axis("checklist").reset_index()
+    return _page("packet-overview.md", "Packet for reviewers", study, {"counted": counted})
 
 
-def _page(title: str, study: Study, text: str) -> str:
-    return (
-        f"# {title}\n\n**{says_kind(study)}** Profile `{study.profile.name}`:"
-        f" {study.profile.title}.\n\n{text}\n"
-    )
-
-
-def markdown_table(table: pd.DataFrame) -> str:
-    """A table in Markdown; bars in cells are escaped."""
-    rows = [table.columns, ["---"] * table.shape[1], *table.itertuples(index=False)]
-    return "\n".join(
-        "| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows
-    )
+def _page(template: str, title: str, study: Study, parts: dict[str, object]) -> str:
+    """A page of the packet; each says first which kind of sequences its numbers come from."""
+    kind_and_profile = {"says_kind": says_kind(study), "profile": study.profile}
+    return filled(template, title=title, **kind_and_profile, **parts)

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, StrictUndefined, Template
 from PIL import Image
 
 from rbc import marker, sampling
 from rbc.bench import films
 from rbc.paper import RELIABLE
 from rbc.sequences import Sequences
+from rbc.templates import filled
 
 TEMPLATE = Path(__file__).with_name("report.html")
 CHOICES = (*RELIABLE, "unreliable", "unsure")
@@ -71,7 +71,8 @@ def page(
         _card(row, found[where[row.name]], FRAMES if row.name in whole else SHORT)
         for row in cells.itertuples(index=False)
     )
-    return _template().render(
+    return filled(
+        TEMPLATE,
         title=result["source"],
         banners=_banners(result),
         discarded=discarded(result),
@@ -83,14 +84,6 @@ def page(
         data=_data(cells, result, rates, labels or {}, pictures.film),
         player=films.PLAYER,
     )
-
-
-def _template() -> Template:
-    """The page. Whatever is filled in is escaped: names of movies come from outside."""
-    around = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return around.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _banners(result: dict) -> list[str]:
