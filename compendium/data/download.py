@@ -21,14 +21,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import requests
 from filelock import FileLock, Timeout
 from tqdm import tqdm
+from urllib3 import Retry
+from urllib3.exceptions import InvalidHeader
 
 from compendium import ROOT
 from compendium.data.archives import is_archive, refuse_foreign, unpack
@@ -229,15 +229,11 @@ def _get(url: str, patience: Patience, *, stream: bool) -> requests.Response:
 def _retry_after(answer: requests.Response) -> float:
     """Seconds the server asks to wait, at most two minutes."""
     asked = answer.headers.get("Retry-After", "0")
-    if asked.isdecimal():
-        seconds = float(asked)
-    else:  # the other form that HTTP allows: a date
-        try:
-            until = parsedate_to_datetime(asked)
-            seconds = (until - datetime.now(until.tzinfo)).total_seconds()
-        except ValueError:
-            return 0.0
-    return min(max(seconds, 0.0), LONGEST_PAUSE_S)
+    try:
+        seconds = Retry().parse_retry_after(asked)  # a number of seconds, or a date
+    except InvalidHeader:
+        return 0.0
+    return min(seconds, LONGEST_PAUSE_S)
 
 
 def _described(answer: dict, record: str) -> dict:
