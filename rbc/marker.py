@@ -209,6 +209,7 @@ def drawn_fractions(
 
 def _drawn(likelihood: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Places on the grid of fractions, (B, PER_DRAW), as likely as each row of (B, P) says."""
+    # Drawn by the inverse of the running sum.
     sums = likelihood.cumsum(axis=1)
     at = rng.random((len(sums), PER_DRAW)) * sums[:, -1:]
     return np.minimum((sums[:, None, :] < at[:, :, None]).sum(axis=2), len(FRACTIONS) - 1)
@@ -231,6 +232,7 @@ def ends(fractions: np.ndarray, weight: np.ndarray) -> Interval:
     fractions : (N,) float64 in [0, 1], drawn
     weight : (N,) float64, how much each counts
     """
+    # Weights in the order of the fractions; their running sum tells where each share of it lies.
     order = np.argsort(fractions)
     angle = np.arcsin(np.sqrt(np.clip(fractions[order], 0, 1)))
     sums = np.concatenate([[0], np.cumsum(weight[order])]) / weight.sum()
@@ -310,6 +312,8 @@ def _designs(draws: int, unreliable: int, per_reliable: float) -> list[dict]:
     harder = [row["per_reliable"] for row in rows if row["per_reliable"] >= per_reliable]
     rows = [row for row in rows if harder and row["per_reliable"] == min(harder)]
     for name, value in {"draws": draws, "known_unreliable": unreliable}.items():
+        # Rounded to fewer draws and cells, and to more unreliable ones: never to an easier
+        # design.
         fewer = [row[name] for row in rows if row[name] <= value]
         rows = [row for row in rows if fewer and row[name] == max(fewer)]
     return rows
@@ -327,6 +331,7 @@ def most_unreliable(known: np.ndarray) -> float:
     -------
     Negative where they hold at none. A movie with as many or fewer is never refused (`withheld`).
     """
+    # Upwards until the first design that fails: beyond it nothing is promised.
     limit = -1.0
     for per_reliable in sorted({row["per_reliable"] for row in _simulated()}):
         if not holds(_designs(len(known), int(known[:, :, 2].sum()), per_reliable)):

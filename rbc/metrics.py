@@ -140,6 +140,7 @@ def balanced_interval(c: Confusion) -> tuple[float, float]:
     1998, method 10).
     """
     parts = [(c.recall, *wilson(c.tp, c.tp + c.fn)), (c.specificity, *wilson(c.tn, c.tn + c.fp))]
+    # Each side on its own, as intervals near 0 and 1 are lopsided.
     below = sum((share - low) ** 2 for share, low, _ in parts) ** 0.5
     above = sum((high - share) ** 2 for share, _, high in parts) ** 0.5
     return float(c.balanced_accuracy - below / 2), float(c.balanced_accuracy + above / 2)
@@ -288,6 +289,7 @@ def resample(
     """
     names, acquisition = np.unique(acquisitions, return_inverse=True)
     days, day = np.unique([blood_draw(name) for name in names], return_inverse=True)
+    # How often each blood draw is drawn, then its acquisitions, then their cells.
     times = rng.multinomial(len(days), np.full(len(days), 1 / len(days)), draws)
     times = _inside(times, day, np.ones(len(names), int), rng)
     return _inside(times, acquisition, sizes, rng) if cells else times[:, acquisition] * sizes
@@ -302,6 +304,7 @@ def _inside(
     out = np.empty((len(times), len(group)), np.int64)
     for g in range(times.shape[1]):
         own = np.flatnonzero(group == g)
+        # A group drawn twice draws its members twice, anew each time.
         n = sizes[own].sum()
         out[:, own] = rng.multinomial(times[:, g] * n, sizes[own] / n)
     return out
@@ -375,6 +378,7 @@ def difference(
             " sequences"
         )
     rng, n = np.random.default_rng(seed), ours.shape[1]
+    # The same resampled sequences for both sides, so that hard cells are hard for both.
     few = ours.index.get_level_values("acquisition").nunique() < FEW
     values, sample = _bootstrap(
         pd.concat([ours, theirs], axis=1), stages.pop(), score, draws, rng, cells=few
@@ -462,6 +466,7 @@ def _wide(predictions: pd.DataFrame) -> pd.DataFrame:
     sorted.
     """
     table = predictions if "seed" in predictions else predictions.assign(seed=0)
+    # A sequence that is missing or there twice would shift every score without a word.
     key = ["name", "label", "acquisition"]
     if (twice := table.duplicated([*key, "seed"])).any():
         raise RbcError(
@@ -493,6 +498,7 @@ def _bootstrap(
     acquisition, truth = index["acquisition"].to_numpy(str), positive(index["label"], stage)
     answers, sizes = wide.to_numpy(), np.ones(len(wide), int)
     if score != "auc":
+        # At a threshold many cells are alike: they are counted together. The AUC needs each.
         acquisition, (truth, *called), sizes = alike(acquisition, truth, *(answers >= THRESHOLD).T)
         truth, answers = truth.astype(bool), np.stack(called, axis=1)
     # samples at once: memory stays bounded on the full record
@@ -520,6 +526,7 @@ def _scores(score: str, truth: np.ndarray, answers: np.ndarray, times: np.ndarra
 
 def _weighted_auc(truth: np.ndarray, probability: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Mann-Whitney form of the AUC, ties one half, for each row of times (B, N): (B,)."""
+    # Runs of equal probabilities are one step of the curve: within it ties count one half.
     order = np.argsort(probability, kind="stable")
     starts = np.flatnonzero(np.diff(probability[order], prepend=-1.0))
     positives = np.add.reduceat(times[:, order] * truth[order], starts, axis=1)

@@ -129,6 +129,7 @@ def real_frames(frames: Tensor, lengths: Tensor) -> PackedSequence:
     """
     b, k = frames.shape[:2]
     # of each frame in the flattened batch
+    # Packing the places instead of the pictures moves each picture once.
     places = torch.arange(b * k, device=frames.device).view(b, k)
     order = pack_padded_sequence(places, lengths.cpu(), batch_first=True, enforce_sorted=False)
     pictures = frames.flatten(0, 1)[order.data][:, None]
@@ -276,6 +277,7 @@ class FrameNet(nn.Module):
         """
         if not self.differences:
             return frames[real][:, None]
+        # The first frame has none before it: its change is 0.
         before = torch.cat([frames[:, :1], frames[:, :-1]], 1)
         return torch.stack([frames[real], (frames - before)[real]], 1)
 
@@ -283,10 +285,13 @@ class FrameNet(nn.Module):
         """(B, K, 31, 31) with `lengths` (B,) to logits (B, 2)."""
         real = torch.arange(frames.shape[1], device=frames.device) < lengths[:, None]  # (B, K)
         pictures = self.pictures(frames, real).contiguous(memory_format=torch.channels_last)
+        # The small CNN sees real frames only; their vectors go back to their places in time.
         vectors = frames.new_zeros(*real.shape, self.attention.in_features)
         vectors[real] = self.vector(self.features(pictures)).to(vectors.dtype)
         x = self.in_time(vectors, real)
         mask, n = real[:, :, None], lengths[:, None]
+        # Attention, mean and spread over time: which frames matter, what they share, how they
+        # differ.
         weights = self.attention(x).masked_fill(~mask, -torch.inf).softmax(1)
         mean = (x * mask).sum(1) / n
         spread = (((x - mean[:, None]) * mask).square().sum(1) / n + 1e-5).sqrt()

@@ -88,6 +88,8 @@ def emq(probability: np.ndarray, prior: np.ndarray, times: np.ndarray) -> np.nda
     -------
     (...,), nan where no cell is taken or none tells the classes apart
     """
+    # The likelihood is concave in q, so its slope falls: bisect for where it is 0. Fifty halvings
+    # leave 1e-15.
     prior = np.asarray(prior)[..., None]
     a, b = probability / prior, (1 - probability) / (1 - prior)
     low, high = np.zeros(times.shape[:-1]), np.ones(times.shape[:-1])
@@ -118,9 +120,11 @@ def calibration(
     offset, slope : (B,) float64 each; nan where a class is not taken
     """
     # (B, 2)
+    # Platt's targets stay short of 0 and 1, so that the regression ends.
     n = np.stack([times[:, ~treading].sum(axis=1), times[:, treading].sum(axis=1)], axis=1)
     target = np.where(treading, (n[:, 1:] + 1) / (n[:, 1:] + 2), 1 / (n[:, :1] + 2))
     x = np.stack([np.ones(len(probability)), log_odds(probability)], axis=1)  # (N, 2)
+    # The three different entries of x x': all samples share them.
     squares = np.stack([x[:, 0], x[:, 1], x[:, 1] ** 2], axis=1)
     beta = np.zeros((len(times), 2))
     for _ in range(40):
@@ -130,6 +134,7 @@ def calibration(
         step = (
             np.linalg.pinv(curvature[:, [[0, 1], [1, 2]]], hermitian=True) @ gradient[..., None]
         )[..., 0]
+        # A full Newton step may overshoot: one that moves the log odds by r is cut to log(1 + r).
         reach = np.abs(step @ x.T).max(axis=1, keepdims=True) + 1e-12
         beta += step * np.log1p(reach) / reach
         if reach.max() < 1e-9:
@@ -158,6 +163,7 @@ def on_simplex(observed: np.ndarray, rates: np.ndarray) -> np.ndarray:
     """
     if not (np.isfinite(rates).all() and np.isfinite(observed).all()) or _dependent(rates):
         return np.full(rates.shape[1], np.nan)
+    # The last row asks for a sum of 1; dividing by the sum makes it exact.
     system = np.vstack([rates - observed[:, None], np.ones(rates.shape[1])])
     x, _ = nnls(system, np.append(np.zeros(len(observed)), 1.0))
     return x / x.sum()
@@ -306,8 +312,10 @@ def lang_reiczigel(
     if not (n and n_treading and n_flipping) or right * n_flipping <= wrong * n_treading:
         return np.nan, np.nan
     n, q = n + Z**2, (called + Z**2 / 2) / (n + Z**2)
+    # Shares with a few cells added, as Agresti and Coull do, so that none is exactly 0 or 1.
     se, sp = (right + 1) / (n_treading + 2), (n_flipping - wrong + 1) / (n_flipping + 2)
     p = (q + sp - 1) / (se + sp - 1)
+    # Variances of the two rates, which then widen the interval of the count and shift its centre.
     of_se, of_sp = se * (1 - se) / (n_treading + 2), sp * (1 - sp) / (n_flipping + 2)
     centre = p + 2 * Z**2 * (p * of_se - (1 - p) * of_sp)
     half = Z * np.sqrt(q * (1 - q) / n + p**2 * of_se + (1 - p) ** 2 * of_sp) / (se + sp - 1)

@@ -122,6 +122,7 @@ def _kept(given: Longer, sampling: str) -> np.ndarray:
     if sampling not in SAMPLERS:
         raise RbcError(f"sampling is {sampling!r}: choose one of {', '.join(SAMPLERS)}")
     long = given.lengths > given.k
+    # Short sequences keep all their frames; only the others are sampled.
     kept = np.tile(np.arange(given.k), (len(long), 1))
     kept[long] = SAMPLERS[sampling](
         replace(given, starts=given.starts[long], lengths=given.lengths[long])
@@ -156,6 +157,7 @@ def uniform_random(long: Longer) -> np.ndarray:
     """
     kept = np.empty((len(long.lengths), long.k), np.int64)
     for i, (start, length) in enumerate(zip(long.starts, long.lengths, strict=True)):
+        # So that a sequence is sampled alike in any data set, whatever stands before it.
         own = zlib.crc32(np.ascontiguousarray(long.frames[start : start + length]))
         kept[i] = np.random.default_rng([long.seed, own]).choice(length, long.k, replace=False)
     return np.sort(kept, axis=1)
@@ -178,6 +180,7 @@ def similarity(long: Longer) -> np.ndarray:
         _rank_each(long.frames, long.starts, long.lengths, long.k, ranks)
     firsts = np.cumsum(long.lengths) - long.lengths
     frame = np.arange(long.lengths.sum()) - np.repeat(firsts, long.lengths)
+    # A frame is kept where it is dropped only when fewer than K are left.
     kept = ranks[np.repeat(long.starts, long.lengths) + frame] < long.k
     if (np.add.reduceat(kept, firsts, dtype=np.int64) != long.k).any():
         raise RbcError(
@@ -263,6 +266,7 @@ def _rank(frames: np.ndarray, k: int, ranks: np.ndarray) -> None:
     """Set the rank of the frames of one sequence that are not kept for k."""
     n = len(frames)
     kept, pairs = np.arange(n), np.empty(n)
+    # What SSIM needs of each frame alone is computed once, as a frame meets several others.
     sums, spreads = _windows(frames)
     for i in range(n - 1):
         pairs[i] = _ssim(frames, sums, spreads, i, i + 1)
@@ -271,6 +275,7 @@ def _rank(frames: np.ndarray, k: int, ranks: np.ndarray) -> None:
         drop = np.argmax(pairs[: n - 1]) + 1
         n -= 1
         ranks[kept[drop]] = n
+        # Close the gap; the two frames that become neighbours are compared.
         kept[drop:n] = kept[drop + 1 : n + 1].copy()
         if drop < n:
             pairs[drop - 1] = _ssim(frames, sums, spreads, kept[drop - 1], kept[drop])
@@ -379,6 +384,7 @@ def _medians(frames: np.ndarray, lengths: np.ndarray, out: np.ndarray) -> None:
         counts = np.zeros(256, np.int64)
         for p in pixels:
             counts[p] += 1
+        # Of an even number of pixels the median is the mean of the two in the middle.
         upto = np.cumsum(counts)
         low = np.searchsorted(upto, (len(pixels) - 1) // 2, side="right")
         high = np.searchsorted(upto, len(pixels) // 2, side="right")
@@ -402,6 +408,7 @@ def balance(positive: np.ndarray, model: str, stage: int, seed: int) -> np.ndarr
     -------
     (M,) int64 row numbers, sorted; copies stand beside each other
     """
+    # Approach A throws away what the larger class has more; approach B copies the smaller class.
     groups = [np.flatnonzero(positive), np.flatnonzero(~positive)]
     small, large = sorted(len(g) for g in groups)
     if small == 0:

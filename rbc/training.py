@@ -121,6 +121,7 @@ def learner(
         loader(data, train, training, True), loader(data, validation, training, False)
     )
     made = Learner(loaders, model, loss_func=CrossEntropyLossFlat(), splitter=groups)
+    # A run is followed by its own log, not by fastai's bar.
     made.remove_cb(ProgressCallback)
     return made
 
@@ -227,6 +228,7 @@ def train(
     torch.use_deterministic_algorithms(True, warn_only=True)
     splits = folds(sequences.index, named)
     with memory(c, training):
+        # The stage's own sequences, and those that only use will ask it about.
         inside = asked(sequences, splits, c, training, of_stage=True)
         outside = asked(sequences, splits, c, training, of_stage=False)
         trained = []
@@ -321,11 +323,13 @@ def train_fold(
     """
     started = time.perf_counter()
     train, validation = inside.where(fold, "train"), inside.where(fold, "validation")
+    # Balance the training rows only; validation and test keep the proportions of the data.
     positives = inside.rows.classes.cpu().numpy()[train] == 1
     chosen = train[balance(positives, c.model, c.stage, c.seed)]
     made = learner(inside.rows, chosen, validation, c, training)
     rates = find_rates(made, training.lr_finder_batches if fold == 0 else 0)
     fit(made, best, training)
+    # By now the model holds the weights of the epoch that is kept.
     answers = [inside.answers(made.model, fold, part, training) for part in SPLITS[1:]]
     weights = made.model.state_dict().items()
     return Outcome(
@@ -358,6 +362,7 @@ def memory(c: Configuration, training: Training) -> Iterator[None]:
     except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and not any(words in str(error) for words in NO_MEMORY):
             raise
+        # A smaller batch is another training, so it is advised and never taken silently.
         batch = training.batch_size
         raise RbcError(
             f"{c.path}: out of memory at batch_size {batch}; set batch_size: {max(batch // 2, 2)}"

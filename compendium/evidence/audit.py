@@ -132,6 +132,9 @@ def spans(
     for score, value in printed.items():
         (a0, a1), (b0, b1) = ((f[0] * tp + f[2] * p + f[3] * n, f[1]) for f in known[score])
         b0 = np.maximum(b0, (score == "precision") & (tp == 0))  # 0 / 1 for 0 / 0
+        # Each score is a ratio a / b, and both are linear in the false positives x. Printed as
+        # v / 200 it allows those x with (v + low) b <= 200 a < (v + high) b: two inequalities in
+        # whole numbers.
         v = 2 * round(value * 100)
         least = _at_least_0(200 * a0 - (v + r.low) * b0, 200 * a1 - (v + r.low) * b1, n)
         most = _at_least_0(
@@ -146,6 +149,7 @@ def _at_least_0(constant: np.ndarray, slope: int, n: int) -> tuple[np.ndarray, n
     none = np.zeros_like(constant)
     if slope == 0:
         return none, np.where(constant >= 0, n, -1)
+    # Whole numbers round towards the side on which the inequality still holds.
     ends = -(constant // slope) if slope > 0 else constant // -slope
     return (np.maximum(ends, 0), none + n) if slope > 0 else (none, np.minimum(ends, n))
 
@@ -165,6 +169,7 @@ def meet(
     True and false positives, (M,) int64 each
     """
     low, high = _common(found, scores or tuple(found))
+    # All (true, false) pairs of all ranges in one go, without a loop over the ranges.
     many = np.maximum(high - low + 1, 0)
     start = np.repeat(low - np.cumsum(many) + many, many)
     return np.repeat(np.arange(len(low)), many), start + np.arange(many.sum())
@@ -190,6 +195,7 @@ def fails(found: dict[str, np.ndarray]) -> tuple[tuple[str, ...], ...]:
     """The smallest sets of scores without which some matrix is left; none where one is left with
     all of them.
     """
+    # First without any score left out, then without one, then without two.
     for size in range(len(found)):
         kept = [
             (drop, tuple(s for s in found if s not in drop)) for drop in combinations(found, size)
@@ -230,6 +236,7 @@ def share(printed: dict[str, float], rule: str = "nearest") -> tuple[float, floa
     -------
     Lowest and highest; None: no set can
     """
+    # The first limit: no more false positives than negatives.
     r, limits = RULES[rule], [((0, 1, -1), 0)]
     for score, value in printed.items():
         a, b = (np.array(f, float)[[0, 1, 3, 2]] for f in LINEAR[score])
@@ -326,6 +333,7 @@ def both_classes(row: Row, weights: str) -> bool:
     )
     kept = ("precision", "recall") if weights == "sample" else ("f1", "precision", "recall")
     a, b = (n, p) if weights == "sample" else (1, 1)  # of a positive and of a negative sequence
+    # The scores of each class taken as the positive one, then their weighted mean.
     positive = values(kept, a * tp, b * fp, a * p, b * n)
     negative = values(kept, b * (n - fp), a * (p - tp), b * n, a * p)
     part = p / (p + n) if weights == "class" else 0.5
@@ -362,6 +370,7 @@ def spread(row: Row, cells: int = 140) -> float | None:
     if row.possible:
         return 0.0  # runs that are all alike
     p, n = sizes(row.stage, row.split)
+    # Boxes are narrow where the printed scores point, as runs near there decide.
     right = row.scores["recall"] * p
     tp, fp = _edges(right, p, cells), _edges(right / row.scores["precision"] - right, n, cells)
     worst = values(SCORES, *(x.ravel() for x in np.meshgrid(tp[:-1], fp[1:] - 1)), p, n)
@@ -369,6 +378,8 @@ def spread(row: Row, cells: int = 140) -> float | None:
     printed, r = np.array([row.scores[s] for s in SCORES]), RULES[row.rounding]
     # wider than what the solver may be off
     ends = np.r_[printed + r.high / 200, -(printed + r.low / 200)] + 1e-6
+    # How far the accuracies in each box lie from the printed one at the least; the mixture with
+    # the least mean of that is the bound.
     away = np.maximum(0, np.maximum(worst[1] - printed[1], printed[1] - best[1]))
     answer = linprog(
         100 * away, A_ub=np.r_[worst, -best], b_ub=ends, A_eq=np.ones((1, away.size)), b_eq=[1]

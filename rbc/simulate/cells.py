@@ -128,6 +128,7 @@ def acquisition(name: str, seed: int, ranges: Ranges = Ranges()) -> Acquisition:
             f"acquisition {name!r} is not one of the simulated ones; see"
             " rbc.simulate.acquisition_names"
         )
+    # Own streams for the movie and for its patient: another number of movies changes neither.
     number = acquisition_names(split).index(name)
     rng = np.random.default_rng([seed, 0, SPLITS.index(split), number])
     patient = np.random.default_rng([seed, 1, PATIENTS.index(name[:2])])
@@ -177,6 +178,7 @@ def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.nda
     """
     length = _length(label, rng)
     story, crowding = _tell(label, length, scene, rng)
+    # Others that pass are drawn into the same frames, and pull the crop towards them.
     pull = np.zeros((length, 2))
     others = []
     for _ in range(rng.poisson(scene.crowd * crowding * (length + 4))):
@@ -184,6 +186,7 @@ def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.nda
         if len(frames):
             others.append((frames, other))
             pull[frames] += pulled
+    # Contrasts add in the spectrum: one transform back for all cells together.
     spectra = _draw(story, pull, scene)
     for frames, other in others:
         spectra[frames] += _draw(other, pull[frames], scene)
@@ -202,6 +205,7 @@ def _draw(story: Story, pull: np.ndarray, scene: Acquisition) -> np.ndarray:
 
 def _expose(contrast: np.ndarray, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:
     """Background, flicker of the lamp, noise of the camera and 8 bits."""
+    # One level for the sequence, and a little more or less in each frame.
     level = scene.background + rng.normal(0, 0.5) + rng.normal(0, 0.2, (len(contrast), 1, 1))
     grey = level + contrast + scene.noise * rng.standard_normal(contrast.shape)
     return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
@@ -214,6 +218,7 @@ def _length(label: str, rng: np.random.Generator) -> int:
     """
     if label != "unreliable":
         return int(np.clip(np.rint(rng.lognormal(np.log(32.5), 0.33)), 11, 60))
+    # Some tracks of unreliable cells break off at once, some stay for long.
     fate = rng.random()
     if fate < 0.08:
         return int(rng.integers(1, 11))
@@ -267,9 +272,11 @@ def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.nd
     r = scene.ranges
     radius, ratio = rng.normal(scene.radius + r.wide, 0.6), rng.uniform(*r.ratio)
     period = jeffery_period(ratio)
+    # Edge-on is a quarter turn: it comes in the sequence or up to a third of it outside.
     phase = 0.25 - rng.uniform(-0.35, 1.35) * length / period
     constant = rng.choice([-1, 1]) * rng.lognormal(np.log(r.orbit[0]), r.orbit[1])
     shape = spheroid(jeffery(length, ratio, constant, phase, period), radius, ratio * radius)
+    # Across the flow longer and along it shorter, the area kept.
     longer = np.sqrt(1 + abs(rng.normal(0, r.stretch))) if r.stretch else 1.0
     return shape * np.outer(*[(1 / longer, longer, 1.0)] * 2)
 
@@ -336,6 +343,7 @@ def _jumping(length: int, scene: Acquisition, rng: np.random.Generator) -> Story
     parts = [
         _reliable(rng.choice(LABELS[:2]), length, scene, rng) for _ in range(rng.integers(2, 5))
     ]
+    # Which of the cells each frame shows: the jumps come at random moments.
     which = np.searchsorted(np.sort(rng.uniform(0, length, len(parts) - 1)), np.arange(length))
     depths = np.array(
         [
@@ -362,6 +370,7 @@ def _intruder(
     pull on the crop.
     """
     speed, passing = rng.choice([-1, 1]) * rng.uniform(4, 20), rng.uniform(-2, length + 2)
+    # Its path against the crop, which moves with the cell of the sequence.
     x = speed * (np.arange(length) - passing)
     frames = np.flatnonzero(abs(x) < FRAME_PX / 2 + MARGIN)
     centre = np.stack([x[frames], np.full(len(frames), rng.uniform(-20, 20))], axis=1)
@@ -371,6 +380,7 @@ def _intruder(
         _far(rng.choice(["above focus", "below focus", "faint"], p=[0.5, 0.25, 0.25]), rng),
     )
     blur = max(scene.speed + speed, 1.0)
+    # Two in three merge with the cell in the detection, and the crop jumps to a joint centre.
     merges, reach, share = rng.random() < 2 / 3, rng.uniform(9, 18), rng.uniform(0.3, 0.7)
     near = merges & (np.hypot(*centre.T) < reach)
     return (
@@ -546,12 +556,14 @@ def _plan_split(
     split: str, counts: Mapping[str, int], seed: int, acquisitions: Mapping[str, int] | None
 ) -> Iterator[tuple[str, str, str, str, str, tuple[int, int, int]]]:
     total, names = sum(counts.values()), acquisition_names(split)
+    # Fewer than six sequences are no movie.
     number = (acquisitions or {}).get(split, min(len(names), max(1, total // 6)))
     rng = np.random.default_rng([seed, 2, SPLITS.index(split)])
     shares = {
         label: _apportion(counts.get(label, 0), rng.gamma(16, size=number)) for label in LABELS
     }
     for a, name in enumerate(names[:number]):
+        # A track number must not tell the label: labels are shuffled, numbers leave gaps.
         labels = rng.permutation(np.repeat(LABELS, [shares[label][a] for label in LABELS]))
         tracks = np.sort(rng.choice(np.arange(1, 4 * len(labels) + 1), len(labels), replace=False))
         for i, (label, track) in enumerate(zip(labels, tracks, strict=True)):
@@ -560,6 +572,7 @@ def _plan_split(
 
 def _apportion(total: int, weights: np.ndarray) -> np.ndarray:
     """Whole numbers that add up to `total`, in proportion to `weights` (largest remainders)."""
+    # What is left over after rounding down goes to those that lost most.
     exact = total * weights / weights.sum()
     whole = np.floor(exact).astype(int)
     whole[np.argsort(whole - exact, kind="stable")[: total - whole.sum()]] += 1

@@ -92,6 +92,7 @@ class Scene:
         step of two.
         """
         rng = np.random.default_rng([self.seed, 1])  # apart from the cells, which stay the same
+        # Time goes on over a lost frame; only the frames that were kept are shown.
         lost = rng.random(self.frames) < self.dropped
         shown = np.arange(self.frames) + np.cumsum(lost)
         n = int(shown[-1]) + 1
@@ -107,6 +108,7 @@ class Scene:
 
     def speed(self, depth_um: np.ndarray) -> np.ndarray:
         """Steady speed in px/frame at a height above the wall."""
+        # The parabola of flow between two walls, with the shear rate at the lower one.
         um_per_s = self.shear_rate * depth_um * (1 - depth_um / self.channel_um)
         return um_per_s / self.um_per_px / self.frame_rate
 
@@ -134,6 +136,7 @@ def physics(scene: Scene) -> tuple[Iterator[np.ndarray], pd.DataFrame]:
 def _moving(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
     """Cells uniform in space and time: the faster ones pass in greater number."""
     width, margin = scene.shape[1], 40.0
+    # A fast cell enters from further away: in proportion to that more of them pass.
     grid = np.linspace(*scene.depths_um, 1001)
     duration = scene.clock()[-1] + 1  # frames at the steady speed
     paths = width + 2 * margin + scene.speed(grid) * duration  # where a cell may start, px
@@ -193,11 +196,13 @@ class _Cell:
             self.block = i // BLOCK
             part = slice(self.block * BLOCK, (self.block + 1) * BLOCK)
             self.patches = self.draw(self.x[part], self.y[part], self.shapes[part])
+        # A block of frames is drawn at once, as frames are asked for in order.
         half = self.size // 2
         return self.patches[i % BLOCK], round(self.x[i]) - half, round(self.y[i]) - half
 
     def draw(self, x: np.ndarray, y: np.ndarray, shapes: np.ndarray) -> np.ndarray:
         """Pictures (T, size, size) at sub-pixel positions `x` and `y` (T,)."""
+        # The whole pixels are left to the pasting; only the rest is drawn.
         centre = np.stack([x - np.round(x), y - np.round(y)], axis=1)
         return render(
             shapes, centre, np.full(len(x), self.defocus), self.optics, (self.size, self.size)
@@ -266,6 +271,7 @@ def _compose(scene: Scene, cells: list[_Cell], rng: np.random.Generator) -> Iter
         picture = background * np.float32(gains[t])
         for cell, i in by_frame[t]:
             _add(picture, *cell.patch(i))
+        # What is done is let go, so that memory holds a block of each cell in view.
         by_frame[t] = []
         yield _expose(picture, bank, *offsets[t])
 
@@ -346,6 +352,7 @@ def sprites(sequences: Sequences, scene: Scene) -> tuple[Iterator[np.ndarray], p
     """
     rng = np.random.default_rng(scene.seed)
     lengths = sequences.index["length"].to_numpy()
+    # So long that so many are in a frame on average.
     duration = max(int(lengths.sum() / scene.cells), int(lengths.max()) + 2)
     scene = replace(scene, frames=duration)
     truth = _sprite_truth(sequences, scene, _plan(lengths, scene, rng))
@@ -358,6 +365,7 @@ def _plan(lengths: np.ndarray, scene: Scene, rng: np.random.Generator) -> pd.Dat
     edge = FRAME_PX // 2 + REACH  # the cell's own margin: a sprite may lie REACH px off its cell
     first = rng.integers(0, np.maximum(scene.frames - lengths, 1))
     clock = scene.clock()
+    # The speed at which a cell crosses the field in exactly its own frames.
     time = clock[first + lengths - 1] - clock[first]
     speed = (width - 2 * edge - 1) / np.maximum(time, 1)
     fall = abs(scene.fall(0.0))  # a tilted path stays in the picture
@@ -415,6 +423,7 @@ def _paste(
             own = sequences[row.cell][row.step].astype(np.float32)
             left, top = round(row.sprite_x) - half, round(row.sprite_y) - half
             here = (slice(top, top + FRAME_PX), slice(left, left + FRAME_PX))
+            # The sprite brings its own noise, so the movie's is taken away beneath it, once.
             contrast = (own - np.median(sequences[row.cell])) * lamp[t]
             picture[here] += window * (contrast - noise[here] * bare[here])
             bare[here] = False
@@ -542,11 +551,13 @@ def score(
     cells within 10 um of the focus
     """
     truth = truth[truth["motion"] != "stuck"]
+    # Stuck cells move nowhere: finding them is neither right nor wrong.
     paired = pair(tracks, truth)
     seen = tracks.assign(cell=paired).sort_values(["track", "frame"])
     after = seen.shift(-1)
     linked = (after["track"] == seen["track"]) & (after["frame"] == seen["frame"] + 1)
     right = linked & (seen["cell"] >= 0) & (after["cell"] == seen["cell"])
+    # A link is right where both ends of it lie on the same cell.
     held = set(zip(seen["cell"][right], seen["frame"][right], strict=True))
     wanted = _links(truth, shape, visible)
     on = seen[seen["cell"] >= 0]
@@ -597,6 +608,8 @@ def pair(tracks: pd.DataFrame, truth: pd.DataFrame, reach: float = 5.0) -> np.nd
         if frame in there:
             other = there[frame]
             distance = cdist(xy[own], other[["x_px", "y_px"]].to_numpy())
+            # Beyond reach all are alike far, so that one lost cell does not push the others
+            # apart.
             i, j = linear_sum_assignment(np.minimum(distance, 2 * reach))
             near = distance[i, j] <= reach
             cells[own[i[near]]] = other["cell"].to_numpy()[j[near]]

@@ -53,6 +53,7 @@ def finish(
     -------
     Nothing where fewer than `min_frames` crops fit the picture
     """
+    # A track coasts on after its cell was last seen; that part is no picture of it.
     last = max(i for i, look in enumerate(track.looks) if np.isfinite(look.x)) + 1
     if last < parameters.min_frames:
         return []
@@ -61,15 +62,19 @@ def finish(
     whole = np.array([c is not None for c in crops])
     blank = np.zeros((WIDE, WIDE), np.uint8)
     crops = np.stack([blank if c is None else c for c in crops])
+    # The path first, from centres and from the shifts between neighbouring crops.
     contrast = _contrast(crops, background, corners, np.array(gains))
     steps = _steps(contrast, whole, seen, corners)
     path = smooth_path(seen, steps, np.array(near), None if clock is None else clock[:last])
+    # Then the frames in which the whole crop around the final path was kept.
     chosen = _fitting(path, corners, whole, background.shape)
     if len(chosen) < parameters.min_frames:
         return []
+    # Stuck and racing objects are no cells in flow.
     speed = float(np.polyfit(chosen, path[chosen, 0], 1)[0])
     if not parameters.min_speed_px <= speed <= parameters.max_speed_px:
         return []
+    # The crops kept while tracking are wider by SLACK, as the path was not final then.
     offsets = np.round(path[chosen]).astype(int) - corners[chosen] + SLACK
     cuts = np.stack(
         [
@@ -114,6 +119,7 @@ def _steps(
     """Registered displacement from each frame to the next: (n - 1, 2) px, nan where a frame is
     damaged.
     """
+    # The crops themselves moved along; registering tells what is left over.
     moved = np.diff(corners, axis=0)
     expected = np.nan_to_num(np.diff(seen, axis=0) - moved)
     steps = register(contrast, np.clip(expected, -3, 3)) + moved
@@ -130,6 +136,7 @@ def _fitting(
     at = np.round(path).astype(int)
     inside = (at >= HALF).all(axis=1) & (at[:, 0] < shape[1] - HALF) & (at[:, 1] < shape[0] - HALF)
     inside &= (abs(at - corners) <= SLACK).all(axis=1)
+    # Each frame outside begins a new run; the run with the most frames inside is kept.
     run = np.cumsum(~inside)
     best = np.bincount(run[inside]).argmax() if inside.any() else -1
     return np.flatnonzero(inside & (run == best) & whole)

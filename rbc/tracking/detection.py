@@ -52,8 +52,10 @@ def background(frames: np.ndarray, threads: int = 1) -> np.ndarray:
     if not lights.max():
         raise RbcError("all frames are black; is the lens cap on?")
     frames, lights = frames[used], lights[used]
+    # Every frame is brought to the light of the median frame.
     gains = (UNIT * int(np.median(lights)) + lights // 2) // lights
     out = np.empty(frames.shape[1:], np.uint8)
+    # Four bands a thread, so that none waits long for the slowest.
     edges = np.linspace(0, len(out), 4 * threads + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda a, b: _median_rows(frames, gains, out, a, b), edges[:-1], edges[1:]))
@@ -77,6 +79,8 @@ def _median_rows(
 ) -> None:
     """Lower median of rows top to bottom, its bits found from the highest to the lowest."""
     n, _, width = frames.shape
+    # The median is built bit by bit: a bit is set where fewer than half of the values lie below.
+    # Eight passes over bytes are quicker than sorting, and exact.
     rank = (n + 1) // 2  # so many values are at most the median
     levels = np.empty((n, width), np.uint8)
     count = np.empty(width, np.int16)
@@ -137,6 +141,7 @@ def gain(frame: np.ndarray, background: np.ndarray) -> int:
     ----------
     frame, background : (H, W) uint8
     """
+    # Half of the divisor is added: whole numbers round to the nearest.
     below = max(int(_light(background)), 1)
     return (UNIT * int(_light(frame)) + below // 2) // below
 
@@ -169,6 +174,7 @@ def noise_variance(frames: np.ndarray, background: np.ndarray) -> float:
     Grey levels squared, at least 0.5, which rounding to grey levels and compression leave even of a
     noiseless movie
     """
+    # Three bins at each edge have no whole window around them.
     maps = [_filter(f, background, gain(f, background))[0][3:-3, 3:-3] for f in frames]
     return max(float(np.median(np.stack(maps))) / AREA**2, 0.5)
 
@@ -193,12 +199,15 @@ def detect(
     cell_px : diameter of a cell, px
     areas_px2 : smallest object, and largest for each cell in it
     """
+    # The threshold is set in units of the noise, in the whole numbers of the variance map.
     light = gain(frame, background)
     variance, energy = _filter(frame, background, light)
     limit = int(threshold * noise * AREA**2)
+    # Two peaks nearer than about half a cell are one cell; in bins of 2 px.
     apart = max(2, round(0.55 * cell_px / 2))
     peaks = _peaks(variance, energy, limit, apart, areas_px2[0] / 4, areas_px2[1] / 4)
     found = _centres(frame, background, light, peaks, 0.75 * cell_px, noise)
+    # Centres may meet while they are refined: of those within half a cell one stays.
     own = _distinct(found, 0.5 * cell_px)
     return Detections(found[own, 0], found[own, 1], found[own, 2], peaks[own, 2] > 1, light)
 
@@ -216,12 +225,15 @@ def _filter(frame: np.ndarray, background: np.ndarray, light: int) -> tuple[np.n
         np.zeros(width, np.int32),
         np.zeros(width, np.int32),
     )
+    # The rings hold the last WINDOW rows of bins: a row enters the column sums and, WINDOW rows
+    # later, leaves them. So each pixel is read once, however large the window.
     g = np.int32(light)
     for i in range(height):
         new1, new2 = ring1[i % WINDOW], ring2[i % WINDOW]
         column1 -= new1
         column2 -= new2
         for j in range(width):
+            # The four pixels of a bin, each without its background at the light of this frame.
             a = np.int32(frame[2 * i, 2 * j]) - (
                 (np.int32(background[2 * i, 2 * j]) * g + 2048) >> 12
             )
@@ -238,6 +250,7 @@ def _filter(frame: np.ndarray, background: np.ndarray, light: int) -> tuple[np.n
             new2[j] = a * a + b * b + c * c + d * d
         column1 += new1
         column2 += new2
+        # The smaller window for energy leaves from the same ring, CORE rows later.
         core += new2 - ring2[(i - CORE) % WINDOW]
         if i >= WINDOW - 1:
             _slide(column1, column2, variance[i - WINDOW // 2])
@@ -263,6 +276,8 @@ def _slide(column1: np.ndarray, column2: np.ndarray, variance: np.ndarray) -> No
         for k in range(-(WINDOW // 2), WINDOW // 2 + 1):
             one += column1[j + k]
             two += column2[j + k]
+        # n * sum of squares - square of the sum: the variance times n squared, without a
+        # division.
         variance[j] = AREA * two - one * one
 
 
@@ -288,14 +303,18 @@ def _peaks(
             if variance[i, j] > limit and not seen[i, j]:
                 size = _outline(variance, seen, stack, limit, i * width + j)
                 first = n
+                # Too small an outline is debris: it is filled, so that it is not met again, and
+                # left.
                 if size >= min_area:
                     for k in range(size):
                         y, x = stack[k] // width, stack[k] % width
                         if n < len(found) and _is_peak(energy, y, x, apart):
                             found[n, 0], found[n, 1] = x, y
                             n += 1
+                # Too large for its number of peaks: a smear of the light, not cells.
                 if n > first and size > max_area * (n - first):
                     n = first
+                # How many cells share the outline: their centres are less sure.
                 found[first:n, 2] = n - first
     return found[:n]
 
@@ -306,6 +325,7 @@ def _outline(
 ) -> int:
     """Bins connected to `start` (8 neighbours) above the limit, left in `stack`; their number."""
     height, width = variance.shape
+    # The stack doubles as the list of bins of the outline: none is taken off it.
     stack[0], size, done = start, 1, 0
     seen[start // width, start % width] = True
     while done < size:
@@ -382,6 +402,7 @@ def _centres(
     quiet = IN_NOISE * np.sqrt(noise)
     for k in range(len(peaks)):
         x, y, energy = 2.0 * peaks[k, 0] + 0.5, 2.0 * peaks[k, 1] + 0.5, 0.0
+        # A neighbour's pixels belong to the neighbour: the border is half way between the peaks.
         others = _beside(peaks, k, 2 * radius)
         for _ in range(REFINEMENTS):
             sx = sy = total = energy = 0.0

@@ -89,6 +89,7 @@ def survey(found: Iterable[list[np.ndarray]], gate: float, longest: float) -> Fl
     """
     found = list(found)
     frames = sum(len(run) for run in found)
+    # Three looks at a cell in a row: a step counts only where the one before it was the same.
     steps = [
         _steps(*(run[t + i * lag] for i in range(3)), gate, longest if lag == 1 else longest / lag)
         / lag
@@ -100,13 +101,16 @@ def survey(found: Iterable[list[np.ndarray]], gate: float, longest: float) -> Fl
     angles = np.degrees(np.arctan2(steps[:, 1], steps[:, 0]))
     if len(steps) < FEWEST_STEPS:
         return Flow(0, 0.0, np.hypot(*steps.T), 1.0, frames)
+    # Most cells go one way; what goes another is chance, dirt, or cells that turn.
     middle = _densest(angles)
     off = (angles - middle + 180) % 360 - 180
     along = abs(off) <= CONE
     # Longer steps tell the angle better: each counts by its length.
     angle = middle + _weighted_median(off[along], np.hypot(*steps[along].T))
+    # The nearest axis is undone by turning the picture; what is left is the tilt.
     turn = round(angle / 90) % 4
     tilt = (angle - 90 * turn + 180) % 360 - 180
+    # A tilt within its own error is none: a level movie must stay level.
     error = MEDIAN_ERROR * np.std(off[along]) / np.sqrt(along.sum())
     tilt = 0.0 if abs(tilt) < LEVEL * error else float(tilt)
     return Flow(turn, tilt, np.hypot(*steps[along].T), float(along.mean()), frames)
@@ -121,12 +125,14 @@ def _steps(a: np.ndarray, b: np.ndarray, c: np.ndarray, gate: float, longest: fl
     step = c[None, :, :] - b[:, None, :]
     length = np.hypot(step[..., 0], step[..., 1])
     j, k = np.nonzero((length >= LEAST_STEP) & (length <= longest))
+    # The same step backwards from b must end at a detection of a.
     off, _ = cKDTree(a).query(b[j] - step[j, k], distance_upper_bound=gate)
     return step[j, k][np.isfinite(off)]
 
 
 def _densest(angles: np.ndarray) -> float:
     """The angle (degrees) with the most others within half the cone."""
+    # Three turns of the circle, so that 359 and 1 degrees are neighbours.
     ring = np.sort(np.concatenate([angles - 360, angles, angles + 360]))
     near = np.searchsorted(ring, angles + CONE / 2) - np.searchsorted(ring, angles - CONE / 2)
     return float(angles[near.argmax()])
@@ -214,12 +220,14 @@ class Pace:
         expected : the step that the time stamps tell, in usual ones
         """
         last, before = ([self.usual] * 2 + self.steps)[-1:-3:-1]
+        # As usual, as last time, or changing as it did last time.
         guesses = [self.usual, last, 2 * last - before]
         guesses = np.array(guesses if expected is None else [expected * self.usual, *guesses])
         reach = RANGE * max(self.usual, 1.0)
         step, n = _common(places, speeds, gates, found, gate, slope, guesses, reach)
         if n == 0:
             return self.idle(expected)
+        # The standard error of a slope fitted through n cells: fast cells tell the step better.
         error = float(ERROR / np.sqrt(n * max(np.mean(speeds**2), 1e-9)))
         if abs(step - last) <= SMOOTH or abs(step - self.usual) <= SMOOTH:
             # The flow itself speeds up or slows down. A change within its error is hardly believed:

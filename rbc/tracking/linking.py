@@ -208,9 +208,11 @@ class Linker:
         -------
         The tracks that ended, each with its clock
         """
+        # First the step that all cells share: every prediction below rests on it.
         self.number += 1
         self._common_step(frame, found, expected)
         self._coast(frame, found)
+        # Tracks that are followed choose first; only what they leave can begin a new one.
         free = np.ones(len(found.x), bool)
         if self.active:
             free = self._extend(frame, found)
@@ -232,6 +234,7 @@ class Linker:
         if frame is None or not self.active or not len(found.x):
             self.pace.idle(expected)
             return
+        # Cells just seen and long followed are predicted best.
         surest = sorted(self.active, key=lambda t: (t.missed, -t.hits))[:ENOUGH]
         places = np.array([(t.x, t.y) for t in surest])
         speeds = np.array([t.speed for t in surest])
@@ -252,12 +255,15 @@ class Linker:
     def _extend(self, frame: np.ndarray | None, found: Detections) -> np.ndarray:
         """Give each track its detection or let it coast; which detections stay free."""
         tracks, step = self.active, self.pace.steps[-1]
+        # Where each cell must be by now, at its own speed and the step of all.
         moved = np.array([t.speed for t in tracks]) * step
         x = np.array([t.x for t in tracks]) + moved
         y = np.array([t.y for t in tracks]) + moved * self.slope
+        # A centre beside another cell is drawn towards it, so such hits count for less.
         beside = _crowded(x, y, BESIDE * self.parameters.cell_px)
         pairs = dict(_assign(tracks, x, y, found, self.parameters.gate_px))
         for i, track in enumerate(tracks):
+            # The prediction stands until a detection corrects it.
             track.x, track.y = x[i], y[i]
             seen, near, j = UNSEEN, bool(beside[i]), pairs.get(i)
             if j is None:
@@ -289,6 +295,7 @@ class Linker:
         ):
             if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
                 continue
+            # A straight, evenly spaced triple: the speed is its length over both steps.
             points = [
                 (float(found[t].x[k]), float(found[t].y[k]))
                 for t, k in zip(last, triple, strict=True)
@@ -300,7 +307,9 @@ class Linker:
             for t, k, point in zip(last, triple, points, strict=True):
                 taken[t][k] = True
                 track.looks.append(_look(point, False, frames[t], found[t].gain, *point))
+            # A cell is there before its first three free detections: at most BACK frames.
             self._follow_back(track, frames, found, taken)
+            # A cell that was lost and found again stays one track, so it counts once.
             if not self._goes_on(track):
                 self.active.append(track)
         free = [d.part(~used) for d, used in zip(found, taken, strict=True)]
@@ -328,6 +337,7 @@ class Linker:
         for back, t in enumerate(range(len(found) - 4, -1, -1)):
             d = found[t]
             step = self.pace.steps[self.number - 2 - back]  # from frame t to the one after it
+            # One frame back along the track, then the nearest free detection within the gate.
             x -= track.speed * step
             y = track.y + self.slope * (x - track.x)
             off = np.where(taken[t], np.inf, np.hypot(d.x - x, d.y - y))
@@ -337,6 +347,7 @@ class Linker:
                 taken[t][k], x = True, float(d.x[k])
                 seen = place = x, float(d.y[k])
             past.append(_look(seen, False, frames[t], d.gain, *place))
+        # What was not seen at the far end is no part of the cell's sequence.
         while past and np.isnan(past[-1].x):
             past.pop()
         track.first -= len(past)
@@ -347,11 +358,14 @@ class Linker:
         seen of it.
         """
         for old in self.lost:
+            # The lost track coasted through the frames in which the new one was seen.
             overlap = old.first + len(old.looks) - new.first
+            # Two cells seen in one frame cannot be the same.
             unseen_then = all(np.isnan(look.x) for look in old.looks[-overlap:])
             (reach,) = _gates([old], self.parameters.gate_px)
             close = abs(old.x - new.x) < reach and abs(old.y - new.y) < 2 * self.parameters.gate_px
             if unseen_then and close and abs(old.speed / new.speed - 1) < ALIKE:
+                # The coasted frames are replaced by what was seen in them.
                 old.looks[-overlap:] = new.looks
                 old.x, old.y, old.speed, old.missed = new.x, new.y, (old.speed + new.speed) / 2, 0
                 self.lost.remove(old)
@@ -366,6 +380,7 @@ class Linker:
         for track in (*self.active, *self.lost):
             if self._outside(track) or track.missed > p.max_hidden:
                 ended.append((track, self._clock(track)))
+        # Tracks beside another are only hidden and stay active; the others go among the lost.
         gone = {id(track) for track, _ in ended}
         remaining = [t for t in self.active if id(t) not in gone]
         missing = [t.missed > p.max_gap and not t.looks[-1].near for t in remaining]
@@ -407,7 +422,11 @@ def _assign(
     """Pairs of track and detection with the least total squared distance in units of the gate."""
     dx, dy = (found.x - x[:, None]) / _gates(tracks, gate)[:, None], (found.y - y[:, None]) / gate
     cost = dx**2 + dy**2
+    # Only tracks and detections that can reach something enter the assignment: it grows with the
+    # cube of their number.
     rows, columns = np.nonzero((cost < 1).any(axis=1))[0], np.nonzero((cost < 1).any(axis=0))[0]
+    # The assignment must pair all rows; a pair out of reach is so dear that it is never
+    # preferred, and is dropped after.
     small = np.where(cost < 1, cost, FORBIDDEN)[np.ix_(rows, columns)]
     for i, j in zip(*linear_sum_assignment(small), strict=True):
         if small[i, j] < 1:
@@ -422,6 +441,7 @@ def _update(track: Track, x: float, y: float, near: bool, step: float) -> None:
     """
     # such a hit counts for less, and also less against later ones
     trust = TRUST_NEAR if near else 1.0
+    # An error that grew over many steps says less of the speed in one.
     elapsed = max(abs(step) + track.missed, 1.0)
     track.hits, track.missed = track.hits + trust, 0
     n = min(track.hits, MEMORY)
@@ -429,6 +449,7 @@ def _update(track: Track, x: float, y: float, near: bool, step: float) -> None:
     # The gains of a straight line fitted to n evenly spaced points, at its last point.
     track.x += trust * error * 2 * (2 * n - 1) / (n * (n + 1))
     track.speed += trust * error * 6 / (n * (n + 1)) / elapsed
+    # Across the flow a cell keeps its place: a running mean, with half the memory for slow drift.
     track.y += trust * (y - track.y) / min(n, MEMORY / 2)
 
 
@@ -450,13 +471,17 @@ def _triples(
     """
     if not (len(a) and len(b) and len(c)):
         return []
+    # Late steps first: all pairs that go along the flow at a possible speed.
     step = c[None, :, :] - b[:, None, :]
     dx, across = step[..., 0], step[..., 1] - slope * step[..., 0]
     j, k = np.nonzero((dx >= limits[0]) & (dx <= limits[1]) & (abs(across) < gate))
+    # Each late step says where its early point must be; the bend is how far one is from there.
     bend = a[None, :, :] - (b[j] - (c[k] - b[j]) / ratio)[:, None, :]
     along = gate + loose * dx[j, k]
     cost = (bend[..., 0] / along[:, None]) ** 2 + (bend[..., 1] / gate) ** 2
     pair, i = np.nonzero(cost < 1)
+    # The straightest first; equal ones in the order of their numbers, so that the same input
+    # gives the same tracks.
     order = np.lexsort((k[pair], j[pair], i, cost[pair, i]))
     return [(int(i[o]), int(j[pair[o]]), int(k[pair[o]])) for o in order]
 

@@ -87,7 +87,10 @@ def track(
     movie = open_movie(Path(video))
     sources = movie.about(um_per_px, frame_rate, shear_rate)
     units = tuple(sources[name]["value"] for name in ("um_per_px", "frame_rate", "shear_rate"))
+    # The first pass: background, noise, direction and limits.
     run = _Run(movie, parameters, units, threads or os.cpu_count() or 1, chunk, progress)
+    # The second pass: crops go to disk as their tracks end, so memory does not grow with the
+    # movie.
     store = store or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the frames mapped on it
     spool = _Spool(store, in_words(movie.path.stem), patient, run.unturned)
     for ended in run.tracks():
@@ -172,6 +175,7 @@ class _Run:
         )
         self.done, self.damaged, self.dark = 0, [], []
         self.finished: list[Finished] = []  # without their crops
+        # Background and noise of the whole movie, from frames spread over it.
         sample = movie.sample(self.parameters.background_frames)
         try:
             self.background = detection.background(sample, threads)
@@ -194,6 +198,7 @@ class _Run:
         with ThreadPoolExecutor(self.threads) as pool:
             found = dict(zip(pictures, pool.map(self._detect_only, pictures.values()), strict=True))
         nobody = np.zeros((0, 2))
+        # A frame that could not be read has nobody in it.
         centres = [[found[i].centres if i in found else nobody for i in run] for run in numbers]
         longest = max(self.movie.shape) / 3  # a step that can be seen three times
         self.flow = flow.survey(centres, self.parameters.gate_px, longest)
@@ -204,6 +209,7 @@ class _Run:
                 "turn the movie so that they move left to right"
             )
         if self.flow.turn:
+            # All that follows knows one direction only; what was found before is in the old one.
             self.movie = _turned(self.movie, self.flow.turn)
             self.background = np.ascontiguousarray(np.rot90(self.background, self.flow.turn))
         else:
@@ -218,6 +224,7 @@ class _Run:
         p = self.parameters
         slowest = p.min_speed_px
         if len(self.flow.speeds):
+            # Half the speed of the slowest: those that the first pass missed may be slower.
             slowest = min(slowest, 0.5 * float(np.quantile(self.flow.speeds, 0.02)))
         fastest = flow.fastest(self.movie.shape[1], p.min_frames)
         self.parameters = replace(p, min_speed_px=min(slowest, fastest / 2), max_speed_px=fastest)
@@ -233,6 +240,7 @@ class _Run:
             for number, frame, found in self._detections(pool):
                 ending.extend(self._finish(pool, linker.step(frame, found, expected(number))))
                 self.done += 1
+                # Ended tracks are cut out by the threads; their order stays that of their ends.
                 while ending and ending[0].done():
                     yield from self._kept(ending.popleft().result())
                 if self.progress:
@@ -262,6 +270,7 @@ class _Run:
         """
         ahead: deque[tuple[int, Future]] = deque()
         for number, frame in self.movie.frames():
+            # At most `chunk` frames wait in memory.
             ahead.append((number, pool.submit(self._detect, number, frame)))
             if len(ahead) >= self.chunk:
                 first, future = ahead.popleft()
@@ -276,6 +285,7 @@ class _Run:
         if frame is None:
             self.damaged.append(number)
             return None, nothing
+        # What the first pass found is not computed again.
         found = self.known.pop(number, None) or self._detect_only(frame)
         if found.gain < DARKEST:
             self.dark.append(number)
@@ -299,6 +309,7 @@ class _Run:
     def about(self, names: list[str]) -> dict:
         """What `track` says of the movie in its meta."""
         p, steps = self.parameters, self.linker.pace.steps
+        # What the tracks tell of the flow, and what makes them doubtful.
         speeds = np.array([f.speed for f in self.finished])
         unsteady, lost = flow.unsteady(np.array(steps)[np.array(self.linker.pace.support) >= FEW])
         same = dict.fromkeys((*self._continued(), *self._beside()))
@@ -317,6 +328,7 @@ class _Run:
             notes.append(f"the camera seems to have lost {lost} frames; gaps are bridged")
         if self.linker.joined:
             notes.append(f"{self.linker.joined} cells were lost for a while and found again")
+        # Each doubt becomes a note, and an objection where it is grave (`flow.SHARES`).
         too_fast, too_slow = self._at_limits(speeds)
         remarks = [
             flow.remarks(
@@ -394,6 +406,8 @@ class _Run:
         speed = (end - start)[:, 0] / np.maximum(clock[last] - clock[first], 1e-9)
         pairs, taken = [], set()
         for i in np.argsort(last, kind="stable"):
+            # Where must this cell be when each other track begins, at its own speed and the
+            # common clock?
             gap = first - last[i]
             there = end[i, 0] + speed[i] * (clock[first] - clock[last[i]])
             off_x, off_y = (
@@ -405,6 +419,7 @@ class _Run:
             reach = p.gate_px * (WIDEST + abs(gap) / max(last[i] - first[i], 1))
             fits &= (abs(off_x) < reach) & (abs(off_y) < 2 * p.gate_px)
             fits[i] = False
+            # The next one in time, and each only once.
             best = min(
                 (int(j) for j in np.flatnonzero(fits) if j not in taken),
                 key=lambda j: gap[j],
@@ -419,6 +434,7 @@ class _Run:
         """Pairs of tracks, by number, that go side by side, closer than two cells can: the longer
         one first.
         """
+        # All places by frame; then which tracks met in how many frames.
         places: dict[int, list[tuple[int, np.ndarray]]] = {}
         for number, f in enumerate(self.finished):
             for frame, place in zip(f.frames, f.path, strict=True):
@@ -453,6 +469,7 @@ def _picked(movie: Movie, numbers: list[range]) -> dict[int, np.ndarray]:
     """Frames of some runs by their numbers, damaged ones left out; read through where the file has
     no index.
     """
+    # Jump to the frames where the file allows it; else read through, once.
     wanted = [i for run in numbers for i in run]
     frames = movie.pick(wanted)
     if any(f is not None for f in frames):
@@ -491,6 +508,7 @@ def _expected_steps(movie: Movie) -> Callable[[int], float | None]:
     times = getattr(movie, "times", None)
     if times is None or len(times) < 2:
         return lambda number: None
+    # A frame after a lost one is two usual steps later.
     steps = np.diff(np.asarray(times, float), prepend=np.nan)
     steps /= np.nanmedian(steps)
     return lambda number: (

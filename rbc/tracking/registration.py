@@ -54,6 +54,8 @@ def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
     side = 2 * REACH + 1
     for k in range(len(crops) - 1):
         sx, sy = int(np.round(shift[k, 0])), int(np.round(shift[k, 1]))
+        # The middle of the one crop must stay inside the other at every shift that is tried; the
+        # 6 px leave out what may be a neighbour.
         margin = REACH + max(abs(sx), abs(sy)) + 6
         if margin > WIDE // 2 - 6:
             continue
@@ -63,6 +65,7 @@ def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
                 score[a, b] = _correlation(
                     crops[k], crops[k + 1], sy + a - REACH, sx + b - REACH, margin
                 )
+        # A peak on the edge of the search may belong to a shift beyond it: then nothing is said.
         best = np.argmax(score)
         a, b = best // side, best % side
         if 0 < a < side - 1 and 0 < b < side - 1:
@@ -74,6 +77,7 @@ def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
 @njit(cache=True, nogil=True)
 def _correlation(one: np.ndarray, two: np.ndarray, dy: int, dx: int, margin: int) -> float:
     """Correlation coefficient of the middle of `one` with `two` moved by (dy, dx)."""
+    # All sums in one pass, each pixel read once.
     n, s1, s2, s11, s22, s12 = 0, 0.0, 0.0, 0.0, 0.0, 0.0
     for v in range(margin, WIDE - margin):
         for u in range(margin, WIDE - margin):
@@ -85,6 +89,7 @@ def _correlation(one: np.ndarray, two: np.ndarray, dy: int, dx: int, margin: int
 
 @njit(cache=True, nogil=True)
 def _parabola(left: float, peak: float, right: float) -> float:
+    # The top of the parabola through three points; no correction where they make no peak.
     curve = left - 2 * peak + right
     return 0.5 * (left - right) / curve if curve < 0 else 0.0
 
@@ -115,14 +120,17 @@ def smooth_path(
     near : (n,) bool, beside another cell
     clock : (n,) common clock of all cells, by which the speed is steady; default the frames'
     """
+    # A weight is one over a variance; what was not seen weighs nothing.
     weight = np.where(near, CENTRE_NEAR**-2, CENTRE**-2) * np.isfinite(seen[:, 0])
     step_weight = np.where(near[1:] | near[:-1], STEP_NEAR**-2, STEP**-2) * np.isfinite(steps[:, 0])
+    # The common clock runs slow where the pump does: on it a cell's speed is steady.
     elapsed = np.ones(len(seen) - 1) if clock is None else np.diff(clock)
     first, last = np.flatnonzero(np.isfinite(seen[:, 0]))[[0, -1]]
     speed = np.hypot(*(seen[last] - seen[first])) / max(abs(elapsed[first:last].sum()), 1.0)
     seen, steps = np.nan_to_num(seen), np.nan_to_num(steps)
     w, s = weight, step_weight
     for _ in range(REWEIGHTED):
+        # Solve, then let what lies far off the path weigh less, and solve again.
         path = _solve(seen, steps, w, s, elapsed, speed)
         w = weight / (1 + weight * ((path - seen) ** 2).sum(axis=1) / OUTLIER**2)
         s = step_weight / (
@@ -153,11 +161,15 @@ def _solve(
     right[1:] += s[:, None] * steps
     right[:-1] -= s[:, None] * steps
     # Steady speed: (x[k + 1] - x[k]) / late - (x[k] - x[k - 1]) / early is 0.
+    # Divided by a time near 0, where the flow stands still, the tiniest error would rule.
     safe = np.where(elapsed < 0, -1, 1) * np.maximum(abs(elapsed), flow.STOPPED)
     early, late = safe[:-1], safe[1:]
+    # Where the common step changes, its own error is in the speed too: less stiff there.
     changing = abs(late - early) > 2 * CLOCK
     stiff = 1 / (CHANGE**2 + changing * (CLOCK * speed) ** 2)
     before, here, after = 1 / early, -1 / early - 1 / late, 1 / late
+    # The three coefficients of each equation, times each other, into the band: the diagonal
+    # first, then both lines beside it.
     for offset, value in enumerate((before, here, after)):
         band[2, offset : n - 2 + offset] += stiff * value**2
     band[1, 1 : n - 1] += stiff * before * here
