@@ -137,6 +137,16 @@ def combined(
 ) -> tuple[pd.DataFrame, list]:
     """Mean of calibrated scores of several models on the same rows, calibrated where `setting`
     ((N,) bool); slopes.
+
+    Parameters
+    ----------
+    kinds : predictions of several models on the same rows
+    setting : (N,) bool, the rows that calibrate
+    stage : 1 or 2
+
+    Returns
+    -------
+    The mean of their calibrated scores, and the slope of each calibration
     """
     pairs = [calibration(t["score"][setting], positive(t["label"][setting], stage)) for t in kinds]
     score = np.mean(

@@ -115,6 +115,11 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
 def is_prepared(p: Profile, data: Path | None) -> bool:
     """Whether a profile's sequences are there and were made from what it and its raw data say
     now.
+
+    Parameters
+    ----------
+    p : the profile
+    data : folder of the raw data that the user names; None: the default one
     """
     if not (
         (p.data_folder / "meta.json").exists() and (p.results_folder / "dataset.json").exists()
@@ -270,6 +275,11 @@ TRAIN = notebooks.FOLDER / "train.ipynb"
 def is_fresh(c: Configuration, p: Profile) -> bool:
     """Whether a run's numbers are complete and made from what the profile, the data and the code
     are now.
+
+    Parameters
+    ----------
+    c : the run
+    p : the profile
     """
     folder = p.results_folder / c.path
     return runs.complete(folder) and runs.holds(folder, keys.run_key(c, p, data_checksum(p)))
@@ -327,6 +337,11 @@ def _run_or_be_interrupted(
 def run_jobs(p: Profile, pages: bool) -> list[Job]:
     """What is to be done for a profile's runs, the slowest first; with `pages`, also for their
     pages.
+
+    Parameters
+    ----------
+    p : the profile
+    pages : whether the page of each run is wanted too
     """
     stale = [
         c
@@ -411,6 +426,11 @@ def publish_runs(part: str, results: Path) -> None:
     the book takes them.
 
     Nothing is done where they were made from the same runs, data and code.
+
+    Parameters
+    ----------
+    part : folder of the book's pages
+    results : folder of its runs
     """
     from compendium import profiles
 
@@ -465,6 +485,11 @@ def one(c: Configuration, p: Profile) -> Path:
     """Make one run anew, whether it is fresh or not; its folder.
 
     The data must have been prepared.
+
+    Parameters
+    ----------
+    c : the run
+    p : the profile
     """
     with _ended_by_signals(), Bar() as shown:
         _do([Job(c.path, _train(c, p, anew=True), p.training.device != "cpu")], [], p, 1, shown)

@@ -168,7 +168,13 @@ class _Forked:
 
 
 def serve(connection_file: str, place: Place) -> None:
-    """Be a kernel until told to end. Runs in a process of its own."""
+    """Be a kernel until told to end. Runs in a process of its own.
+
+    Parameters
+    ----------
+    connection_file : of Jupyter, which says where to listen
+    place : where it runs
+    """
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C in the terminal is for the program that started the kernel
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -71,6 +71,11 @@ def chosen(results: Path) -> dict[str, str]:
 def made_from(results: Path, page: str) -> str:
     """The collapsed table at the foot of a report page, as HTML; a run with a page of its own links
     to it.
+
+    Parameters
+    ----------
+    results : folder of the runs
+    page : the page that the table stands on
     """
     results = Path(results)
     if MADE_FROM[page] == "data":

@@ -443,5 +443,11 @@ def _with_intervals(run: pd.Series) -> dict:
 
 
 def interval(value: float, low: float, high: float) -> str:
-    """A score with its interval, e.g. ``0.91 [0.85, 0.95]``."""
+    """A score with its interval, e.g. ``0.91 [0.85, 0.95]``.
+
+    Parameters
+    ----------
+    value : the score, nan where undefined
+    low, high : ends of its interval
+    """
     return "undefined" if pd.isna(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"

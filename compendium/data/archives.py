@@ -85,6 +85,11 @@ def unpack(archive: Path, folder: Path) -> Path:
 def opened(folder: Path, scratch: Path) -> Path:
     """The folder itself where it holds no archives; else `scratch`, with them unpacked and links to
     its other files.
+
+    Parameters
+    ----------
+    folder : what was downloaded
+    scratch : an empty folder, used only where there are archives
     """
     archives = _archives(folder)
     if not archives:

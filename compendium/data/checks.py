@@ -433,6 +433,11 @@ def _tells(index: pd.DataFrame, column: str) -> str:
 def auc(values: pd.Series, positive: pd.Series) -> float:
     """Chance that a positive has the larger value, ties halved (Mann-Whitney); NaN where a class is
     empty.
+
+    Parameters
+    ----------
+    values : (N,) numbers, one a sequence
+    positive : (N,) bool, of the same rows
     """
     n, m = int(positive.sum()), int((~positive).sum())
     if not n or not m:

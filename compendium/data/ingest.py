@@ -173,6 +173,12 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
 def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     """Rows of ``dataset.csv`` (by default sequence_name, label 0 to 2, size in frames), as
     `listing` has them.
+
+    Parameters
+    ----------
+    folder : root of the data
+    layout : how it is laid out
+    part : the split or stage that is read
     """
     where = folder / part.path / "dataset.csv"
     table = _read_csv(where, layout.columns)
@@ -194,6 +200,12 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
 def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     """Rows of the pictures in folders named for their class (``TankTreading/``, ``others/``), as
     `listing` has them.
+
+    Parameters
+    ----------
+    folder : root of the data
+    layout : how it is laid out
+    part : the split or stage that is read
     """
     where = _existing(folder / part.path, "the layout needs it")
     folders = [f for f in sorted(where.iterdir()) if f.is_dir() and not f.name.startswith(".")]
@@ -212,7 +224,14 @@ def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
 
 
 def mat_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
-    """Rows of a .mat file's sequences, as `listing` has them."""
+    """Rows of a .mat file's sequences, as `listing` has them.
+
+    Parameters
+    ----------
+    folder : root of the data
+    layout : how it is laid out
+    part : the split or stage that is read
+    """
     where = folder / part.path
     names, labels, sizes = matfiles.contents(where, layout.name)
     parsed = _parsed(where, names, layout)

@@ -180,6 +180,11 @@ def recognise(folder: Path) -> tuple[Path, Layout]:
 def tree(folder: Path, lines: int = 30) -> str:
     """The folder's first folders and files, two files a folder, as an indented list of at most
     `lines` lines.
+
+    Parameters
+    ----------
+    folder : its root
+    lines : at most so many
     """
     shown = []
     for root, folders, files in _walk(folder):

@@ -56,7 +56,17 @@ def contents(file: Path, name: str) -> tuple[list[str], list[str], list[int]]:
 
 
 def sequences(file: Path, items: list[int]) -> list[np.ndarray]:
-    """Frames of the file's sequences number `items`, each (T, 31, 31) uint8."""
+    """Frames of the file's sequences number `items`, each (T, 31, 31) uint8.
+
+    Parameters
+    ----------
+    file : the .mat file
+    items : numbers of sequences, from 0
+
+    Returns
+    -------
+    Each (T, 31, 31) uint8
+    """
     with _variables(file) as variables:
         films = _only(file, variables, "a cell array of 31 x 31 x T pictures", _is_films)
         return [_frames(file, films[item]) for item in items]

@@ -28,6 +28,11 @@ def shown(results: Path, most: int = SHOWN) -> pd.DataFrame:
     All of them, or where they are more than `most` half of it those that most runs call wrong and
     as many drawn at random from the others (seed 0). `wrong_<stage>` says in how many of its runs,
     e.g. ``3 of 16``, or is empty.
+
+    Parameters
+    ----------
+    results : folder of a profile's runs
+    most : sequences at most
     """
     failures = {stage: runs.failures(results, stage).set_index("name") for stage in STAGES}
     columns = ["label", "acquisition", "share"]
@@ -95,6 +100,12 @@ def html(content: dict) -> str:
 def publish(results: Path, data: Path, out: Path) -> None:
     """Write a PNG strip of each sequence that the page shows into the folder `out`; none where
     there is no data.
+
+    Parameters
+    ----------
+    results : folder of a profile's runs
+    data : folder of its sequences
+    out : where the pictures go
     """
     if not (data / "meta.json").exists():
         return

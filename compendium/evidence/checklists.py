@@ -86,6 +86,11 @@ def replies(checklist: Checklist, study: Study) -> list[Reply]:
     """Every item with its answer.
 
     Raises `RbcError` where an answer names an artefact that is not there.
+
+    Parameters
+    ----------
+    checklist : one of `NAMES`, loaded
+    study : the runs, the data and the profile
     """
     return [_reply(item, study) for item in checklist.items]
 
@@ -108,6 +113,11 @@ def _reply(item: Item, study: Study) -> Reply:
 def place(study: Study, name: str) -> str:
     """Where an artefact lies, from the checkout's root: a path or pattern in the results, else in
     the checkout.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile
+    name : path or pattern of an artefact
     """
     if any(study.folder.glob(name)):
         return f"{shown(study.folder)}/{name}"
@@ -133,7 +143,13 @@ def command(study: Study) -> str:
 
 
 def told(study: Study, stage: int) -> dict:
-    """The profile that the first run of a stage was made under, as its config.json keeps it."""
+    """The profile that the first run of a stage was made under, as its config.json keeps it.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile
+    stage : 1 or 2
+    """
     run = study.runs.loc[study.runs["stage"] == stage, "run"].iat[0]
     return json.loads((study.folder / run / "config.json").read_text(encoding="utf-8"))["profile"]
 
@@ -141,6 +157,15 @@ def told(study: Study, stage: int) -> dict:
 def divisions(study: Study, stage: int) -> list[dict[str, set[str]]]:
     """Acquisitions of each split, fold by fold, as the runs of a stage were told; without folds the
     data's splits.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile
+    stage : 1 or 2
+
+    Returns
+    -------
+    By fold: acquisitions of each split
     """
     if folds := told(study, stage)["stages"][str(stage)]["folds"]:
         return [{split: set(fold[split]) for split in SPLITS} for fold in folds]
@@ -487,7 +512,14 @@ def by_patient(study: Study) -> Found:
 
 
 def patient_scores(study: Study, answers: pd.DataFrame, stage: int) -> dict[str, dict]:
-    """`metrics.summary` of a table of predictions, patient by patient."""
+    """`metrics.summary` of a table of predictions, patient by patient.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile, whose index says the patient of each sequence
+    answers : predictions
+    stage : 1 or 2
+    """
     owner = study.index.set_index("name")["patient"]
     return {
         patient: metrics.summary(part, stage)
@@ -496,7 +528,13 @@ def patient_scores(study: Study, answers: pd.DataFrame, stage: int) -> dict[str,
 
 
 def in_words(scored: dict, names: tuple[str, ...] = ("recall", "specificity", "f1")) -> str:
-    """Scores with their intervals, e.g. ``n = 126, recall 0.74 [0.62, 0.83]``."""
+    """Scores with their intervals, e.g. ``n = 126, recall 0.74 [0.62, 0.83]``.
+
+    Parameters
+    ----------
+    scored : of `metrics.summary`
+    names : scores that are said
+    """
     known = {key: float("nan") if value is None else value for key, value in scored.items()}
     words = [
         f"{name} {interval(known[name], known[name + '_low'], known[name + '_high'])}"

@@ -112,6 +112,12 @@ def _explanation(name: str, part: pd.DataFrame) -> CrossCheck:
 def whole(percent: float, n: int, rule: str = "nearest") -> list[int]:
     """Which numbers of n cells are printed as this percentage with one decimal (GRIM: Brown and
     Heathers, 2017).
+
+    Parameters
+    ----------
+    percent : as printed
+    n : number of cells
+    rule : how it was rounded, a name of `RULES`
     """
     k, r, v = np.arange(n + 1), RULES[rule], 2 * round(percent * 10)
     fits = (2000 * k >= (v + r.low) * n) & (2000 * k <= (v + r.high) * n - (not r.closed))

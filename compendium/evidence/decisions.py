@@ -46,7 +46,13 @@ class Difference:
     one_more: float
 
     def reach(self, z: float, one_more: bool = False) -> float:
-        """Half the width of the interval at z: normal for the cells, Student's t for the seeds."""
+        """Half the width of the interval at z: normal for the cells, Student's t for the seeds.
+
+        Parameters
+        ----------
+        z : standard normal quantile of the interval's level
+        one_more : whether one more run is to fall inside, not the mean of all
+        """
         seeds = self.one_more if one_more else self.seeds
         if seeds == 0:
             return z * self.cells
@@ -100,7 +106,13 @@ class Comparison:
     half_digit: float = 0.0
 
     def verdict(self, margin: float, z: float) -> str:
-        """See `decide`; of the best of several, see the module."""
+        """See `decide`; of the best of several, see the module.
+
+        Parameters
+        ----------
+        margin : difference that counts as none
+        z : standard normal quantile of the interval's level
+        """
 
         def said(d: Difference, among: int) -> str:
             return decide(self.relation, d, margin, _shared(z, among), self.half_digit)

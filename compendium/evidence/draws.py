@@ -55,6 +55,11 @@ def interval(values: pd.Series) -> tuple[float, float, float]:
 def table(predictions: pd.DataFrame, stage: int) -> pd.DataFrame:
     """`by_draw` in words, draws as rows and rates as columns, with all draws together and their
     mean at the end.
+
+    Parameters
+    ----------
+    predictions : of a stage, with label and probability
+    stage : 1 or 2
     """
     found = by_draw(predictions, stage)
     rows: dict[str, dict[str, str]] = {}

@@ -84,6 +84,11 @@ def judge_count(rule: Count, study: Study, _: Tolerance) -> Verdict:
 def acquisition(n: int, study: Study) -> pd.DataFrame:
     """Reliable test sequences of the acquisitions that have n of them; Table 5's numbers of cells
     are all different.
+
+    Parameters
+    ----------
+    n : number of cells in Table 5
+    study : the runs, the data and the profile
     """
     index = study.index
     own = index[(index["split"] == "test") & index["label"].isin(RELIABLE)]

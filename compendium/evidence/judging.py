@@ -619,7 +619,13 @@ def moved(verdicts: dict[str, Verdict], margin: float, z: float) -> dict[str, in
 
 
 def record(claim: Claim, verdict: Verdict) -> dict:
-    """For JSON."""
+    """For JSON.
+
+    Parameters
+    ----------
+    claim : the statement
+    verdict : what was found
+    """
     kept = {
         name: getattr(verdict, name)
         for name in ("verdict", "found", "evidence", "numbers", "readings")

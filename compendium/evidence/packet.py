@@ -70,6 +70,11 @@ def write(study: Study, out: Path) -> dict[str, dict[str, int]]:
 
     Raises `RbcError` where the results folder lacks a stage, where a run was made from other data
     than the folder describes, or where an answer names an artefact that is not there.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile
+    out : the folder
     """
     _check_data(study)
     given = {name: replies(load(name), study) for name in NAMES}
@@ -159,6 +164,11 @@ def _test_results(study: Study) -> pd.DataFrame:
 def codecheck(study: Study, files: list[str]) -> str:
     """codecheck.yml of version 2.0: manifest, paper and source; the codechecker's own nodes are
     left to that person.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile
+    files : names of the outputs
     """
     paper = yamlfiles.read(ROOT / "CITATION.cff")["references"][0]
     made = {f"outputs/{row['output']}": [] for row in _sources() if row.get("output") in files}
@@ -218,7 +228,13 @@ def sources_page(study: Study) -> str:
 
 
 def line_of(program: str, function: str) -> int:
-    """Line on which a function or class is defined. Raises `RbcError` where it is not."""
+    """Line on which a function or class is defined. Raises `RbcError` where it is not.
+
+    Parameters
+    ----------
+    program : path from the checkout's root
+    function : name of a function or class
+    """
     for number, line in enumerate((ROOT / program).read_text(encoding="utf-8").splitlines(), 1):
         if re.match(rf"(def|class) {function}\b", line):
             return number
@@ -226,7 +242,14 @@ def line_of(program: str, function: str) -> int:
 
 
 def checklist_page(name: str, study: Study, found: list[Reply]) -> str:
-    """One checklist as Markdown."""
+    """One checklist as Markdown.
+
+    Parameters
+    ----------
+    name : of the checklist
+    study : the runs, the data and the profile
+    found : every item with its answer
+    """
     listed = load(name)
     answered = sum(r.answered for r in found)
     parts = {
@@ -249,12 +272,24 @@ def replies_table(found: list[Reply]) -> pd.DataFrame:
 
 
 def model_card(study: Study, run: str) -> str:
-    """The card of a chosen run, as Markdown."""
+    """The card of a chosen run, as Markdown.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile
+    run : stage and name, e.g. stage1/cnn-similarity-k10-s0
+    """
     return _page("packet-model-card.md", f"Model card: {run}", study, {"card": card(study, run)})
 
 
 def card(study: Study, run: str) -> dict[str, list[str]]:
-    """The card of a chosen run: heading to sentences."""
+    """The card of a chosen run: heading to sentences.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile
+    run : as of `model_card`
+    """
     config, origin, scored = (
         json.loads((study.folder / run / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("config", "provenance", "metrics")
@@ -316,7 +351,13 @@ def _scored(s: dict) -> str:
 
 
 def overview_page(study: Study, given: dict[str, list[Reply]]) -> str:
-    """What the packet holds, and how many items of each checklist are answered, as Markdown."""
+    """What the packet holds, and how many items of each checklist are answered, as Markdown.
+
+    Parameters
+    ----------
+    study : the runs, the data and the profile
+    given : by checklist, every item with its answer
+    """
     counted = pd.DataFrame(counts(given)).T.rename_axis("checklist").reset_index()
     return _page("packet-overview.md", "Packet for reviewers", study, {"counted": counted})
 

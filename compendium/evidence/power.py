@@ -75,6 +75,14 @@ def of_comparisons(
 ) -> pd.DataFrame:
     """How often each comparison is reproduced if the printed scores are the true ones.
 
+    Parameters
+    ----------
+    listed : all claims; those that compare are taken
+    spreads : standard deviations over seeds that are tried, in the unit of a score
+    seeds : runs of each configuration
+    tolerance : margins of the verdicts
+    repeats : simulated replications
+
     Returns
     -------
     a row each comparison (its id): printed left and right (of the best: the best ones), and for

@@ -26,6 +26,12 @@ def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
     """The table that a reader can sort and filter, printed scores first.
 
     `part` is the folder of the book's pages that it stands in.
+
+    Parameters
+    ----------
+    listed : the claims
+    verdicts : by claim id
+    part : folder of the book's pages that the table stands in
     """
     tolerance, _ = claims.load()
     ordered = [c for own in judging.by_group(listed).values() for c in own]
@@ -36,6 +42,11 @@ def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
 def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> pd.DataFrame:
     """How many of each verdict (columns, those that occur), by group (rows, printed scores first)
     and in all.
+
+    Parameters
+    ----------
+    listed : the claims
+    verdicts : by claim id
     """
     table = pd.DataFrame(judging.counts(listed, verdicts)).T
     table = table.loc[:, table.any()]
@@ -199,6 +210,12 @@ def publish(results: Path, run: str, out: Path) -> Path:
     """Write a run's predictions as CSV into the folder `out`, under the name of its page; the file.
 
     No pixels.
+
+    Parameters
+    ----------
+    results : folder of a profile's runs
+    run : stage and name
+    out : where the file goes
     """
     table: pd.DataFrame = runs.predictions(results, run)
     file = out / f"{run.replace('/', '-')}.csv"

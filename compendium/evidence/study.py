@@ -125,7 +125,13 @@ class Study:
         return found
 
     def of(self, stage: int, cell: Cell) -> list[str]:
-        """Runs of one cell, a seed each."""
+        """Runs of one cell, a seed each.
+
+        Parameters
+        ----------
+        stage : 1 or 2
+        cell : model, sampling and K
+        """
         return self._by_cell.get((stage, *cell), [])
 
     def predictions(self, run: str) -> pd.DataFrame:
@@ -133,7 +139,13 @@ class Study:
         return runs.predictions(self.folder, run)
 
     def answers(self, stage: int, split: str) -> pd.DataFrame:
-        """Predictions of all runs of a stage on a split, with a column run."""
+        """Predictions of all runs of a stage on a split, with a column run.
+
+        Parameters
+        ----------
+        stage : 1 or 2
+        split : train, validation or test
+        """
         if stage not in self._answers:
             own = self.runs.loc[self.runs["stage"] == stage, "run"]
             self._answers[stage] = pd.concat(
@@ -143,7 +155,14 @@ class Study:
         return table[table["split"] == split]
 
     def counts(self, stage: int, split: str, run: str) -> Confusion:
-        """Confusion matrix of one run on a split."""
+        """Confusion matrix of one run on a split.
+
+        Parameters
+        ----------
+        stage : 1 or 2
+        split : validation or test
+        run : stage and name
+        """
         if run not in self._counts:
             parts = self.predictions(run).groupby("split", observed=True)
             self._counts[run] = {name: metrics.confusion(part, stage) for name, part in parts}
@@ -154,6 +173,11 @@ class Study:
 
         So it is on the full record where both classes are as many as Table 2 says. Then nothing was
         drawn: the paper and we look at the same cells, and only the seeds make a difference.
+
+        Parameters
+        ----------
+        stage : 1 or 2
+        split : validation or test
         """
         if self.meta["simulated"] or self.profile.data.source != "zenodo":
             return False
@@ -286,7 +310,13 @@ def _register(folder: Path) -> Study:
 
 
 def share(stage: int, split: str) -> float:
-    """Share of positives in a split of the paper (Table 2)."""
+    """Share of positives in a split of the paper (Table 2).
+
+    Parameters
+    ----------
+    stage : 1 or 2
+    split : train, validation or test
+    """
     p, n = audit.sizes(stage, split)
     return p / (p + n)
 
