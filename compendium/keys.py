@@ -85,7 +85,8 @@ def versions() -> tuple[str, ...]:
 @cache
 def code_key(modules: tuple[str, ...]) -> str:
     """Of what some of our modules do, with all that they import of ours."""
-    return key_of({module: _code_hash(_source(module)) for module in closure(modules)})
+    files = {module: _source(module) for module in closure(modules)}
+    return key_of({m: _code_hash(file.read_text(encoding="utf-8")) for m, file in files.items()})
 
 
 def closure(modules: Iterable[str]) -> list[str]:
@@ -100,7 +101,8 @@ def closure(modules: Iterable[str]) -> list[str]:
     return sorted(known)
 
 
-def imports(code: str) -> list[str]:
+@cache  # pages share most of the modules that their keys rest on
+def imports(code: str) -> tuple[str, ...]:
     """Our modules that some code imports, also inside of functions; a block for type checkers does
     not count.
     """
@@ -118,7 +120,8 @@ def imports(code: str) -> list[str]:
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in found if name.partition(".")[0] in OURS and _source(name).exists()]
+    ours = (name for name in found if name.partition(".")[0] in OURS)
+    return tuple(name for name in ours if _source(name).exists())
 
 
 def _parse(code: str) -> ast.Module:
@@ -132,9 +135,10 @@ def _source(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _code_hash(path: Path) -> str:
+@cache
+def _code_hash(code: str) -> str:
     """Of a module's statements, without comments, docstrings and layout."""
-    tree = _parse(path.read_text(encoding="utf-8"))
+    tree = _parse(code)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):

@@ -31,7 +31,7 @@ def few(cells) -> Sequences:
 def plan(**changed: object) -> Training:
     """Settings whose state is put on disk after every epoch."""
     own = {
-        "epochs": 5,
+        "epochs": 3,
         "batch_size": 4,
         "noise_sd": 2.0,
         "checkpoint_seconds": 0.0,
@@ -84,7 +84,7 @@ def test_it_goes_on_from_the_checkpoint_and_does_not_begin_anew(few, tmp_path):
     """What is finished is not trained again, and answers the same."""
     c = Configuration(2, "cnn", "uniform", 10)
     first = training.train(few, c, plan(), checkpoints=tmp_path, key=KEY)
-    assert checkpoints.read_header(tmp_path / "fold0.safetensors", KEY)["epochs"] == 5
+    assert checkpoints.read_header(tmp_path / "fold0.safetensors", KEY)["epochs"] == 3
     second = training.train(few, c, plan(), checkpoints=tmp_path, key=KEY)
     assert second.seconds < first.seconds
     pd.testing.assert_frame_equal(first.history, second.history, check_exact=True)

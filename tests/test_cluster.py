@@ -1,7 +1,7 @@
 """A grid through Snakemake's SLURM executor and the committed profile, with stand-ins for SLURM's
 commands.
 
-With RBC_CLUSTER_PROFILE=demo these tests send the demo's 32 runs instead of the four of the tests'
+With RBC_CLUSTER_PROFILE=demo these tests send the demo's 32 runs instead of the two of the tests'
 profile.
 """
 
@@ -27,13 +27,14 @@ DOOMED = "rule_run_wildcards_2_cnn_similarity_10_0_"
 
 @pytest.fixture(scope="module")
 def profile(checkout) -> Path:
-    """The tests' profile with the device `auto`, so that its runs ask for a GPU; or the one that
-    the user names.
+    """Stage 2 of the tests' profile with the device `auto`, so that its two runs ask for a GPU; or
+    the profile that the user names.
     """
     if named := os.environ.get("RBC_CLUSTER_PROFILE"):
         return checkout / "config" / f"{named}.yaml"
     content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text(encoding="utf-8"))
     content["training"]["device"] = "auto"
+    del content["stages"][1]
     path = checkout / "tests" / "clustered.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
