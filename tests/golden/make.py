@@ -4,8 +4,8 @@
     python tests/golden/make.py --grid results/tiny # these too, of a finished `rbc grid --profile
     tests/tiny.yaml`
 
-`tests/test_golden.py` makes them anew and compares. A change that is meant is committed together
-with the outputs that it moves.
+`tests/system/test_golden.py` makes them anew and compares. A change that is meant is committed
+together with the outputs that it moves.
 """
 
 from __future__ import annotations

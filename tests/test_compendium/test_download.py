@@ -36,7 +36,8 @@ DATA = {"a.zip": b"a" * 5000, "b.csv": b"b" * 70_000}
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join([str(Path(__file__).parent / "loopback"), str(download.ROOT)])
+        "PYTHONPATH",
+        os.pathsep.join([str(Path(__file__).parents[1] / "loopback"), str(download.ROOT)]),
     )
 
 

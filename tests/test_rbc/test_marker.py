@@ -11,7 +11,7 @@ import pytest
 
 from rbc import marker
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 #: Labelled cells of three blood draws alike: (3, 3, 3) draw, answer, class.
 KNOWN = np.stack([np.array([[20, 1, 1], [1, 20, 1], [2, 2, 46]])] * 3)
 
