@@ -27,14 +27,15 @@ DOOMED = "rule_run_wildcards_2_cnn_similarity_10_0_"
 
 @pytest.fixture(scope="module")
 def profile(checkout) -> Path:
-    """Stage 2 of the tests' profile with the device `auto`, so that its two runs ask for a GPU; or
-    the profile that the user names.
+    """Two runs of the tests' profile with the device `auto`, so that they ask for a GPU; or the
+    profile that the user names.
     """
     if named := os.environ.get("RBC_CLUSTER_PROFILE"):
         return checkout / "config" / f"{named}.yaml"
     content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text(encoding="utf-8"))
     content["training"]["device"] = "auto"
-    del content["stages"][1]
+    for stage in content["stages"].values():
+        stage["models"] = ["cnn"]
     path = checkout / "tests" / "clustered.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path

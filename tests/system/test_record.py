@@ -31,10 +31,11 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def profile(checkout: Path) -> Path:
-    """A small run on whatever the record holds."""
+    """Two small runs on whatever the record holds."""
     content = yaml.safe_load((checkout / "tests" / "tiny.yaml").read_text(encoding="utf-8"))
     content |= {"title": "Small record", "data": {"source": "zenodo"}}
-    content["stages"] = {2: {"models": ["cnn"], "samplings": ["similarity"], "ks": [10]}}
+    one = {"models": ["cnn"], "samplings": ["similarity"], "ks": [10]}
+    content["stages"] = {1: one, 2: one}
     path = checkout / "tests" / "record.yaml"
     path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
@@ -78,7 +79,7 @@ def test_one_command_goes_from_the_record_to_the_runs(checkout, profile, record)
     runs = sorted(
         path.parent.name for path in checkout.glob("results/record/stage?/*/metrics.json")
     )
-    assert runs == ["cnn-similarity-k10-s0"]
+    assert runs == ["cnn-similarity-k10-s0"] * 2
     # Without the server: what is there and whole is not asked for again.
     again = grid(checkout, profile, "http://127.0.0.1:9")
     assert again.returncode == 0, again.stderr
