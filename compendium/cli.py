@@ -331,6 +331,61 @@ def analyze_movie(
     )
 
 
+@app.command("study")
+def study_of_movies(
+    movies: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MOVIES",
+            help="A folder of movies, or a table (CSV) with the columns movie, patient, date and,"
+            " if you like, draw, um_per_px, frame_rate, shear_rate.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write: study.html, tables, reports.")],
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="Regular expression for the names in a folder, with the groups (?P<patient>...),"
+            " (?P<date>...) and, if you like, (?P<draw>...); by default letters, then digits."
+        ),
+    ] = None,
+    frame_rate: RateOption = None,
+    um_per_px: PixelOption = None,
+    shear_rate: ShearOption = None,
+    models: ModelsOption = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Movies at the same time; 0: two.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge many movies, put those of a blood draw together, and follow patients over time.
+
+    Not a medical device. The same command goes on where it was interrupted; a movie that cannot be
+    judged does not stop the others.
+
+    Example: rbc study movies/ --out followed --um-per-px 0.6 --frame-rate 60
+    """
+    from tqdm import tqdm
+
+    from rbc.bench import analyze, movielist, study
+
+    listed = movielist.read(movies, pattern or movielist.PATTERN)
+    units = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
+    jobs = min(jobs or 2, len(listed), os.cpu_count() or 1)
+    with tqdm(
+        total=len(listed), desc="study", unit="movie", disable=not sys.stderr.isatty()
+    ) as bar:
+
+        def progress(name: str) -> None:
+            bar.set_postfix_str(name)
+            bar.update()
+
+        found = study.judge(
+            listed, out, models=models or analyze.MODELS, jobs=jobs, progress=progress, **units
+        )
+    typer.echo(
+        study.as_json(found) if as_json else f"{study.in_words(found)}\nstudy: {out}/study.html"
+    )
+
+
 @app.command("classify")
 def classify_cells(
     cells: Annotated[

@@ -25,6 +25,8 @@ from rbc.paper import LABELS, RELIABLE
 #: of both stages together; the rows of `rates`, as `LABELS` are its columns
 ANSWERS = (*RELIABLE, "discarded")
 Z = stats.norm.ppf(0.975)
+#: why no estimate can be given at all
+UNTOLD = "no labelled cells of one class are known, or all get the same answers"
 POWER = 0.8  #: how often a change should be found that is there; the usual choice (Cohen 1988)
 
 
@@ -489,12 +491,7 @@ def end_to_end(
     }
     if np.isnan(x).any():
         nothing = dict.fromkeys(("estimate", "low", "high"), np.nan)
-        return (
-            out
-            | nothing
-            | {"withheld": "no labelled cells of one class are known, or all get the same answers"}
-            | {"caution": None}
-        )
+        return out | nothing | {"withheld": UNTOLD} | {"caution": None}
 
     rng = np.random.default_rng(seed)
     found = marker.interval(observed, marker.rate_draws(table, draws, rng), rng, own)

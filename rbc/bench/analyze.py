@@ -54,6 +54,10 @@ REPORT_FILES = (
 ENOUGH = 300  #: sequences looked at for `looks`, spread over the movie
 
 
+class NotJudged(RbcError):
+    """A movie was tracked, but something speaks against judging it (`objections`)."""
+
+
 def analyze(
     video: Path,
     out: Path,
@@ -85,8 +89,8 @@ def analyze(
     models, corrected, and by hand); objections, notes, seconds of each step, and what it was made
     with.
 
-    Raises `RbcError` where the movie cannot be tracked, the models are missing or, without `force`,
-    where there are objections.
+    Raises `RbcError` where the movie cannot be tracked or the models are missing and, without
+    `force`, `NotJudged` where there are objections.
     """
     known = read_known(models)
     seconds = {}
@@ -100,8 +104,8 @@ def analyze(
         counting = cells[cells["continues"] == ""].reset_index(drop=True)
         against = objections(found, counting, known["looks"])
         if against and not force:
-            raise RbcError(f"{video}: not judged: {'; '.join(against)}")
-        errors = _errors(known, found.index["acquisition"].iat[0])
+            raise NotJudged(f"{video}: not judged: {'; '.join(against)}")
+        errors = errors_of_others(known, {found.index["acquisition"].iat[0]})
         result = _result(found, counting, errors, models, labels) | {"objections": against}
         result["left_out"] = len(cells) - len(counting)
         cells.drop(columns="acquisition").to_csv(part / "cells.csv", index=False)
@@ -436,10 +440,18 @@ def describe(cells: Sequences, models: Path = MODELS) -> None:
     (Path(models) / "known.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def _errors(known: dict, acquisition: str) -> pd.DataFrame:
-    """A row a labelled cell: acquisition, label, answer; without those of the acquisition that is
-    to be judged.
+def errors_of_others(known: dict, judged: set[str]) -> pd.DataFrame:
+    """The answers to labelled cells of other acquisitions than those that are to be judged.
+
+    Parameters
+    ----------
+    known : of `read_known`
+    judged : names of acquisitions
+
+    Returns
+    -------
+    A row a labelled cell: acquisition, label, answer
     """
     table = pd.DataFrame(known["answers"])
     table = table.loc[table.index.repeat(table["n"])]
-    return table[table["acquisition"] != acquisition].drop(columns="n").reset_index(drop=True)
+    return table[~table["acquisition"].isin(judged)].drop(columns="n").reset_index(drop=True)

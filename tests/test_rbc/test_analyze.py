@@ -152,8 +152,10 @@ def test_force_judges_and_the_report_says_against_what(movie, tmp_path):
 def test_an_acquisition_is_not_judged_with_its_own_errors():
     """Errors learned from the judged movie itself would flatter it."""
     own = KNOWN["answers"][0]["acquisition"]
-    assert own not in set(analyze._errors(KNOWN, own)["acquisition"])
-    assert len(analyze._errors(KNOWN, "another")) == sum(row["n"] for row in KNOWN["answers"])
+    assert own not in set(analyze.errors_of_others(KNOWN, {own})["acquisition"])
+    assert len(analyze.errors_of_others(KNOWN, {"another"})) == sum(
+        row["n"] for row in KNOWN["answers"]
+    )
 
 
 def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
@@ -202,7 +204,7 @@ def test_on_real_cells_the_interval_holds_the_fraction_by_hand(released_sample, 
         .value_counts()
         .reindex(prevalence.ANSWERS, fill_value=0)
     )
-    rates = prevalence.known_rates(analyze._errors(KNOWN, "LJ0926_10s03"))[1]
+    rates = prevalence.known_rates(analyze.errors_of_others(KNOWN, {"LJ0926_10s03"}))[1]
     ours = marker.interval(answers.to_numpy(), rates, np.random.default_rng(0))
     assert ours.low <= truth <= ours.high
 

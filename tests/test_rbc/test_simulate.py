@@ -268,8 +268,8 @@ def test_same_seed_same_bits_in_whole_and_in_part() -> None:
 
 def test_same_bits_with_other_kernels_and_threads() -> None:
     """Another processor's kernels must not make other cells."""
-    script = "from rbc import sequences, simulate; from tests.test_simulate import SMALL; "
-    script += "print(sequences.checksum(simulate.sequences(SMALL, seed=7)))"
+    script = "from rbc import sequences, simulate; "
+    script += f"print(sequences.checksum(simulate.sequences({SMALL!r}, seed=7)))"
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "OPENBLAS_", "NPY_"))}
     other = {
         "OPENBLAS_CORETYPE": "Prescott",

@@ -1,0 +1,195 @@
+"""Many movies: judged in one go, put together by draw, compared over time (all simulated)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import one_line_error, rbc
+
+from compendium import ROOT
+from rbc import RbcError, prevalence, simulate
+from rbc.bench import analyze, classify, draws, study
+from rbc.simulate import movies
+
+KNOWN = analyze.read_known(classify.MODELS)
+ERRORS = analyze.errors_of_others(KNOWN, set())
+
+
+def answered(*rows: tuple) -> pd.DataFrame:
+    """Judged movies: name, patient, date, draw, and answers."""
+    columns = ["name", "patient", "date", "draw", *prevalence.ANSWERS]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype({answer: float for answer in prevalence.ANSWERS})
+
+
+# --- by draw and over time
+
+
+def test_movies_of_a_draw_count_together():
+    """Two movies of a draw say what one of all their cells would, and in no wider an interval."""
+    halves = answered(("a", "P", "01-01", "d", 60, 20, 40), ("b", "P", "01-01", "d", 60, 20, 40))
+    whole = answered(("c", "P", "01-01", "d", 120, 40, 80))
+    together, apart = (draws.by_draw(table, ERRORS)[0].iloc[0] for table in (halves, whole))
+    assert together["movies"] == 2 and together["cells"] == apart["cells"] == 240
+    assert together["estimate"] == pytest.approx(apart["estimate"])
+    single, _ = draws.pooled(np.array([60.0, 20.0, 40.0]), ERRORS)
+    assert together["high"] - together["low"] < single["high"] - single["low"]
+
+
+def test_movies_that_differ_widen_the_interval_of_their_draw():
+    """Where the movies of a draw say different things, more cells of them make it no surer."""
+    alike = answered(("a", "P", "01-01", "d", 60, 20, 40), ("b", "P", "01-01", "d", 60, 20, 40))
+    apart = answered(("a", "P", "01-01", "d", 78, 2, 40), ("b", "P", "01-01", "d", 42, 38, 40))
+    assert draws.spread(alike) == (1.0, 1)
+    factor, df = draws.spread(apart)
+    assert factor > 10 and df == 1
+    first, second = (draws.by_draw(table, ERRORS)[0].iloc[0] for table in (alike, apart))
+    assert second["high"] - second["low"] > first["high"] - first["low"]
+    assert draws.unlike_their_draw(alike) == set()
+    assert draws.unlike_their_draw(apart) == {"a", "b"}
+
+
+def test_with_one_movie_a_draw_the_spread_is_not_known():
+    """Unknown is not none: the page must say so."""
+    table = answered(("a", "P", "01-01", "d", 60, 20, 40), ("b", "P", "01-02", "e", 60, 20, 40))
+    assert draws.spread(table) == (1.0, 0)
+    found = study.together(
+        table.assign(status="judged", why="", simulated=False).reindex(
+            columns=list(study.OF_MOVIE)
+        ),
+        KNOWN,
+    )
+    assert any("no draw has two movies" in note for note in found.notes)
+
+
+def test_a_change_has_the_sign_of_what_changed():
+    """From 90 % to 30 % of the calls is a fall, and one that is shown; the reverse a rise."""
+    table = answered(
+        ("a", "P", "01-01", "d", 900, 100, 100), ("b", "P", "01-02", "e", 300, 700, 100),
+        ("c", "Q", "01-01", "f", 300, 700, 100), ("d", "Q", "01-02", "g", 900, 100, 100),
+    )  # fmt: skip
+    _, changes = draws.by_draw(table, ERRORS)
+    fall, rise = changes.itertuples()
+    assert (fall.earlier, fall.later) == ("d", "e") and fall.change < -0.2 < 0.2 < rise.change
+    assert fall.low < fall.change < fall.high
+    assert fall.smallest_more <= 1.1 * fall.smallest
+
+
+def test_a_draw_without_known_errors_gets_no_estimate_and_no_change():
+    """Where no cell of a class is known, any number would be made up."""
+    table = answered(("a", "P", "01-01", "d", 60, 20, 40), ("b", "P", "01-02", "e", 60, 20, 40))
+    found, changes = draws.by_draw(table, ERRORS[ERRORS["label"] != "flipping"])
+    assert found["estimate"].isna().all() and found["withheld"].notna().all()
+    assert changes.empty
+
+
+# --- the command
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory):
+    """Four movies of one patient: two of a draw, one of another scale, one broken."""
+    folder = tmp_path_factory.mktemp("movies")
+    scene = movies.Scene(shape=(240, 320), cells=8, seed=3)
+    for number, name in enumerate(("AA1001_1", "AA1001_2")):
+        part = {"tank-treading": 30, "flipping": 10, "unreliable": 4}
+        cells = simulate.sequences({"test": part}, seed=number, acquisitions={"test": 1})
+        movies.write(folder / f"{name}.avi", movies.sprites(cells, scene)[0], 60.0, "raw")
+    (folder / "AA1008_1.avi").write_bytes(b"RIFF, and then nothing")
+    table = "movie,patient,date,um_per_px\n" + "".join(
+        f"{name}.avi,AA,{name[2:6]},{um}\n"
+        for name, um in (("AA1001_1", 0.6), ("AA1001_2", 0.6), ("AA1008_1", 0.6))
+    )
+    (folder / "AA1008_2.avi").write_bytes((folder / "AA1001_1.avi").read_bytes())
+    (folder / "movies.csv").write_text(f"{table}AA1008_2.avi,AA,1008,1.0\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(filmed, tmp_path_factory):
+    """The study of these movies, killed once on its way and then ended; what it said as JSON."""
+    out = tmp_path_factory.mktemp("study") / "out"
+    words = ["study", str(filmed / "movies.csv"), "--out", str(out), "--jobs", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "compendium", *words]
+    first = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while first.poll() is None and not list(out.glob("reports/*/marker.json")):
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("reports/*/marker.json")}
+    ended = subprocess.run(
+        [*command, "--json"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout), out, kept
+
+
+def test_one_broken_movie_and_one_of_another_scale_stop_nothing(done):
+    """An evening's work must not hang on its worst file; each reason stands in its row."""
+    said, out, _ = done
+    rows = {row["name"]: row for row in said["movies"]}
+    assert [rows[name]["status"] for name in sorted(rows)] == [
+        "judged", "judged", "failed", "refused",
+    ]  # fmt: skip
+    assert "wrong scale" in rows["AA1008_2"]["why"] and "AA1008_1.avi" in rows["AA1008_1"]["why"]
+    assert [draw["movies"] for draw in said["draws"]] == [2]
+    assert "2 of 4 movies were not judged" in said["notes"]
+    assert "simulated movies: they show no patient" in said["notes"]
+    assert not list(out.glob("reports/.*")), "something half written was left"
+
+
+def test_what_was_judged_before_the_kill_is_not_judged_again(done):
+    """Resuming must cost only what is missing."""
+    _, _, kept = done
+    assert kept
+    assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
+
+
+def test_tables_and_page_say_the_same(done):
+    """Three ways to read one result."""
+    said, out, _ = done
+    draw = pd.read_csv(out / "draws.csv").iloc[0]
+    assert draw["cells"] == said["draws"][0]["cells"]
+    answers = pd.read_csv(out / "movies.csv").query("status == 'judged'")
+    assert draw["cells"] == answers[list(prevalence.ANSWERS)].sum(axis=None)
+    page = (out / "study.html").read_text(encoding="utf-8")
+    assert f"<td>{draw['cells']}</td>" in page and "wrong scale" in page
+    assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
+
+
+def test_a_changed_movie_is_judged_anew_and_a_strange_folder_is_left_alone(done, filmed, tmp_path):
+    """A key of bytes: the name alone says nothing. And nobody's folder is filled."""
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    line = one_line_error(rbc("study", filmed / "movies.csv", "--out", tmp_path))
+    assert "already holds other files" in line
+    task = study._Task("a", filmed / "AA1001_1.avi", tmp_path, classify.MODELS, {"um_per_px": 0.6})
+    other = study._Task("a", filmed / "AA1001_2.avi", tmp_path, classify.MODELS, task.units)
+    scaled = study._Task("a", task.movie, tmp_path, classify.MODELS, {"um_per_px": 0.5})
+    assert len({study._key(t) for t in (task, other, scaled)}) == 3
+    with pytest.raises(RbcError, match=r"gone\.avi: cannot be read"):
+        study._key(study._Task("a", filmed / "gone.avi", tmp_path, classify.MODELS, {}))
+
+
+def test_anyone_can_read_the_page(done, chromium):
+    """The page opens from a disk, asks nothing, and has no barrier that axe finds."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    _, out, _ = done
+    page = chromium.new_page(viewport={"width": 375, "height": 800}, color_scheme="dark")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((out / "study.html").as_uri())
+    assert asked == [(out / "study.html").as_uri()]
+    found = Axe().run(page).response["violations"]
+    assert [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.close()
