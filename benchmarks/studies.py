@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
 from intervals import MOVIE, RELIABLE_OF_A_DRAW, _rates, correlation
+
 from rbc import prevalence
 from rbc.bench import draws
 from rbc.paper import LABELS

@@ -11,7 +11,6 @@ import json
 import os
 import queue
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from compendium import ROOT, attempts, keys, notebooks, runs
 from compendium.profiles import Profile
+from compendium.signals import ended_by_signals
 from rbc import RbcError
 from rbc.files import file_hash
 from rbc.paper import LABELS, RELIABLE, SPLITS, Configuration
@@ -51,10 +51,6 @@ ONE_PAGE = ("register", "ours")  #: parts with one report of their own name, wit
 KEPT = ("released", *ONE_PAGE)  #: committed results that every book shows
 #: the recurrent network takes longer: begun first, it ends with the others
 SLOWEST = {"crnn": 2, "cnn": 1}
-
-
-class Stopped(KeyboardInterrupt):
-    """The build was told to end: by Ctrl-C, by the system, or by a closed terminal."""
 
 
 @dataclass(frozen=True)
@@ -491,7 +487,7 @@ def one(c: Configuration, p: Profile) -> Path:
     c : the run
     p : the profile
     """
-    with _ended_by_signals(), Bar() as shown:
+    with ended_by_signals(), Bar() as shown:
         _do([Job(c.path, _train(c, p, anew=True), p.training.device != "cpu")], [], p, 1, shown)
     return p.results_folder / c.path
 
@@ -505,7 +501,7 @@ def grid(p: Profile, data: Path | None, jobs: int, simulated: bool = False) -> N
     jobs : runs at the same time; 0: one a core
     simulated : the raw data are simulated too, not real
     """
-    with _alone(), _ended_by_signals(), Bar() as shown:
+    with _alone(), ended_by_signals(), Bar() as shown:
         _prepare_if_stale(p, data, shown, simulated)
         _do(run_jobs(p, pages=False), [], p, jobs, shown)
 
@@ -526,7 +522,7 @@ def grid_on_cluster(p: Profile, data: Path | None, jobs: int, workflow_profile: 
             " workflow/slurm is one"
         )
     logs = ROOT / notebooks.LOGS / p.name
-    with _alone(), _ended_by_signals(), Bar() as shown:
+    with _alone(), ended_by_signals(), Bar() as shown:
         _prepare_if_stale(p, data, shown)
         logs.mkdir(parents=True, exist_ok=True)
         for c in p.configurations():
@@ -568,7 +564,7 @@ def book(p: Profile, data: Path | None, jobs: int, simulated: bool = False) -> N
     ----------
     p, data, jobs, simulated : as of `grid`
     """
-    with _alone(), _ended_by_signals(), Bar() as shown:
+    with _alone(), ended_by_signals(), Bar() as shown:
         _prepare_if_stale(p, data, shown, simulated)
         first = run_jobs(p, pages=True)
         every = pages(p)
@@ -832,26 +828,6 @@ def _alone() -> Iterator[None]:
             yield
     except Timeout as error:
         raise RbcError(f"another grid or book is being made in {ROOT}; wait for it") from error
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Turn SIGTERM, SIGHUP and Ctrl-C into one line; what they interrupt cleans up after itself."""
-    names = [
-        getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)
-    ]
-
-    def stop(*_: object) -> None:
-        raise Stopped
-
-    before = {name: signal.signal(name, stop) for name in names}
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise RbcError("interrupted; the same command goes on where it stopped") from error
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 class Bar:

@@ -365,6 +365,7 @@ def study_of_movies(
     """
     from tqdm import tqdm
 
+    from compendium.signals import ended_by_signals
     from rbc.bench import analyze, movielist, study
 
     listed = movielist.read(movies, pattern or movielist.PATTERN)
@@ -378,9 +379,9 @@ def study_of_movies(
             bar.set_postfix_str(name)
             bar.update()
 
-        found = study.judge(
-            listed, out, models=models or analyze.MODELS, jobs=jobs, progress=progress, **units
-        )
+        options = {"models": models or analyze.MODELS, "jobs": jobs, "progress": progress}
+        with ended_by_signals():
+            found = study.judge(listed, out, **options, **units)
     typer.echo(
         study.as_json(found) if as_json else f"{study.in_words(found)}\nstudy: {out}/study.html"
     )

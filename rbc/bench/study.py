@@ -134,6 +134,9 @@ def _write(path: Path, text: str) -> None:
 
 # --- each movie ---
 
+#: In a process of a movie: whether it was told to end, and whether a movie is at work.
+_ENDING, _WORKING = threading.Event(), threading.Event()
+
 
 @dataclass(frozen=True)
 class _Task:
@@ -172,17 +175,17 @@ def _each(tasks: list[_Task], state: dict, jobs: int) -> Iterator[tuple[str, dic
             waiting[pool.submit(_judged, task, threads)] = task.name
         for future in as_completed(waiting):
             yield waiting[future], future.result()
-        pool.shutdown()
     except BrokenProcessPool as error:
         raise RbcError(
             "a movie's process was ended from outside, as where memory runs out; the same command"
             " goes on, with --jobs 1 for less memory"
         ) from error
-    finally:
-        # Interrupted: what runs is ended, and leaves nothing half written.
-        pool.shutdown(wait=False, cancel_futures=True)
+    except BaseException:  # interrupted: what runs ends now
         for process in multiprocessing.active_children():
             process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _still_holds(before: dict, task: _Task) -> bool:
@@ -201,6 +204,13 @@ def _follow(parent: int) -> None:
     """In a process of a movie: leave Ctrl-C to the parent, and end with it, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
+    def stop(*_: object) -> None:
+        _ENDING.set()
+        if _WORKING.is_set():
+            raise KeyboardInterrupt  # so that what is half written is cleared away
+
+    signal.signal(signal.SIGTERM, stop)
+
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
@@ -211,14 +221,21 @@ def _follow(parent: int) -> None:
 
 def _judged(task: _Task, threads: int) -> dict:
     """Judge a movie into its report; the key of what it was judged from, status and why."""
+    if _ENDING.is_set():
+        return {"key": "", "status": FAILED, "why": "interrupted"}
+    _WORKING.set()
     try:
         key = _key(task)
         analyze.analyze(task.movie, task.report, models=task.models, threads=threads, **task.units)
     except analyze.NotJudged as error:
         return {"key": key, "status": REFUSED, "why": str(error)}
+    except KeyboardInterrupt:
+        return {"key": "", "status": FAILED, "why": "interrupted"}
     except Exception as error:
         named = "" if isinstance(error, RbcError) else f"{task.movie}: {type(error).__name__}: "
         return {"key": "", "status": FAILED, "why": f"{named}{error}"}
+    finally:
+        _WORKING.clear()
     return {"key": key, "status": JUDGED, "why": ""}
 
 
@@ -358,7 +375,7 @@ def in_words(study: Study) -> str:
         if pd.notna(row.estimate):
             ends = f"{100 * row.low:.1f} to {100 * row.high:.1f} %"
             said = f"{100 * row.estimate:.1f} % (95 % interval {ends})"
-            if row.caution:  # the ends first: the middle of a wide interval says little
+            if pd.notna(row.caution):  # the ends first: the middle of a wide interval says little
                 said = f"{ends} (95 % interval), {row.caution}"
         lines.append(f"{row.draw}: {said}; {row.movies} movies, {row.cells} sequences")
     for row in study.changes.itertuples():

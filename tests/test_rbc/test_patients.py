@@ -113,18 +113,26 @@ def filmed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(filmed, tmp_path_factory):
-    """The study of these movies, killed once on its way and then ended; what it said as JSON."""
+    """The study of these movies, told to end, then killed, then ended; what it said as JSON."""
     out = tmp_path_factory.mktemp("study") / "out"
     words = ["study", str(filmed / "movies.csv"), "--out", str(out), "--jobs", "1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "compendium", *words]
-    first = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    while first.poll() is None and not list(out.glob("reports/*/marker.json")):
-        time.sleep(0.05)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
+
+    def stopped(when: str, how: int) -> str:
+        """Start the command, and stop it as soon as a file is there; what it complained."""
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        while process.poll() is None and not list(out.glob(when)):
+            time.sleep(0.02)
+        process.send_signal(how)
+        return process.communicate()[1]
+
+    said = stopped("reports/.*.part", signal.SIGTERM)
+    assert said == "rbc: interrupted; the same command goes on where it stopped\n"
+    assert not list(out.glob("reports/*")), "something half written was left"
+    stopped("study.json", signal.SIGKILL)
     kept = {path: path.stat().st_mtime_ns for path in out.glob("reports/*/marker.json")}
     ended = subprocess.run(
         [*command, "--json"], env=environment, capture_output=True, text=True, check=False
