@@ -217,14 +217,14 @@ settings.load_profile("tests")
 LONGEST = (
     "test_workflow", "test_cluster", "test_checkpoints", "test_record", "test_wheel",
     "test_transfer", "test_benchmarks", "test_stale", "test_browser", "test_tracking",
-    "test_training", "test_cli", "test_analyze",
+    "test_training", "test_patients", "test_cli", "test_analyze",
 )  # fmt: skip
 #: Files that train networks, track or simulate much, download or start many processes: not for the
 #: inner loop either.
 SLOW_FILES = {
     "test_analyze", "test_attempts", "test_benchmarks", "test_checkpoints", "test_cli",
     "test_cluster", "test_compare", "test_demo", "test_download", "test_exercises", "test_packet",
-    "test_golden", "test_release", "test_simulate", "test_tracking", "test_training",
+    "test_patients", "test_golden", "test_release", "test_simulate", "test_tracking", "test_training",
     "test_transfer", "test_wheel", "test_workflow",
 }  # fmt: skip
 #: Fixtures that take long to make; a test that uses one is not for the inner loop.

@@ -283,7 +283,15 @@ def together(movies: pd.DataFrame, known: dict) -> Study:
     judged = movies[movies["status"] == JUDGED].astype({a: float for a in prevalence.ANSWERS})
     movies = movies.assign(unlike=movies["name"].isin(unlike_their_draw(judged)))
     errors = analyze.errors_of_others(known, {*movies["name"]})
-    return Study(movies, *by_draw(judged, errors), _notes(movies, judged))
+    draws, changes = by_draw(judged, errors)
+
+    # A draw of which nothing is known must not vanish from the series.
+    silent = movies[~movies["draw"].isin(judged["draw"])].drop_duplicates("draw")
+    nothing = silent[["patient", "date", "draw"]].assign(
+        movies=0, cells=0, withheld="none of its movies was judged"
+    )
+    draws = pd.concat([draws, nothing]).sort_values(["patient", "date", "draw"], ignore_index=True)
+    return Study(movies, draws, changes, _notes(movies, judged))
 
 
 def _notes(movies: pd.DataFrame, judged: pd.DataFrame) -> list[str]:

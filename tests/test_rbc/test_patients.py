@@ -133,7 +133,9 @@ def done(filmed, tmp_path_factory):
     assert said == "rbc: interrupted; the same command goes on where it stopped\n"
     assert not list(out.glob("reports/*")), "something half written was left"
     stopped("study.json", signal.SIGKILL)
-    kept = {path: path.stat().st_mtime_ns for path in out.glob("reports/*/marker.json")}
+    state = json.loads((out / "study.json").read_text(encoding="utf-8"))
+    files = [out / "reports" / name / "marker.json" for name in state]
+    kept = {file: file.stat().st_mtime_ns for file in files}
     ended = subprocess.run(
         [*command, "--json"], env=environment, capture_output=True, text=True, check=False
     )
@@ -149,7 +151,8 @@ def test_one_broken_movie_and_one_of_another_scale_stop_nothing(done):
         "judged", "judged", "failed", "refused",
     ]  # fmt: skip
     assert "wrong scale" in rows["AA1008_2"]["why"] and "AA1008_1.avi" in rows["AA1008_1"]["why"]
-    assert [draw["movies"] for draw in said["draws"]] == [2]
+    assert [draw["movies"] for draw in said["draws"]] == [2, 0]
+    assert said["draws"][1]["withheld"] == "none of its movies was judged"
     assert "2 of 4 movies were not judged" in said["notes"]
     assert "simulated movies: they show no patient" in said["notes"]
     assert not list(out.glob("reports/.*")), "something half written was left"
