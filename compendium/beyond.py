@@ -16,16 +16,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 from scipy.stats import binomtest
-from sklearn.linear_model import LogisticRegression
 
 from rbc.bench import focus
+from rbc.bench.thresholds import calibration, limits
 from rbc.metrics import log_odds
 from rbc.paper import RELIABLE, in_stage, positive
 from rbc.sequences import Sequences
 from rbc.settings import Fold
 
-SPECIFICITY = {1: 0.95, 2: 0.98}  #: at which the threshold stands among the answers that set it
-UNSURE = 0.1  #: share of the answers that set the threshold, the nearest to it, that stay open
 VARIED = 3  #: varied copies of each training sequence of stage 1
 JPEG_NOISE = 2.05  #: grey levels; what the strips lack beside the PNG sequences, 2.2 against 0.8
 MUCH = 0.75  #: folds that trained on a smaller part of the most acquisitions are left aside
@@ -116,22 +114,6 @@ def answers(predictions: pd.DataFrame, folds: list[Fold], left_out: Iterable[str
     return table.groupby(KEY, as_index=False)["score"].mean()
 
 
-def calibration(score: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Offset and slope, as `rbc.prevalence.calibration`, that turn a score into log odds.
-
-    Platt 1999, both classes counting alike.
-
-    Parameters
-    ----------
-    score : (N,) float64
-    truth : (N,) bool
-    """
-    found = LogisticRegression(C=1e3, class_weight="balanced").fit(
-        np.asarray(score)[:, None], truth
-    )
-    return float(found.intercept_[0]), float(found.coef_[0, 0])
-
-
 def combined(
     kinds: list[pd.DataFrame], setting: np.ndarray, stage: int
 ) -> tuple[pd.DataFrame, list]:
@@ -153,19 +135,6 @@ def combined(
         [offset + slope * t["score"] for t, (offset, slope) in zip(kinds, pairs)], axis=0
     )
     return kinds[0][KEY].assign(score=score), pairs
-
-
-def limits(score: np.ndarray, truth: np.ndarray, stage: int) -> tuple[float, float]:
-    """Threshold, and how far from it an answer stays open.
-
-    Parameters
-    ----------
-    score : (N,) float64, scores that set both
-    truth : (N,) bool
-    stage : 1 or 2
-    """
-    threshold = float(np.quantile(score[~truth], SPECIFICITY[stage]))
-    return threshold, float(np.quantile(abs(score - threshold), UNSURE))
 
 
 def judged(

@@ -387,6 +387,39 @@ def study_of_movies(
     )
 
 
+@app.command("adapt")
+def adapt_models(
+    labelled: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LABELLED...",
+            help="Reports of rbc analyze, each with the corrections.csv exported from its page;"
+            " sequences with labels; or strips with dataset.csv.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write; --models takes it.")],
+    models: ModelsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn your microscope's error rates and thresholds from labelled cells.
+
+    Not a medical device. Acquisitions are left out to judge what was learned; thresholds that are
+    not better than the shipped ones by more than chance are not taken.
+
+    Example: rbc adapt followed/reports/* --out mine, then rbc analyze movie.avi --models mine
+    """
+    from compendium.data import ingest
+    from rbc.bench import adapt, classify
+
+    strips = [(folder / "dataset.csv").exists() for folder in labelled]
+    parts = [
+        ingest.strips(folder) if strip else adapt.labelled(folder)
+        for folder, strip in zip(labelled, strips, strict=True)
+    ]
+    said = adapt.adapt(parts, out, models or classify.MODELS)
+    typer.echo(json.dumps(said, indent=1) if as_json else f"{adapt.in_words(said)}\nmodels: {out}")
+
+
 @app.command("classify")
 def classify_cells(
     cells: Annotated[

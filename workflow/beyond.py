@@ -31,7 +31,7 @@ from scipy.special import expit
 from compendium import beyond, profiles, runs
 from compendium.profiles import Profile
 from rbc import RbcError, metrics, sequences, training
-from rbc.bench import analyze, classify
+from rbc.bench import analyze, classify, thresholds
 from rbc.paper import MIN_FRAMES, POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
 from rbc.sequences import Sequences, from_list
 from rbc.settings import Fold
@@ -353,7 +353,7 @@ def placed(own: dict, tables: list[pd.DataFrame], stage: int) -> dict:
     kinds of model.
     """
     both, pairs = beyond.combined(tables, np.ones(len(tables[0]), bool), stage)
-    threshold, within = beyond.limits(
+    threshold, within = thresholds.limits(
         both["score"].to_numpy(), positive(both["label"], stage), stage
     )
     about = {

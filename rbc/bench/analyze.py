@@ -434,10 +434,19 @@ def describe(cells: Sequences, models: Path = MODELS) -> None:
         answer=np.where(np.isin(answer, RELIABLE), answer, "discarded")
     )
     counts = table.value_counts(sort=False).reset_index(name="n").to_dict("records")
-    medians = looks(cells).groupby("acquisition")[list(BEYOND)].median()
-    ranges = {name: [float(medians[name].min()), float(medians[name].max())] for name in BEYOND}
-    content = {"simulated": cells.simulated, "answers": counts, "looks": ranges}
+    content = {"simulated": cells.simulated, "answers": counts, "looks": ranges_of(looks(cells))}
     (Path(models) / "known.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def ranges_of(looked: pd.DataFrame) -> dict[str, list[float]]:
+    """Lowest and highest median of the acquisitions for each look, as known.json holds them.
+
+    Parameters
+    ----------
+    looked : of `looks`
+    """
+    medians = looked.groupby("acquisition")[list(BEYOND)].median()
+    return {name: [float(medians[name].min()), float(medians[name].max())] for name in BEYOND}
 
 
 def errors_of_others(known: dict, judged: set[str]) -> pd.DataFrame:
