@@ -462,7 +462,7 @@ def publish_runs(part: str, results: Path) -> None:
         stage, name = run_folder.parts[-2:]
         page = run_folder / "notebook.ipynb"
         if page.exists():
-            shutil.copyfile(page, folders[0] / f"{stage}-{name}.ipynb")
+            notebooks.copy_unsearched(page, folders[0] / f"{stage}-{name}.ipynb")
         scoreboard.publish(results, f"{stage}/{name}", folders[1])
     browse.publish(results, data, folders[2])
     note.parent.mkdir(parents=True, exist_ok=True)

@@ -169,6 +169,20 @@ def _write_page(out: Path, page: dict) -> None:
     part.replace(out)
 
 
+def copy_unsearched(page: Path, out: Path) -> None:
+    """Copy a page whose text the book's search passes over: of hundreds of runs every word of the
+    same notebook would be found. Its title stays.
+
+    Parameters
+    ----------
+    page : an executed notebook
+    out : the copy
+    """
+    content = json.loads(page.read_text(encoding="utf-8"))
+    content["metadata"]["nosearch"] = True  # of Sphinx
+    _write_page(out, content)
+
+
 def inside(path: Path | str) -> str:
     """A path as notebooks are given it: relative to the checkout, in which they run, where it lies
     inside.

@@ -127,6 +127,23 @@ WITHOUT = {
 }
 
 
+def test_runs_are_out_of_the_sidebar_and_of_the_search(html):
+    """Dozens of pages of one notebook would bury what a reader looks for; titles are still found."""
+    page = (html / "book/pages/released/selection.html").read_text(encoding="utf-8")
+    sidebar = page[page.index('<nav class="bd-links') :].partition("</nav>")[0]
+    assert "released/test.html" in sidebar or 'href="test.html"' in sidebar
+    assert "runs/" not in sidebar and sidebar.count("<li") < 50
+    text = (html / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    runs = {number for number, name in enumerate(index["docnames"]) if "/runs/" in name}
+    found = {
+        number
+        for places in index["terms"].values()
+        for number in (places if isinstance(places, list) else [places])
+    }
+    assert runs and not runs & found and found
+
+
 def test_pages_of_simulated_cells_say_so_and_pages_of_real_ones_and_of_none_too(html):
     """Kinds of data must never be mixed up."""
     for page in (html / "book/pages").rglob("*.html"):
