@@ -128,7 +128,7 @@ WITHOUT = {
 
 
 def test_runs_are_out_of_the_sidebar_and_of_the_search(html):
-    """Dozens of pages of one notebook would bury what a reader looks for; titles are still found."""
+    """Dozens of pages of one notebook would bury what a reader looks for."""
     page = (html / "book/pages/released/selection.html").read_text(encoding="utf-8")
     sidebar = page[page.index('<nav class="bd-links') :].partition("</nav>")[0]
     assert "released/test.html" in sidebar or 'href="test.html"' in sidebar
