@@ -85,8 +85,9 @@ def _of_report(folder: Path) -> Sequences:
             f"{folder}: no {CORRECTIONS} in it; export it from the report and put it there"
         )
     found = sequences.load(folder / "tracked")
-    labels = analyze.read_corrections(file, found.index["name"])
-    index = found.index.assign(label=found.index["name"].map(labels).fillna(sequences.UNLABELLED))
+    labels = found.index["name"].map(analyze.read_corrections(file, found.index["name"]))
+    labels = labels.where(labels.isin(LABELS), sequences.UNLABELLED)  # neither unsure ones
+    index = found.index.assign(label=labels)
     return replace(found, index=index)
 
 
