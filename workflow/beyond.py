@@ -12,6 +12,7 @@ kept: its shipped models are machines alone. Stage 2 stays as it is.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 import series  # beside this script
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import load_file as load_torch
 from scipy.ndimage import gaussian_filter
@@ -420,7 +422,10 @@ NUISANCES = {
     "contrast x 1.3": lambda x, rng: 1.3 * x,
     "contrast x 1.6": lambda x, rng: 1.6 * x,
     "blur of 0.5 px": lambda x, rng: gaussian_filter(x, (0, 0.5, 0.5)),
+    "blur of 0.6 px": lambda x, rng: gaussian_filter(x, (0, 0.6, 0.6)),
     "blur of 0.8 px": lambda x, rng: gaussian_filter(x, (0, 0.8, 0.8)),
+    "JPEG of quality 95": lambda x, rng: _compressed(x, 95),
+    "JPEG of quality 75": lambda x, rng: _compressed(x, 75),
     "noise of 2 grey levels more": lambda x, rng: x + rng.normal(0, 2, x.shape),
     "noise of 4 grey levels more": lambda x, rng: x + rng.normal(0, 4, x.shape),
     "light that rises by 20 grey levels": lambda x, rng: x + np.linspace(-10, 10, x.shape[2]),
@@ -428,28 +433,69 @@ NUISANCES = {
 }
 
 
+def _compressed(x: np.ndarray, quality: int) -> np.ndarray:
+    """Each frame as JPEG leaves it, on a background of medium grey."""
+    out = np.empty_like(x)
+    for number, frame in enumerate(np.clip(np.rint(x + 128), 0, 255).astype(np.uint8)):
+        file = io.BytesIO()
+        Image.fromarray(frame).save(file, "JPEG", quality=quality)
+        out[number] = np.asarray(Image.open(file), np.float32) - 128
+    return out
+
+
 #: Frame rates, of 60/s as filmed, by every how manieth frame is kept.
 THINNED = {"30 frames/s": 2, "20 frames/s": 3, "15 frames/s": 4}
 
 
 def nuisance_figures(cells: Sequences) -> list[dict]:
-    """Balanced accuracy of `rbc classify` on the test acquisitions, filmed otherwise."""
+    """Balanced accuracy of `rbc classify` on the test acquisitions, filmed otherwise; how many of
+    these acquisitions `rbc analyze` would refuse as unlike what the models know; and what it costs,
+    in balanced accuracy, on those that it would judge.
+    """
+    known = analyze.read_known(classify.MODELS)["looks"]
     tests = cells.select((cells.index["split"] == "test").to_numpy())
     filmed = {name: _changed(tests, change) for name, change in NUISANCES.items()}
     filmed |= {name: _thinned(tests, every) for name, every in THINNED.items()}
-    out = []
+    out, before = [], None
     for name, seen in filmed.items():
-        found, labels = classify.classify(seen), seen.index["label"]
+        found = classify.classify(seen)
+        acquisitions = seen.index["acquisition"]
+        refused = {
+            one
+            for one in acquisitions.unique()
+            if analyze.unlike(seen.select((acquisitions == one).to_numpy()), known)
+        }
         row = {"what": name, "unsure": float((found["decision"] == "unsure").mean())}
-        row["sequences"] = len(seen)
+        row |= {"sequences": len(seen), "acquisitions": acquisitions.nunique()}
+        row["refused"] = len(refused)
+        table = _called(seen, found)
+        before = table if before is None else before  # the first row: as they are
         for stage in STAGES:
-            own = in_stage(labels, stage)
-            truth = positive(labels, stage)[own]
-            called = found[f"{POSITIVE[stage]}_margin"].to_numpy()[own] >= 0
-            shares = called[truth].mean(), (~called[~truth]).mean()
-            row[f"stage {stage}"] = float(np.mean(shares))
+            row[f"stage {stage}"] = _balanced(table, stage)
+            judged, as_was = (t[~t["acquisition"].isin(refused)] for t in (table, before))
+            cost = _balanced(as_was, stage) - _balanced(judged, stage)
+            row[f"stage {stage}, cost where judged"] = cost
         out.append(row)
     return out
+
+
+def _called(seen: Sequences, found: pd.DataFrame) -> pd.DataFrame:
+    """A row a sequence: acquisition, label, and how each stage calls it."""
+    calls = {stage: found[f"{POSITIVE[stage]}_margin"].to_numpy() >= 0 for stage in STAGES}
+    return (
+        seen.index[["acquisition", "label"]]
+        .reset_index(drop=True)
+        .assign(**{f"called {stage}": called for stage, called in calls.items()})
+    )
+
+
+def _balanced(table: pd.DataFrame, stage: int) -> float:
+    """Balanced accuracy of a stage; nan where a class is missing."""
+    own = table[in_stage(table["label"], stage)]
+    truth, called = positive(own["label"], stage), own[f"called {stage}"].to_numpy()
+    if truth.all() or not truth.any():
+        return float("nan")
+    return float(np.mean([called[truth].mean(), (~called[~truth]).mean()]))
 
 
 def _thinned(cells: Sequences, every: int) -> Sequences:

@@ -1,0 +1,5 @@
+"""``python -m compendium``: the same as ``rbc``."""
+
+from compendium.cli import main
+
+main()

@@ -1,0 +1,3 @@
+"""From the authors' files to sequences: fetch, unpack, recognise the layout, read, check beside the
+paper.
+"""

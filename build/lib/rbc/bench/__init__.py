@@ -1,0 +1,3 @@
+"""The tool for movies of one's own: the shipped models, what they say of cells, the marker and its
+report.
+"""

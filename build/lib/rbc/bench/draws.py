@@ -1,0 +1,183 @@
+"""Movies of one blood draw put together, and the draws of a patient compared.
+
+The interval of a draw holds the chance of its cells, that of the models' known errors, how these
+differ between draws (`rbc.marker`), and how far the movies of one draw differ. How often it and
+that of a change hold the truth is simulated in benchmarks/studies.py.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rbc import marker, prevalence
+from rbc.paper import RELIABLE
+
+ODD = 0.05  #: chance that one movie of a study is called unlike its draw though none is
+#: Standard errors of a change that is shown with power `prevalence.POWER` at the 5 % level.
+SHOWN = float(stats.norm.ppf(0.975) + stats.norm.ppf(prevalence.POWER))
+MORE = 4  #: what a draw with so many times the cells would show is told too
+KEPT = 4000  #: fractions drawn for each draw, from which changes are computed
+#: columns of the tables
+OF_DRAW = ("patient", "date", "draw", "movies", "cells", "estimate", "low", "high", "withheld",
+           "caution")  # fmt: skip
+OF_CHANGE = ("patient", "earlier", "later", "change", "low", "high", "smallest", "smallest_more")
+
+
+class Drawn(NamedTuple):
+    """Fractions of tank-treading that a draw's answers allow, as likely as these say.
+
+    fractions, with_more : (`KEPT`,) float64; the second with `MORE` times the cells
+    """
+
+    fractions: np.ndarray
+    with_more: np.ndarray
+
+
+def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The marker of each blood draw, and its change from one draw of a patient to the next.
+
+    Parameters
+    ----------
+    movies : a row a judged movie: patient, date (as text that sorts), draw, and its counts of
+        answers by `prevalence.ANSWERS`
+    errors : a row a labelled cell of other acquisitions: acquisition, label, answer
+
+    Returns
+    -------
+    draws : columns `OF_DRAW`, by patient and date
+    changes : columns `OF_CHANGE`; none from or to a draw whose estimate is withheld
+    """
+    more_than_chance, _ = spread(movies)
+    rows, drawn = [], {}
+    for (patient, date, draw), part in movies.groupby(["patient", "date", "draw"]):
+        answers = part[list(prevalence.ANSWERS)].sum().to_numpy(float)
+        row, drawn[draw] = pooled(answers, errors, more_than_chance)
+        rows.append((patient, date, draw, len(part), int(answers.sum()), *row.values()))
+    draws = pd.DataFrame(rows, columns=list(OF_DRAW))
+
+    told = draws[draws["withheld"].isna()]
+    changes = [
+        (patient, a.draw, b.draw, *change(drawn[a.draw], drawn[b.draw]).values())
+        for patient, part in told.groupby("patient")
+        for a, b in pairwise(part.itertuples())
+    ]
+    return draws, pd.DataFrame(changes, columns=list(OF_CHANGE))
+
+
+def spread(movies: pd.DataFrame) -> tuple[float, int]:
+    """How much more the movies of one draw differ than their cells explain.
+
+    Parameters
+    ----------
+    movies : a row a movie: draw, and counts of tank-treading and flipping answers
+
+    Returns
+    -------
+    factor : chi-square over its degrees of freedom, 1 at least (`prevalence.dispersion`)
+    df : these degrees; 0 where no draw has two movies, and then nothing is known of it
+    """
+    called = movies[list(RELIABLE)].sum(axis=1)
+    shown = movies[called > 0]
+    df = int(len(shown) - shown["draw"].nunique())
+    if df == 0:
+        return 1.0, 0
+    factor = prevalence.dispersion(
+        shown[RELIABLE[0]].to_numpy(), called[called > 0].to_numpy(), shown["draw"].to_numpy()
+    )
+    return (max(factor, 1.0) if np.isfinite(factor) else 1.0), df
+
+
+def unlike_their_draw(movies: pd.DataFrame) -> set[str]:
+    """Names of movies whose share of tank-treading calls differs from that of the rest of their
+    draw.
+
+    Fisher's exact test of each movie against the others of its draw, with Bonferroni's correction
+    for as many tests.
+
+    Parameters
+    ----------
+    movies : as of `spread`, with a column name
+    """
+    p = {}
+    for _, part in movies.groupby("draw"):
+        counts = part[list(RELIABLE)].to_numpy(int)
+        if len(part) > 1:
+            rest = counts.sum(axis=0) - counts
+            for name, pair in zip(part["name"], zip(counts, rest, strict=True), strict=True):
+                p[name] = stats.fisher_exact(pair).pvalue
+    return {name for name, value in p.items() if value * len(p) < ODD}
+
+
+def pooled(
+    answers: np.ndarray, errors: pd.DataFrame, factor: float = 1.0, seed: int = 0
+) -> tuple[dict, Drawn]:
+    """The marker of one draw from the answers of all its movies.
+
+    Where movies of a draw differ by more than chance, cells of one movie are alike and count for
+    fewer: their numbers are divided by the over-dispersion.
+
+    Parameters
+    ----------
+    answers : (3,) counts by `prevalence.ANSWERS`, all movies together
+    errors : as of `by_draw`
+    factor : over-dispersion, of `spread`
+    seed : of chance
+
+    Returns
+    -------
+    row : estimate, low, high, withheld and caution, as of `prevalence.end_to_end`
+    drawn : the fractions behind them
+    """
+    known = prevalence.by_draw(errors)
+    shares = prevalence.on_simplex(
+        answers / max(answers.sum(), 1), prevalence.rates(known.sum(axis=0))
+    )
+    if np.isnan(shares).any():
+        nothing = np.full(KEPT, np.nan)
+        ends = marker.Interval(np.nan, np.nan, np.nan)._asdict()
+        return ends | {"withheld": prevalence.UNTOLD, "caution": None}, Drawn(nothing, nothing)
+    rng = np.random.default_rng(seed)
+    rates = marker.rate_draws(known, marker.DRAWS, rng)
+    drawn = [marker.drawn_fractions(times * answers / factor, rates, rng) for times in (1.0, MORE)]
+
+    unreliable = shares[2]
+    per_reliable = unreliable / (1 - unreliable) if unreliable < 1 else np.inf
+    withheld = marker.withheld(known, per_reliable)
+    found = marker.ends(*drawn[0])
+    if withheld is not None:
+        found = marker.Interval(np.nan, np.nan, np.nan)
+    row = found._asdict() | {"withheld": withheld, "caution": marker.caution(found)}
+    return row, Drawn(*(rng.choice(x, KEPT, p=w / w.sum()) for x, w in drawn))
+
+
+def change(earlier: Drawn, later: Drawn) -> dict[str, float]:
+    """The change of the marker between two draws.
+
+    The models' errors are drawn for each draw anew, as if the two had none in common. Where they
+    have, the interval is wider than it need be.
+
+    Parameters
+    ----------
+    earlier, later : of `pooled`
+
+    Returns
+    -------
+    change : its median
+    low, high : its 95 % interval
+    smallest : the change that two such draws show with power `prevalence.POWER`
+    smallest_more : the same with `MORE` times the cells
+    """
+    apart, with_more = (b - a for a, b in zip(earlier, later, strict=True))
+    low, middle, high = np.percentile(apart, [2.5, 50, 97.5])
+    return {
+        "change": float(middle),
+        "low": float(low),
+        "high": float(high),
+        "smallest": SHOWN * float(apart.std()),
+        "smallest_more": SHOWN * float(with_more.std()),
+    }

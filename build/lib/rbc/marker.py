@@ -1,0 +1,371 @@
+"""The marker's interval from both stages together, and when no estimate can be given.
+
+Three answers (`rbc.prevalence.ANSWERS`) are turned back into three classes with the rates that
+labelled cells of other blood draws show. Three things are uncertain, and each is drawn many times:
+
+1. the rates: few cells are known of each class;
+2. how a new blood draw's rates differ from the known ones' (beta-binomial: an intraclass
+correlation, itself drawn);
+3. the cells of the movie: the likelihood of how many were kept and how these were called, at each
+fraction, so that equal calls still have a width.
+
+report.html holds the same steps in JavaScript (`rateDraws` come with the page, the rest is computed
+there).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import gammaln
+
+from rbc.metrics import wilson
+
+#: Correlations of the cells of one blood draw that are tried; 0: all draws alike. As likely
+#: beforehand.
+CORRELATIONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+#: cells of each answer added to a class's counts (Perks): no rate is known to be exactly 0
+PSEUDO = 1 / 3
+#: of the rates; the page carries as many. Of 400, too few explained a movie whose cells are all
+#: kept, and its interval was too narrow by chance.
+DRAWS = 1000
+PER_DRAW = 5  #: fractions taken for each draw of the rates
+LEVEL = 0.95
+#: Fractions at which the likelihood is taken, equally spaced in arcsine: binomial errors are there
+#: alike everywhere.
+ANGLES = (np.arange(240) + 0.5) / 240 * np.pi / 2
+FRACTIONS = np.sin(ANGLES) ** 2
+#: An end nearer than this to 0 or 1 is put there: angle of six steps of the grid, fractions below
+#: .0016. Drawn fractions are never quite 0 or 1, the truth may be.
+EDGE = 6 * (ANGLES[1] - ANGLES[0])
+#: In an interval wider than this a healthy and a sick movie both fit (`caution`). It is shown all
+#: the same: kept back, the narrow ones that remain would be those that miss the truth.
+WIDEST = 0.4
+TOO_WIDE = "too wide to tell a healthy from a sick movie: label more cells, or count by hand"
+LOWEST_COVERAGE = 0.90  #: of nominal 95 %, simulated; below it no estimate is given
+VALIDITY = Path(__file__).with_name("validity.json")  #: written by benchmarks/intervals.py
+
+
+class Interval(NamedTuple):
+    """Median and ends of a 95 % interval, fractions in [0, 1]."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def rate_draws(known: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Rates that a new blood draw may have, from labelled cells of known ones.
+
+    Parameters
+    ----------
+    known : (D, 3, 3) counts: blood draw, answer, class
+    draws : how many
+    rng : source of chance
+
+    Returns
+    -------
+    (draws, 3, 3) float64: share of each answer (rows) in each class (columns)
+    """
+    return np.stack(
+        [_rates_of_class(known[:, :, c], draws, rng) for c in range(known.shape[2])], axis=2
+    )
+
+
+def _rates_of_class(counts: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """The same of one class: counts (D, 3) to rates (draws, 3)."""
+    total = counts.sum(axis=1, keepdims=True)  # (D, 1)
+    correlations = np.array(CORRELATIONS)
+
+    # How far do the known draws differ? The likelihood of each correlation at the pooled shares.
+    pooled = (counts.sum(axis=0) + PSEUDO) / (counts.sum() + 3 * PSEUDO)
+    likelihood = np.array([_log_likelihood(counts, pooled, r) for r in correlations])
+    weight = np.exp(likelihood - likelihood.max())
+    chosen = rng.choice(correlations, draws, p=weight / weight.sum())  # (draws,)
+
+    # The mean over all blood draws: alike cells of one draw count for fewer.
+    effect = 1 + np.maximum(total.T - 1, 0) * chosen[:, None]  # (draws, D)
+    mean = _dirichlet(PSEUDO + (1 / effect) @ counts, rng)  # (draws, 3)
+
+    # The new draw's own rates about that mean.
+    strength = (1 - chosen) / np.maximum(chosen, 1e-9)
+    own = _dirichlet(mean * strength[:, None], rng)
+    return np.where(chosen[:, None] > 0, own, mean)
+
+
+def _log_likelihood(counts: np.ndarray, shares: np.ndarray, correlation: float) -> float:
+    """Of counts (D, 3) that differ between draws with this correlation (Dirichlet-multinomial), up
+    to a constant.
+    """
+    if correlation == 0:
+        return float((counts * np.log(shares)).sum())
+    a = shares * (1 - correlation) / correlation
+    n = counts.sum(axis=1)
+    each = gammaln(counts + a) - gammaln(a)  # (D, 3)
+    return float(each.sum() + (gammaln(a.sum()) - gammaln(n + a.sum())).sum())
+
+
+def _dirichlet(shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    drawn = rng.standard_gamma(np.maximum(shape, 1e-6)) + 1e-12
+    return drawn / drawn.sum(axis=-1, keepdims=True)
+
+
+def interval(
+    said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)
+) -> Interval:
+    """95 % interval of the fraction of tank-treading among reliable cells.
+
+    Parameters
+    ----------
+    said, rates, rng, own : as of `drawn_fractions`
+
+    Returns
+    -------
+    Ends as `ends` chooses them. Never of zero width.
+    """
+    return ends(*drawn_fractions(said, rates, rng, own))
+
+
+def drawn_fractions(
+    said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fractions of tank-treading among reliable cells that the answers allow.
+
+    Parameters
+    ----------
+    said : (3,) counts of answers of the cells that no one looked at
+    rates : (B, 3, 3) of `rate_draws`
+    rng : source of chance
+    own : cells that the operator calls tank-treading, and flipping
+
+    Returns
+    -------
+    fractions, weights : (B x `PER_DRAW`,) float64 each
+    """
+    p, treading_share = FRACTIONS, rates[:, 0, :, None]  # (P,), (B, 3, 1)
+    kept_share = treading_share + rates[:, 1, :, None]  # (B, 3, 1)
+    treading, flipping, discarded = said
+
+    # What a reliable cell of a movie with fraction p does, and an unreliable one: (B, P) and (B,
+    # 1).
+    reliable_kept = kept_share[:, 0] * p + kept_share[:, 1] * (1 - p)
+    reliable_treading = treading_share[:, 0] * p + treading_share[:, 1] * (1 - p)
+    unreliable_kept, unreliable_treading = kept_share[:, 2], treading_share[:, 2]
+
+    # The share that stage 1 keeps of all, with its own error, tells how many are unreliable.
+    more, less = treading + flipping + 0.5, discarded + 0.5
+    log_odds = np.log(more / less) + rng.normal(size=(len(rates), 1)) * np.sqrt(1 / more + 1 / less)
+    kept = 1 / (1 + np.exp(-log_odds))
+    apart = reliable_kept - unreliable_kept
+    with np.errstate(divide="ignore", invalid="ignore"):
+        exact = np.where(apart > 0, (reliable_kept - kept) / apart, np.inf)
+    unreliable = np.clip(exact, 0, 1)
+
+    # Likelihood of the number kept. Where no share of unreliable cells explains it, what the
+    # nearest one would keep counts against these rates.
+    n, observed = more + less, more / (more + less)
+    expected = (1 - unreliable) * reliable_kept + unreliable * unreliable_kept
+    expected = np.clip(expected, 1e-9, 1 - 1e-9)
+    misfit = n * (
+        observed * np.log(expected / observed)
+        + (1 - observed) * np.log((1 - expected) / (1 - observed))
+    )
+    log_likelihood = np.where(exact == unreliable, 0.0, misfit)
+    # Each share of unreliable cells is as likely beforehand. The further apart the two kinds are
+    # kept, the fewer shares explain the number.
+    error = np.sqrt(2 * np.pi * observed * (1 - observed) / n)
+    log_likelihood -= np.log(np.maximum(apart, error))
+
+    # Likelihood of the calls among the kept: tank-treading or flipping.
+    called = (1 - unreliable) * reliable_treading + unreliable * unreliable_treading
+    called = np.clip(called / expected, 1e-9, 1 - 1e-9)
+    log_likelihood += treading * np.log(called) + flipping * np.log1p(-called)
+    likelihood = np.exp(log_likelihood - log_likelihood.max())  # (B, P)
+    weight = np.repeat(likelihood.sum(axis=1), PER_DRAW)
+
+    # Fractions of the rest, by the likelihood, together with the operator's own cells.
+    place = _drawn(likelihood, rng)
+    rest = np.sin(_within(place, rng)) ** 2
+    reliable = (treading + flipping + discarded) * (
+        1 - np.take_along_axis(unreliable, place, axis=1)
+    )
+    mine = own[0] * np.log(p) + own[1] * np.log1p(-p)
+    looked = (
+        np.sin(_within(_drawn(np.exp(mine - mine.max())[None].repeat(len(rates), 0), rng), rng))
+        ** 2
+    )
+    whole = reliable + sum(own)
+    both = np.where(
+        whole > 0, (reliable * rest + sum(own) * looked) / np.maximum(whole, 1e-9), rest
+    )
+    return both.ravel(), weight
+
+
+def _drawn(likelihood: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Places on the grid of fractions, (B, PER_DRAW), as likely as each row of (B, P) says."""
+    # Drawn by the inverse of the running sum.
+    sums = likelihood.cumsum(axis=1)
+    at = rng.random((len(sums), PER_DRAW)) * sums[:, -1:]
+    return np.minimum((sums[:, None, :] < at[:, :, None]).sum(axis=2), len(FRACTIONS) - 1)
+
+
+def _within(place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Angles spread evenly over the cells of the grid."""
+    return ANGLES[place] + (rng.random(place.shape) - 0.5) * (ANGLES[1] - ANGLES[0])
+
+
+def ends(fractions: np.ndarray, weight: np.ndarray) -> Interval:
+    """Median and ends of an interval that holds `LEVEL` of the weight or more.
+
+    Of two such intervals, the shortest in arcsine and the one with equal tails, each end is the
+    outer one. The shortest reaches 0 and 1 where the truth may lie there, but alone it held the
+    truth too seldom in simulated movies, as it may cut one tail only.
+
+    Parameters
+    ----------
+    fractions : (N,) float64 in [0, 1], drawn
+    weight : (N,) float64, how much each counts
+    """
+    # Weights in the order of the fractions; their running sum tells where each share of it lies.
+    order = np.argsort(fractions)
+    angle = np.arcsin(np.sqrt(np.clip(fractions[order], 0, 1)))
+    sums = np.concatenate([[0], np.cumsum(weight[order])]) / weight.sum()
+
+    def at(share: float) -> int:
+        return min(max(int(np.searchsorted(sums, share)) - 1, 0), len(angle) - 1)
+
+    # The shortest: from each first fraction to the one at which `LEVEL` of the weight is reached.
+    first = np.flatnonzero(sums[:-1] <= 1 - LEVEL)
+    last = np.minimum(np.searchsorted(sums, sums[first] + LEVEL) - 1, len(angle) - 1)
+    best = int(np.argmin(angle[last] - angle[first]))
+
+    tail = (1 - LEVEL) / 2
+    low = min(int(first[best]), at(tail))
+    high = max(int(last[best]), at(1 - tail))
+    lower = 0.0 if angle[low] < EDGE else angle[low]
+    upper = np.pi / 2 if angle[high] > np.pi / 2 - EDGE else angle[high]
+    return Interval(*(float(np.sin(x) ** 2) for x in (angle[at(0.5)], lower, upper)))
+
+
+# --- when no estimate is given ---
+
+
+@cache
+def _simulated() -> tuple[dict, ...]:
+    return tuple(json.loads(VALIDITY.read_text(encoding="utf-8"))["rows"])
+
+
+def holds(rows: list[dict]) -> bool:
+    """Whether intervals of a simulated design hold the truth, however much blood draws differ.
+
+    Parameters
+    ----------
+    rows : of the kept table, of one design: a row a truth and a correlation. Truths are averaged,
+        the worst correlation decides. No rows hold nothing.
+    """
+    covered = defaultdict(list)
+    for row in rows:
+        covered[row["correlation"]].append(row["covered"])
+    return bool(rows) and min(map(fmean, covered.values())) >= LOWEST_COVERAGE
+
+
+def withheld(known: np.ndarray, per_reliable: float) -> str | None:
+    """Why no estimate can be given, in words; None where it can.
+
+    What was measured decides, never the interval found: were wide ones kept back, those shown would
+    miss the truth more often than simulated.
+
+    Parameters
+    ----------
+    known : (D, 3, 3) labelled cells: blood draw, answer, class
+    per_reliable : unreliable sequences of the movie for each reliable one
+    """
+    if per_reliable <= most_unreliable(known):
+        return None
+    unreliable = int(known[:, :, 2].sum())
+    return (
+        f"with {per_reliable:.1f} unreliable sequences per reliable one, and errors known from"
+        f" {unreliable} unreliable cells of {len(known)} blood draws, intervals hold the truth too"
+        f" seldom or were never simulated; {_mend(known, per_reliable)}"
+    )
+
+
+def caution(found: Interval) -> str | None:
+    """What to say beside an interval that a healthy and a sick movie both fit in, else None."""
+    if not found.high - found.low > WIDEST:
+        return None
+    return TOO_WIDE
+
+
+def _designs(draws: int, unreliable: int, per_reliable: float) -> list[dict]:
+    """The simulated designs nearest to this one that are not easier, with every correlation between
+    cells of a draw that was tried: how far draws differ is never known. Empty where none is as
+    hard.
+    """
+    rows = list(_simulated())
+    harder = [row["per_reliable"] for row in rows if row["per_reliable"] >= per_reliable]
+    rows = [row for row in rows if harder and row["per_reliable"] == min(harder)]
+    for name, value in {"draws": draws, "known_unreliable": unreliable}.items():
+        # Rounded to fewer draws and cells, and to more unreliable ones: never to an easier
+        # design.
+        fewer = [row[name] for row in rows if row[name] <= value]
+        rows = [row for row in rows if fewer and row[name] == max(fewer)]
+    return rows
+
+
+def most_unreliable(known: np.ndarray) -> float:
+    """The largest simulated number of unreliable sequences for each reliable one at which intervals
+    hold the truth.
+
+    Parameters
+    ----------
+    known : (D, 3, 3) labelled cells: blood draw, answer, class
+
+    Returns
+    -------
+    Negative where they hold at none. A movie with as many or fewer is never refused (`withheld`).
+    """
+    # Upwards until the first design that fails: beyond it nothing is promised.
+    limit = -1.0
+    for per_reliable in sorted({row["per_reliable"] for row in _simulated()}):
+        if not holds(_designs(len(known), int(known[:, :, 2].sum()), per_reliable)):
+            break
+        limit = per_reliable
+    return limit
+
+
+def by_hand(treading: int, flipping: int) -> Interval:
+    """Fraction of tank-treading among cells that the operator labelled, with its 95 % interval.
+
+    Parameters
+    ----------
+    treading, flipping : how many of each
+
+    Returns
+    -------
+    Wilson's interval; nan where no cell was labelled
+    """
+    n = treading + flipping
+    return Interval(treading / n, *wilson(treading, n)) if n else Interval(np.nan, np.nan, np.nan)
+
+
+def _mend(known: np.ndarray, per_reliable: float) -> str:
+    """How many labelled cells would do, by the simulated designs."""
+    for draws in sorted({row["draws"] for row in _simulated() if row["draws"] >= len(known)}):
+        for unreliable in sorted({row["known_unreliable"] for row in _simulated()}):
+            more = unreliable > known[:, :, 2].sum()
+            if more and holds(_designs(draws, unreliable, per_reliable)):
+                return (
+                    f"{unreliable} labelled unreliable cells of {draws} blood draws would mend"
+                    " it, or count by hand"
+                )
+    return (
+        "no number of labelled cells that was simulated mends it: look at every kept cell and"
+        " count by hand"
+    )
