@@ -100,8 +100,8 @@ def cases(rho: float) -> list[Case]:
 
 # --- the end-to-end interval by design ---
 
-#: What the shipped models say (rows: `prevalence.ANSWERS`) of labelled cells (columns: `LABELS`); as
-#: in `rbc.marker` a third of a cell is added, since no rate is known to be exactly 0.
+#: What the shipped models say (rows: `prevalence.ANSWERS`) of labelled cells (columns: `LABELS`).
+#: As in `rbc.marker` a third of a cell is added, since no rate is known to be exactly 0.
 SAID = marker.PSEUDO + prevalence.by_draw(
     analyze.errors_of_others(analyze.read_known(classify.MODELS), set())
 ).sum(axis=0)
