@@ -223,9 +223,10 @@ LONGEST = (
 #: inner loop either.
 SLOW_FILES = {
     "test_analyze", "test_attempts", "test_benchmarks", "test_checkpoints", "test_cli",
-    "test_cluster", "test_commands", "test_compare", "test_demo", "test_download", "test_exercises", "test_packet",
-    "test_patients", "test_golden", "test_release", "test_simulate", "test_tracking",
-    "test_training", "test_transfer", "test_wheel", "test_workflow",
+    "test_cluster", "test_commands", "test_compare", "test_demo", "test_download",
+    "test_exercises", "test_golden", "test_packet", "test_patients", "test_release",
+    "test_simulate", "test_tracking", "test_training", "test_transfer", "test_wheel",
+    "test_workflow",
 }  # fmt: skip
 #: Fixtures that take long to make; a test that uses one is not for the inner loop.
 SLOW_FIXTURES = {"built", "html", "chromium", "checkout", "released_sample"}
