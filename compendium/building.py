@@ -98,11 +98,13 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
     else:
         ingest.into(raw_folder(p, data), p.data_folder, simulated=simulated)
     found = sequences.load(p.data_folder)
+    # Similarity ranks serve every K, so they are computed once, with the data.
     ranks = sampling.ranks(found, threads=os.cpu_count(), progress=progress)
     sequences.add_similarity(p.data_folder, ranks)
     runs.describe(found, p.results_folder)
     files = _raw(p, data, made)
     digest = keys.data_key(p, {name: file[2] for name, file in files.items()})
+    # What it was made from lies beside the data: a later command asks whether it still holds.
     kept = {"key": digest, "sha256": found.meta["sha256"], "simulated": simulated, "files": files}
     _note(p).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return len(found)
@@ -261,6 +263,7 @@ def run(
         notebooks.execute(TRAIN, part / "notebook.ipynb", parameters, _run_words(c, p), environment)
         if missing := [f for f in runs.FILES if not (part / f).exists()]:
             raise RbcError(f"{folder}: the train notebook did not write {', '.join(missing)}")
+    # Kept until here, so that a run killed on its last step need not train again.
     shutil.rmtree(checkpoints, ignore_errors=True)
     return folder
 
@@ -300,6 +303,7 @@ def states(p: Profile) -> list[attempts.Standing]:
     """
     found = attempts.status(p)
     data_stand = _data_stand(p)
+    # Without its data no run stands, however whole its files are.
     done = [c for c, s in zip(p.configurations(), found) if s.state == "done"]
     fresh = {c.path: data_stand and is_fresh(c, p) for c in done}
     return [s.as_stale() if not fresh.get(s.run, True) else s for s in found]

@@ -123,9 +123,11 @@ def into(
         meta = _meta(root, chosen, _record(folder), simulated)
         rows = listing(root, chosen)
         chunks = _chunks(rows)
+        # First how long each sequence is, so that every worker knows where its frames belong.
         sizes = _gather(pool, _sizes, chunks, "measuring")
         rows["size"] = np.concatenate(sizes)
         ends = np.cumsum(rows["size"].to_numpy(np.int64))
+        # Then the frames, each chunk straight to its place in one file.
         start = create_frames(part / "frames.npy", int(ends[-1]))
         places = [
             start + int(ends[c.index[0]] - rows["size"].iat[c.index[0]]) * FRAME_PX**2
@@ -157,6 +159,7 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
     """
     readers = {"csv": csv_rows, "classes": class_rows, "mat": mat_rows}
     tables = [readers[part.kind](folder, layout, part) for part in layout.parts]
+    # One name twice would make one sequence of two, or two of one.
     rows = pd.concat(tables, ignore_index=True)
     if (twice := rows["name"].duplicated()).any():
         name = rows["name"][twice].iat[0]
@@ -192,6 +195,7 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
         )
     names = _parsed(where, table["name"], layout)  # before any path is made of a name
     files = [where.parent / layout.image.format(name=name) for name in table["name"]]
+    # A list that lacks some of its pictures would leave cells out without a word.
     if not layout.unlisted:
         _check_listed(where, files)
     return _rows(where, names, table["label"], files, sizes.astype(int), layout, part)
@@ -212,6 +216,7 @@ def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     if layout is RELEASED:  # both are needed there, other layouts have the classes that they have
         folders = [where / "TankTreading", where / "Flipping"]
     files = [file for f in folders for file in _pictures(f)]
+    # The label is the folder that a picture lies in.
     labels = [file.relative_to(where).parts[0] for file in files]
     names = _parsed(where, [f.stem for f in files], layout)
     if len(kinds := {layout.labels.get(f.name.lower()) for f in folders}) < len(folders):
@@ -265,6 +270,7 @@ def strip(file: Path, size: int = 0) -> np.ndarray:
         _check_depth(file)
         _check_shape(file, picture, size)
         pixels = np.asarray(picture)
+    # Grey saved as colour has three equal channels; anything else is no strip of these cells.
     if pixels.ndim == 3:
         if (pixels != pixels[..., :1]).any():
             raise RbcError(f"{file}: the strip has colours; expected grey levels")
@@ -296,6 +302,7 @@ def read_sums(file: Path) -> dict[str, str]:
     """A list in the format of sha256sum: path inside the folder to SHA-256 in hex."""
     sums = {}
     for number, line in enumerate(_text(file).splitlines(), 1):
+        # A path that leaves the folder is as wrong as a digest that is none.
         digest, _, path = line.partition("  ")
         if not re.fullmatch(r"[0-9a-f]{64}", digest) or not inside(path):
             raise RbcError(f"{file}: line {number} is not 'SHA-256  path inside the folder'")

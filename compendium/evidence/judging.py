@@ -126,6 +126,7 @@ def _score(rule: Score, study: Study, tolerance: Tolerance) -> Verdict:
             f"{why}{rule.printed:g}, and the text speaks of one model.",
             (_place(rule, cell),),
         )
+    # A printed score that could be is held against ours; a doubtful row is only noted.
     ours = _beside(rule, cell, study, tolerance)
     if _row(rule.stage, rule.split, cell).possible:
         return ours
@@ -175,6 +176,7 @@ def _beside(rule: Score, cell: Cell, study: Study, tolerance: Tolerance) -> Verd
         return Verdict(
             UNRESOLVED, f"Our {rule.score} is undefined: nothing was called positive.", evidence
         )
+    # On the same cells both make the same draw of cells: then only seeds can differ.
     same = study.same_cells(rule.stage, rule.split)
     paper = 0.0 if same else _paper_sd(rule, cell)
     d = _from_printed(
@@ -250,6 +252,7 @@ def _printed_rates(stage: int, split: str, cell: Cell) -> tuple[float, float]:
     1].
     """
     row, (p, n) = _row(stage, split, cell).scores, audit.sizes(stage, split)
+    # Precision = TP / (TP + FP), and TP = recall x positives: so FP follows.
     false = row["recall"] * p * (1 / row["precision"] - 1)
     return row["recall"], float(np.clip(1 - false / n, 0, 1))
 
@@ -288,6 +291,7 @@ def _order(rule: Order, study: Study, tolerance: Tolerance) -> Verdict:
     ends = [_value(side, study) for side in (rule.left, rule.right)]
     if np.isnan(ends).any():
         return Verdict(UNRESOLVED, "A score is undefined: nothing was called positive.", evidence)
+    # The differences with their errors, and what these allow to be said.
     pairs = _pairs(rule, study)
     compared = Comparison(rule.relation, pairs)
     said = compared.verdict(tolerance.margin, tolerance.z)
@@ -343,6 +347,7 @@ def _learned_little(rule: Order, study: Study) -> list[str]:
     for side in rule.sides():
         for cell in side.cells():
             split = side.split if (side.stage, side.split, *cell) in _rows() else "validation"
+            # Half way between chance and the paper: below it a model has not learned the task.
             paper = sum(_printed_rates(side.stage, split, cell)) / 2
             ours = study.measured(side.stage, side.split, side.score, cell).balanced
             if ours <= (CHANCE + paper) / 2:
@@ -376,6 +381,7 @@ def _value(side: Side | float, study: Study) -> float:
 
 
 def _difference(left: Side | float, right: Side | float, study: Study) -> Difference:
+    # The same resampled cells on both sides, so that hard cells are hard for both.
     d = _draws(left, study) - _draws(right, study)
     cells = metrics.spread(d[1:]) if len(d) > 1 else 0.0
     noise = _noise(left, study) - _noise(right, study)
@@ -408,6 +414,7 @@ def _noise(side: Side | float, study: Study) -> np.ndarray:
     columns = []
     for cell in side.cells():
         m = study.measured(side.stage, side.split, side.score, cell)
+        # The dice are the cell's own, wherever it stands.
         key = [side.stage, MODELS.index(cell[0]), SAMPLINGS.index(cell[1]), cell[2]]
         columns.append(m.value + m.seed_se * np.random.default_rng(key).normal(size=DRAWS))
     return _taken(side, np.stack(columns, axis=1))
@@ -452,6 +459,7 @@ def _joint(rule: Row, *_) -> Verdict:
         )
     without = ", or without ".join(" and ".join(scores) for scores in row.fails)
     one = f"one model on Table 2's split: impossible; possible without {without}"
+    # Two readings: the row is one model's, or a mean of several runs.
     apart = audit.spread(row)
     if apart is not None:
         mean = "a mean of several runs on that split: possible"
