@@ -233,7 +233,7 @@ def _judged(task: _Task, threads: int) -> dict:
         return {"key": "", "status": FAILED, "why": "interrupted"}
     except Exception as error:
         named = "" if isinstance(error, RbcError) else f"{task.movie}: {type(error).__name__}: "
-        return {"key": "", "status": FAILED, "why": f"{named}{error}"}
+        return {"key": "", "status": FAILED, "why": f"{named}{' '.join(str(error).split())}"}
     finally:
         _WORKING.clear()
     return {"key": key, "status": JUDGED, "why": ""}
@@ -244,7 +244,8 @@ def _key(task: _Task) -> str:
     movie = task.movie
     pages = sorted(p for p in movie.iterdir() if p.is_file()) if movie.is_dir() else [movie]
     found = hashlib.sha256(f"{__version__} {sorted(task.units.items())}".encode())
-    for path in (*pages, task.models / "models.json", task.models / "known.json"):
+    weights = sorted(task.models.glob("*.safetensors"))
+    for path in (*pages, task.models / "models.json", task.models / "known.json", *weights):
         try:
             found.update(files.file_hash(path).encode())
         except OSError as error:
