@@ -275,20 +275,24 @@ def test_the_film_with_tracks_is_turned_by_hand_and_by_itself(page):
 
 
 def test_the_page_computes_what_the_library_computes(page, answer):
-    """Both draw by chance, so that they agree but for that; with the operator's own cells too."""
+    """Both draw by chance, so that they agree but for that; with the operator's own cells too.
+
+    Single answers differ much where few rates explain the counts: the medians of many are compared.
+    """
     said, _ = answer
-    rng = np.random.default_rng(0)
     rates = np.array(page.evaluate("data.draws"))
+    ask = "([said, own]) => Array.from({length: 15}, () => interval(said, own))"
     for counts, own in (
         ((40, 12, 30), (0, 0)),
         ((25, 0, 10), (0, 0)),
         ((40, 12, 30), (30, 5)),
         ((60, 3, 200), (1, 0)),
     ):
-        ours = marker.interval(np.array(counts), rates, rng, own)
-        theirs = page.evaluate("([said, own]) => interval(said, own)", [counts, own])
-        for name, value in ours._asdict().items():
-            assert theirs[name] == pytest.approx(value, abs=0.04), (counts, own, name)
+        seeds = (np.random.default_rng(seed) for seed in range(15))
+        ours = pd.DataFrame([marker.interval(np.array(counts), rates, s, own) for s in seeds])
+        theirs = pd.DataFrame(page.evaluate(ask, [counts, own]))[list(ours)]
+        apart = (ours.median() - theirs.median()).abs()
+        assert apart.max() < 0.08, (counts, own, apart)
     found = page.evaluate("estimate()")
     assert (found["withheld"] is None) == (said["withheld"] is None)
     # as both draw by chance, an interval at the very limit may be called wide by one of them
