@@ -1,5 +1,0 @@
-"""``python -m compendium``: the same as ``rbc``."""
-
-from compendium.cli import main
-
-main()

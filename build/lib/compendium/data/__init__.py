@@ -1,3 +1,0 @@
-"""From the authors' files to sequences: fetch, unpack, recognise the layout, read, check beside the
-paper.
-"""
