@@ -15,8 +15,6 @@ from compendium import ROOT, cli
 SHOWN_IN = ("README.md", "CONTRIBUTING.md", "data/README.md", "book/reproduce.md", "book/data.md",
             "book/own-movies.md", "book/open-details.md", "book/methods.md")  # fmt: skip
 COMMAND = re.compile(r"(?:^|[`\s/])rbc ((?:[a-z]+)(?: [^`\n]*)?)")
-#: Commands that own-movies.md shows one after the other, as a reader without a movie types them.
-TRY_IT = "No movie is at hand to try it on?"
 #: From another folder than the checkout, in this order: each takes seconds.
 EVERYWHERE = (
     "audit --json",
@@ -111,15 +109,3 @@ def test_commands_of_the_checkout_run_from_another_folder(words: str, tmp_path: 
     done = rbc_in(tmp_path, words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
-
-
-def test_a_reader_without_a_movie_gets_a_report(tmp_path: Path) -> None:
-    """The page's own lines, one after the other, in an empty folder."""
-    page = (ROOT / "book" / "own-movies.md").read_text(encoding="utf-8")
-    block = page.partition(TRY_IT)[2].partition("```bash\n")[2].partition("```")[0]
-    lines = shown(block)
-    assert [words.split()[0] for words in lines] == ["simulate", "simulate", "analyze"]
-    for words in lines:
-        done = rbc_in(tmp_path, words)
-        assert done.returncode == 0, (words, done.stderr)
-    assert (tmp_path / "report" / "report.html").exists()
