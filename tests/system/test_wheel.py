@@ -150,7 +150,9 @@ def test_the_wheel_holds_what_the_bench_tool_reads(wheel: Path) -> None:
 
 
 def test_a_reader_without_a_movie_or_a_checkout_gets_a_report(rbc) -> None:
-    """The lines of the page on own movies, as they stand, from the wheel's base alone."""
+    """The lines of the page on own movies, as they stand, and the other two commands of the bench
+    tool, from the wheel's base alone.
+    """
     page = (ROOT / "book" / "own-movies.md").read_text(encoding="utf-8")
     block = page.partition("No movie is at hand")[2].partition("```bash\n")[2].partition("```")[0]
     lines = [line.split()[1:] for line in block.splitlines()]
@@ -159,9 +161,11 @@ def test_a_reader_without_a_movie_or_a_checkout_gets_a_report(rbc) -> None:
         done = rbc(*words)
         assert done.returncode == 0, (words, done.stderr)
     assert "report: report/report.html" in done.stdout
-    classified = rbc("classify", "report/tracked", "--json")
+    tracked = rbc("track", "movie/movie.avi", "--out", "tracked", "--json")
+    assert tracked.returncode == 0, tracked.stderr
+    classified = rbc("classify", "tracked", "--json")
     assert classified.returncode == 0, classified.stderr
-    assert len(json.loads(classified.stdout)) > 50
+    assert len(json.loads(classified.stdout)) == json.loads(tracked.stdout)["sequences"] > 50
 
 
 def test_the_paper_is_audited_without_the_checkout(rbc) -> None:
