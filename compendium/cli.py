@@ -369,6 +369,8 @@ def study_of_movies(
     from rbc.bench import analyze, movielist, study
 
     listed = movielist.read(movies, pattern or movielist.PATTERN)
+    study.check_place(out)
+    typer.echo(movielist.in_words(listed), err=True)  # names may mean something else than dates
     units = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
     jobs = min(jobs or 2, len(listed), os.cpu_count() or 1)
     with tqdm(

@@ -121,8 +121,7 @@ def calibration(
     -------
     offset, slope : (B,) float64 each; nan where a class is not taken
     """
-    # (B, 2)
-    # Platt's targets stay short of 0 and 1, so that the regression ends.
+    # Platt's targets stay short of 0 and 1, so that the regression ends: (B, 2).
     n = np.stack([times[:, ~treading].sum(axis=1), times[:, treading].sum(axis=1)], axis=1)
     target = np.where(treading, (n[:, 1:] + 1) / (n[:, 1:] + 2), 1 / (n[:, :1] + 2))
     x = np.stack([np.ones(len(probability)), log_odds(probability)], axis=1)  # (N, 2)

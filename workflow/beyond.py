@@ -3,10 +3,12 @@ models: no pixels.
 
     python workflow/beyond.py [--results results/ours]
     python workflow/beyond.py --stage1
+    python workflow/beyond.py --unsure
 
 Runs are those of `rbc grid --profile ours`. The support vector machines are fitted here, in
 seconds. With `--stage1` only stage 1 is judged and shipped anew, from the predictions that are
-kept: its shipped models are machines alone. Stage 2 stays as it is.
+kept: its shipped models are machines alone. Stage 2 stays as it is. With `--unsure` only what the
+shipped models leave open is set anew.
 """
 
 from __future__ import annotations
@@ -505,7 +507,8 @@ def nuisance_figures(cells: Sequences) -> list[dict]:
         before = table if before is None else before  # the first row: as they are
         for stage in STAGES:
             row[f"stage {stage}"] = _balanced(table, stage)
-            judged, as_was = (t[~t["acquisition"].isin(refused)] for t in (table, before))
+            judged = table[~table["acquisition"].isin(refused)]
+            as_was = before[before["name"].isin(judged["name"])]  # some may be too short now
             cost = _balanced(as_was, stage) - _balanced(judged, stage)
             row[f"stage {stage}, cost where judged"] = cost
         out.append(row)
@@ -513,10 +516,10 @@ def nuisance_figures(cells: Sequences) -> list[dict]:
 
 
 def _called(seen: Sequences, found: pd.DataFrame) -> pd.DataFrame:
-    """A row a sequence: acquisition, label, and how each stage calls it."""
+    """A row a sequence: name, acquisition, label, and how each stage calls it."""
     calls = {stage: found[f"{POSITIVE[stage]}_margin"].to_numpy() >= 0 for stage in STAGES}
     return (
-        seen.index[["acquisition", "label"]]
+        seen.index[["name", "acquisition", "label"]]
         .reset_index(drop=True)
         .assign(**{f"called {stage}": called for stage, called in calls.items()})
     )

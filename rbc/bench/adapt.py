@@ -58,12 +58,13 @@ def labelled(folder: Path) -> Sequences:
     Parameters
     ----------
     folder : sequences with labels, or a report of `rbc analyze` that holds the corrections exported
-        from its page (`CORRECTIONS`); a cell that nobody labelled, or labelled unsure, is left out
+        from its page (`CORRECTIONS`); a cell that somebody labelled unsure is left out
 
     Raises
     ------
     RbcError
-        where it is neither, or no cell in it has a label
+        where it is neither, where no cell in it has a label, or where cells of a report were not
+        looked at
     """
     folder = Path(folder)
     if (folder / "marker.json").exists():
@@ -85,7 +86,18 @@ def _of_report(folder: Path) -> Sequences:
             f"{folder}: no {CORRECTIONS} in it; export it from the report and put it there"
         )
     found = sequences.load(folder / "tracked")
-    labels = found.index["name"].map(analyze.read_corrections(file, found.index["name"]))
+    given = analyze.read_corrections(file, found.index["name"])
+    cells = pd.read_csv(folder / "cells.csv", keep_default_na=False)
+    shown = cells["name"][cells["continues"] == ""]  # the others are on no page to be labelled
+
+    # The page shows the least sure cells first. Learned from those alone, errors would be far more
+    # frequent than they are.
+    if unseen := len({*shown} - {*given}):
+        raise RbcError(
+            f"{file}: {unseen} of {len(shown)} cells were not looked at, and those looked at first"
+            " are the hardest: label all of them, or leave this report out"
+        )
+    labels = found.index["name"].map(given)
     labels = labels.where(labels.isin(LABELS), sequences.UNLABELLED)  # neither unsure ones
     index = found.index.assign(label=labels)
     return replace(found, index=index)
@@ -105,9 +117,9 @@ def adapt(parts: list[Sequences], out: Path, models: Path = classify.MODELS) -> 
 
     Returns
     -------
-    What card.md says: cells and acquisitions by label; of each stage whether it was adapted, the
-    comparison, and what is missing; unreliable: the most unreliable sequences for each reliable one
-    at which intervals hold the truth
+    What card.md says: cells by label; acquisitions; names of the blood draws; of each stage whether
+    it was adapted, the comparison, and what is missing; unreliable: the most unreliable sequences
+    for each reliable one at which intervals hold the truth
 
     Raises
     ------
@@ -261,7 +273,7 @@ def _said(table: pd.DataFrame, stages: dict[int, Stage], errors: pd.DataFrame) -
     return {
         "cells": {label: int(counts.get(label, 0)) for label in LABELS},
         "acquisitions": int(table["acquisition"].nunique()),
-        "draws": int(table["acquisition"].map(metrics.blood_draw).nunique()),
+        "draws": sorted({metrics.blood_draw(name) for name in table["acquisition"]}),
         "stages": {
             stage: {"adapted": bool(s.adapted), "missing": s.missing, "compared": s.compared}
             for stage, s in stages.items()
@@ -278,7 +290,10 @@ def in_words(said: dict) -> str:
     said : of `adapt`
     """
     cells = ", ".join(f"{n} {label}" for label, n in said["cells"].items())
-    lines = [f"learned from {cells} cells of {said['acquisitions']} acquisitions"]
+    lines = [
+        f"learned from {cells} cells of {said['acquisitions']} acquisitions",
+        f"blood draws, told by the names up to their first _: {', '.join(said['draws'])}",
+    ]
     for stage, about in said["stages"].items():
         lines.append(f"stage {stage}: {_of_stage(about)}")
     limit = said["unreliable"]

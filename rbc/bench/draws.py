@@ -43,9 +43,10 @@ def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, p
 
     Parameters
     ----------
-    movies : a row a judged movie: patient, date (as text that sorts), draw, and its counts of
+    movies : a row a judged movie: name, patient, date (as text that sorts), draw, and its counts of
         answers by `prevalence.ANSWERS`
-    errors : a row a labelled cell of other acquisitions: acquisition, label, answer
+    errors : a row a labelled cell: acquisition, label, answer. A draw is judged without those of
+        its own movies.
 
     Returns
     -------
@@ -56,7 +57,8 @@ def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, p
     rows, drawn = [], {}
     for (patient, date, draw), part in movies.groupby(["patient", "date", "draw"]):
         answers = part[list(prevalence.ANSWERS)].sum().to_numpy(float)
-        row, drawn[draw] = pooled(answers, errors, more_than_chance)
+        others = errors[~errors["acquisition"].isin(part["name"])]
+        row, drawn[draw] = pooled(answers, others, more_than_chance)
         rows.append((patient, date, draw, len(part), int(answers.sum()), *row.values()))
     draws = pd.DataFrame(rows, columns=list(OF_DRAW))
 
@@ -124,7 +126,7 @@ def pooled(
     Parameters
     ----------
     answers : (3,) counts by `prevalence.ANSWERS`, all movies together
-    errors : as of `by_draw`
+    errors : a row a labelled cell of other draws: acquisition, label, answer
     factor : over-dispersion, of `spread`
     seed : of chance
 
@@ -133,14 +135,14 @@ def pooled(
     row : estimate, low, high, withheld and caution, as of `prevalence.end_to_end`
     drawn : the fractions behind them
     """
+    if errors.empty:
+        return _untold()
     known = prevalence.by_draw(errors)
     shares = prevalence.on_simplex(
         answers / max(answers.sum(), 1), prevalence.rates(known.sum(axis=0))
     )
     if np.isnan(shares).any():
-        nothing = np.full(KEPT, np.nan)
-        ends = marker.Interval(np.nan, np.nan, np.nan)._asdict()
-        return ends | {"withheld": prevalence.UNTOLD, "caution": None}, Drawn(nothing, nothing)
+        return _untold()
     rng = np.random.default_rng(seed)
     rates = marker.rate_draws(known, marker.DRAWS, rng)
     drawn = [marker.drawn_fractions(times * answers / factor, rates, rng) for times in (1.0, MORE)]
@@ -153,6 +155,13 @@ def pooled(
         found = marker.Interval(np.nan, np.nan, np.nan)
     row = found._asdict() | {"withheld": withheld, "caution": marker.caution(found)}
     return row, Drawn(*(rng.choice(x, KEPT, p=w / w.sum()) for x, w in drawn))
+
+
+def _untold() -> tuple[dict, Drawn]:
+    """What `pooled` answers where the models' errors are not known."""
+    nothing = np.full(KEPT, np.nan)
+    ends = marker.Interval(np.nan, np.nan, np.nan)._asdict()
+    return ends | {"withheld": prevalence.UNTOLD, "caution": None}, Drawn(nothing, nothing)
 
 
 def change(earlier: Drawn, later: Drawn) -> dict[str, float]:

@@ -129,3 +129,18 @@ def _date(text: str, where: Path) -> str:
         raise RbcError(
             f"{where}: {text!r} is no date; write 2026-11-25, 20261125 or 1125 (month and day)"
         ) from error
+
+
+def in_words(listed: pd.DataFrame) -> str:
+    """How the movies of a list were understood, a line a draw, before any is judged.
+
+    Parameters
+    ----------
+    listed : of `read`
+    """
+    draws = listed.groupby(["patient", "date", "draw"])["name"].agg(list)
+    lines = [
+        f"patient {patient}, {date}, draw {draw}: {', '.join(names)}"
+        for (patient, date, draw), names in draws.items()
+    ]
+    return "\n".join(lines)

@@ -88,7 +88,7 @@ def judge(
     """
     out, known = Path(out), analyze.read_known(models)
     with files.told_by_disk(out):
-        _check_place(out)
+        check_place(out)
         (out / "reports").mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".study.lock", timeout=0), files.told_by_disk(out):
@@ -106,8 +106,8 @@ def judge(
         raise RbcError(f"{out}: another rbc works there now; wait for it") from error
 
 
-def _check_place(out: Path) -> None:
-    """Raise `RbcError` where a folder holds what no study made."""
+def check_place(out: Path) -> None:
+    """Raises `RbcError` where a folder holds what no study made."""
     if out.exists() and not out.is_dir():
         raise RbcError(f"{out}: a file is there; name a folder that is new")
     begun = (out / STATE).exists() or not out.is_dir()
@@ -283,8 +283,7 @@ def together(movies: pd.DataFrame, known: dict) -> Study:
     """
     judged = movies[movies["status"] == JUDGED].astype({a: float for a in prevalence.ANSWERS})
     movies = movies.assign(unlike=movies["name"].isin(unlike_their_draw(judged)))
-    errors = analyze.errors_of_others(known, {*movies["name"]})
-    draws, changes = by_draw(judged, errors)
+    draws, changes = by_draw(judged, analyze.errors_of_others(known, set()))
 
     # A draw of which nothing is known must not vanish from the series.
     silent = movies[~movies["draw"].isin(judged["draw"])].drop_duplicates("draw")

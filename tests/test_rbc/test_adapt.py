@@ -1,6 +1,7 @@
 """The shipped models for another microscope: what labelled cells teach, and what they do not."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -92,7 +93,8 @@ def report(tmp_path_factory):
     options = ("--um-per-px", 0.6, "--threads", 1)
     made = rbc("analyze", folder / "AA1001_1.avi", "--out", folder / "report", *options)
     assert made.returncode == 0, made.stderr
-    cells = pd.read_csv(folder / "report" / "cells.csv")
+    cells = pd.read_csv(folder / "report" / "cells.csv", keep_default_na=False)
+    cells = cells[cells["continues"] == ""].reset_index(drop=True)  # those that the page shows
     after = cells["decision"].where(cells.index > 0, "unsure")  # one cell nobody can tell
     after = after.where(cells.index < 1, after.replace("unsure", "unreliable"))
     table = pd.DataFrame({"name": cells["name"], "before": cells["decision"], "after": after})
@@ -133,6 +135,12 @@ def test_what_cannot_teach_is_refused(report, tmp_path, cells):
     assert "no cell in it has a label" in refused(tmp_path / "unlabelled")
     cells.select((cells.index["label"] != "flipping").to_numpy()).save(tmp_path / "one kind")
     assert "no labelled cell is flipping" in refused(tmp_path / "one kind")
+    assert not (tmp_path / "mine").exists()
+    shutil.copytree(report / "report", tmp_path / "half")
+    file = tmp_path / "half" / adapt.CORRECTIONS
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    file.write_text("".join(lines[: len(lines) // 2]), encoding="utf-8")
+    assert "were not looked at" in refused(tmp_path / "half")
     assert not (tmp_path / "mine").exists()
     with pytest.raises(RbcError, match=r"no corrections\.csv in it"):
         adapt.labelled(_without_corrections(report, tmp_path))

@@ -34,6 +34,15 @@ def test_names_of_the_authors_tell_patient_and_day(tmp_path):
     assert found[list(movielist.UNITS)].isna().all(axis=None)
 
 
+def test_how_names_were_understood_is_said(tmp_path):
+    """`sample0101` may be a number: a reader must see that it was taken for a day."""
+    found = movielist.read(folder_of(tmp_path, "sample0101.avi", "sample0102.avi"))
+    assert movielist.in_words(found).splitlines() == [
+        "patient sample, 01-01, draw sample 01-01: sample0101",
+        "patient sample, 01-02, draw sample 01-02: sample0102",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "pattern", "expected"),
     [

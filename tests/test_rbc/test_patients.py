@@ -89,6 +89,18 @@ def test_a_draw_without_known_errors_gets_no_estimate_and_no_change():
     assert changes.empty
 
 
+def test_a_draw_is_not_judged_with_its_own_errors():
+    """After `rbc adapt` the labelled cells may be of the very movies of a study."""
+    table = answered(("a", "P", "01-01", "d", 60, 20, 40), ("b", "P", "01-02", "e", 60, 20, 40))
+    own = pd.concat([ERRORS.assign(acquisition="a"), ERRORS])
+    found, _ = draws.by_draw(table, own)
+    with_others, with_all = (draws.pooled(np.array([60.0, 20, 40]), e)[0] for e in (ERRORS, own))
+    assert found["low"].tolist() == [with_others["low"], with_all["low"]]
+    assert with_others["low"] != with_all["low"]
+    alone, changes = draws.by_draw(table[:1], ERRORS.assign(acquisition="a"))
+    assert alone["withheld"].tolist() == [prevalence.UNTOLD] and changes.empty
+
+
 # --- the command
 
 
@@ -127,7 +139,9 @@ def done(filmed, tmp_path_factory):
         time.sleep(0.02)
     first.send_signal(signal.SIGTERM)
     _, said = first.communicate()
-    assert said == "rbc: interrupted; the same command goes on where it stopped\n"
+    *listed, last = said.splitlines()
+    assert listed[0] == "patient AA, 10-01, draw AA 10-01: AA1001_1, AA1001_2"
+    assert last == "rbc: interrupted; the same command goes on where it stopped"
     assert not list(out.glob("reports/.*")), "something half written was left"
     state = json.loads((out / "study.json").read_text(encoding="utf-8"))
     files = [out / "reports" / name / "marker.json" for name in state]
