@@ -195,7 +195,7 @@ def _end_to_end(
     treading = rng.binomial(MOVIE, truth)
     counts = (treading, MOVIE - treading, rng.poisson(per_reliable * MOVIE))
     said = np.sum([rng.multinomial(n, p) for n, p in zip(counts, _rates(rng, rho).T)], axis=0)
-    found = marker.interval(said, marker.rate_draws(known, marker.DRAWS, rng), rng)
+    found = marker.interval(said, marker.rate_draws(known, marker.DRAWS, rng))
     return found.low, found.high
 
 
@@ -361,7 +361,7 @@ def one_movie_end_to_end(fraction: float = 0.93, flipping: float = 0.2) -> Itera
         known = prevalence.by_draw(answers(rng, list(VALIDATION.values()), "V1_10s01"))
         said = movie["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy()
         # Also where `marker.withheld` would give none: how often it holds is the question.
-        ours = marker.interval(said, marker.rate_draws(known, marker.DRAWS, rng), rng)
+        ours = marker.interval(said, marker.rate_draws(known, marker.DRAWS, rng))
         return ours.low, ours.high
 
     name = "fraction end to end, errors drawn (rbc.marker)"

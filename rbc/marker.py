@@ -1,16 +1,17 @@
 """The marker's interval from both stages together, and when no estimate can be given.
 
 Three answers (`rbc.prevalence.ANSWERS`) are turned back into three classes with the rates that
-labelled cells of other blood draws show. Three things are uncertain, and each is drawn many times:
+labelled cells of other blood draws show. Three things are uncertain:
 
-1. the rates: few cells are known of each class;
+1. the rates: few cells are known of each class. They are drawn many times;
 2. how a new blood draw's rates differ from the known ones' (beta-binomial: an intraclass
-correlation, itself drawn);
-3. the cells of the movie: the likelihood of how many were kept and how these were called, at each
-fraction, so that equal calls still have a width.
+correlation). It is drawn with them;
+3. the cells of the movie. For each draw of the rates, the likelihood of how many were kept and how
+these were called is taken at each fraction of a grid, and summed over the draws. Equal calls still
+have a width.
 
-report.html holds the same steps in JavaScript (`rateDraws` come with the page, the rest is computed
-there).
+report.html holds the same steps in JavaScript: the drawn rates come with the page, the rest is
+computed there.
 """
 
 from __future__ import annotations
@@ -32,18 +33,24 @@ from rbc.metrics import wilson
 CORRELATIONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 #: cells of each answer added to a class's counts (Perks): no rate is known to be exactly 0
 PSEUDO = 1 / 3
-#: of the rates; the page carries as many. Of 400, too few explained a movie whose cells are all
-#: kept, and its interval was too narrow by chance.
-DRAWS = 1000
-PER_DRAW = 5  #: fractions taken for each draw of the rates
+#: Of the rates; the page carries as many. Of 1,000, so few explained some movies that another seed
+#: moved an interval's end by half of all fractions.
+DRAWS = 8192
+ROWS = 128  #: draws weighed at once: more leave the processor's cache, and it takes longer
 LEVEL = 0.95
 #: Fractions at which the likelihood is taken, equally spaced in arcsine: binomial errors are there
 #: alike everywhere.
 ANGLES = (np.arange(240) + 0.5) / 240 * np.pi / 2
 FRACTIONS = np.sin(ANGLES) ** 2
-#: An end nearer than this to 0 or 1 is put there: angle of six steps of the grid, fractions below
-#: .0016. Drawn fractions are never quite 0 or 1, the truth may be.
-EDGE = 6 * (ANGLES[1] - ANGLES[0])
+STEP = ANGLES[1] - ANGLES[0]  #: width of a cell of the grid
+#: An end nearer than this to 0 or 1 is put there: fractions below .0016. A likelihood is never
+#: quite 0 beside them, the truth may be 0 or 1.
+EDGE = 6 * STEP
+#: Multiples of these, without their whole part, fill the unit interval and the unit square evenly:
+#: the golden ratio, and its like of two dimensions (Roberts 2018, "The unreasonable effectiveness
+#: of quasirandom sequences").
+EVENLY = 0.6180339887498949
+EVENLY_2 = (0.7548776662466927, 0.5698402909980532)
 #: In an interval wider than this a healthy and a sick movie both fit (`caution`). It is shown all
 #: the same: kept back, the narrow ones that remain would be those that miss the truth.
 WIDEST = 0.4
@@ -116,37 +123,83 @@ def _dirichlet(shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return drawn / drawn.sum(axis=-1, keepdims=True)
 
 
-def interval(
-    said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)
-) -> Interval:
+def interval(said: np.ndarray, rates: np.ndarray, own: tuple[int, int] = (0, 0)) -> Interval:
     """95 % interval of the fraction of tank-treading among reliable cells.
 
     Parameters
     ----------
-    said, rates, rng, own : as of `drawn_fractions`
+    said, rates, own : as of `density`
 
     Returns
     -------
     Ends as `ends` chooses them. Never of zero width.
     """
-    return ends(*drawn_fractions(said, rates, rng, own))
+    return ends(density(said, rates, own))
 
 
-def drawn_fractions(
-    said: np.ndarray, rates: np.ndarray, rng: np.random.Generator, own: tuple[int, int] = (0, 0)
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fractions of tank-treading among reliable cells that the answers allow.
+def density(said: np.ndarray, rates: np.ndarray, own: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """How likely the answers make each fraction of tank-treading among reliable cells.
+
+    Nothing is drawn here: the same answers and rates give the same density.
 
     Parameters
     ----------
     said : (3,) counts of answers of the cells that no one looked at
     rates : (B, 3, 3) of `rate_draws`
-    rng : source of chance
     own : cells that the operator calls tank-treading, and flipping
 
     Returns
     -------
-    fractions, weights : (B x `PER_DRAW`,) float64 each
+    (P,) float64: shares of `FRACTIONS`, each that of its cell of the grid; their sum is 1
+    """
+    log_likelihood = np.empty((len(rates), len(FRACTIONS)))
+    unreliable = np.empty_like(log_likelihood)
+    kept = _kept(said, len(rates))
+    for start in range(0, len(rates), ROWS):
+        part = slice(start, start + ROWS)
+        log_likelihood[part], unreliable[part] = _explained(said, rates[part], kept[part])
+    likelihood = np.exp(log_likelihood - log_likelihood.max())  # (B, P)
+    if not sum(own):
+        shares = likelihood.sum(axis=0)
+        return shares / shares.sum()
+
+    # The operator's own cells have a fraction too. A movie's fraction is the mean of both, each
+    # weighed by its number of reliable cells.
+    rest = sum(said) * (1 - unreliable)
+    both = (rest * FRACTIONS + sum(own) * _looked(own, rest.shape)) / (rest + sum(own))
+    cell = (np.arcsin(np.sqrt(np.clip(both, 0, 1))) / STEP).astype(int)
+    cell = np.minimum(cell, len(FRACTIONS) - 1)
+    shares = np.bincount(cell.ravel(), likelihood.ravel(), len(FRACTIONS))
+    return shares / shares.sum()
+
+
+def _kept(said: np.ndarray, draws: int) -> np.ndarray:
+    """Shares of all cells that stage 1 keeps, (draws, 1): the counted one with its own error."""
+    more, less = said[0] + said[1] + 0.5, said[2] + 0.5
+    # Normal errors of the log odds (Box and Muller) from two sequences that fill the unit square
+    # evenly: report.html can compute the same ones.
+    number = np.arange(draws)[:, None] + 0.5
+    first, second = (number * step % 1 for step in EVENLY_2)
+    normal = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)
+    log_odds = np.log(more / less) + normal * np.sqrt(1 / more + 1 / less)
+    return 1 / (1 + np.exp(-log_odds))
+
+
+def _explained(
+    said: np.ndarray, rates: np.ndarray, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How well each fraction explains the answers.
+
+    Parameters
+    ----------
+    said : (3,) counts of answers
+    rates : (B, 3, 3) of `rate_draws`
+    kept : (B, 1) shares of all cells that stage 1 keeps
+
+    Returns
+    -------
+    log_likelihood : (B, P) of each of `FRACTIONS`, up to a constant
+    unreliable : (B, P) shares of unreliable cells among all
     """
     p, treading_share = FRACTIONS, rates[:, 0, :, None]  # (P,), (B, 3, 1)
     kept_share = treading_share + rates[:, 1, :, None]  # (B, 3, 1)
@@ -158,10 +211,7 @@ def drawn_fractions(
     reliable_treading = treading_share[:, 0] * p + treading_share[:, 1] * (1 - p)
     unreliable_kept, unreliable_treading = kept_share[:, 2], treading_share[:, 2]
 
-    # The share that stage 1 keeps of all, with its own error, tells how many are unreliable.
-    more, less = treading + flipping + 0.5, discarded + 0.5
-    log_odds = np.log(more / less) + rng.normal(size=(len(rates), 1)) * np.sqrt(1 / more + 1 / less)
-    kept = 1 / (1 + np.exp(-log_odds))
+    # The share that stage 1 keeps of all tells how many are unreliable.
     apart = reliable_kept - unreliable_kept
     with np.errstate(divide="ignore", invalid="ignore"):
         exact = np.where(apart > 0, (reliable_kept - kept) / apart, np.inf)
@@ -169,6 +219,7 @@ def drawn_fractions(
 
     # Likelihood of the number kept. Where no share of unreliable cells explains it, what the
     # nearest one would keep counts against these rates.
+    more, less = treading + flipping + 0.5, discarded + 0.5
     n, observed = more + less, more / (more + less)
     expected = (1 - unreliable) * reliable_kept + unreliable * unreliable_kept
     expected = np.clip(expected, 1e-9, 1 - 1e-9)
@@ -185,43 +236,30 @@ def drawn_fractions(
     # Likelihood of the calls among the kept: tank-treading or flipping.
     called = (1 - unreliable) * reliable_treading + unreliable * unreliable_treading
     called = np.clip(called / expected, 1e-9, 1 - 1e-9)
-    log_likelihood += treading * np.log(called) + flipping * np.log1p(-called)
-    likelihood = np.exp(log_likelihood - log_likelihood.max())  # (B, P)
-    weight = np.repeat(likelihood.sum(axis=1), PER_DRAW)
-
-    # Fractions of the rest, by the likelihood, together with the operator's own cells.
-    place = _drawn(likelihood, rng)
-    rest = np.sin(_within(place, rng)) ** 2
-    reliable = (treading + flipping + discarded) * (
-        1 - np.take_along_axis(unreliable, place, axis=1)
-    )
-    mine = own[0] * np.log(p) + own[1] * np.log1p(-p)
-    looked = (
-        np.sin(_within(_drawn(np.exp(mine - mine.max())[None].repeat(len(rates), 0), rng), rng))
-        ** 2
-    )
-    whole = reliable + sum(own)
-    both = np.where(
-        whole > 0, (reliable * rest + sum(own) * looked) / np.maximum(whole, 1e-9), rest
-    )
-    return both.ravel(), weight
+    return log_likelihood + treading * np.log(called) + flipping * np.log1p(-called), unreliable
 
 
-def _drawn(likelihood: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Places on the grid of fractions, (B, PER_DRAW), as likely as each row of (B, P) says."""
-    # Drawn by the inverse of the running sum.
-    sums = likelihood.cumsum(axis=1)
-    at = rng.random((len(sums), PER_DRAW)) * sums[:, -1:]
-    return np.minimum((sums[:, None, :] < at[:, :, None]).sum(axis=2), len(FRACTIONS) - 1)
+def _looked(own: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+    """Fractions that the operator's own cells allow, as many as `shape` asks for: each is taken as
+    often as it is likely.
+    """
+    mine = own[0] * np.log(FRACTIONS) + own[1] * np.log1p(-FRACTIONS)
+    likely = np.exp(mine - mine.max())
+    likely /= likely.sum()
+    # Shares in an order in which neighbours lie far apart, so that each row sees all of them.
+    share = (np.arange(shape[0] * shape[1]) + 0.5) * EVENLY % 1
+    return (np.sin(_angles(likely, share)) ** 2).reshape(shape)
 
 
-def _within(place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Angles spread evenly over the cells of the grid."""
-    return ANGLES[place] + (rng.random(place.shape) - 0.5) * (ANGLES[1] - ANGLES[0])
+def _angles(density: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Angles below which these shares of a density lie; within a cell of the grid it is even."""
+    sums = np.concatenate([[0], np.cumsum(density)])
+    cell = np.minimum(np.searchsorted(sums[1:], share), len(density) - 1)
+    return (cell + (share - sums[cell]) / np.maximum(density[cell], 1e-300)) * STEP
 
 
-def ends(fractions: np.ndarray, weight: np.ndarray) -> Interval:
-    """Median and ends of an interval that holds `LEVEL` of the weight or more.
+def ends(density: np.ndarray) -> Interval:
+    """Median and ends of an interval that holds `LEVEL` of a density or more.
 
     Of two such intervals, the shortest in arcsine and the one with equal tails, each end is the
     outer one. The shortest reaches 0 and 1 where the truth may lie there, but alone it held the
@@ -229,28 +267,19 @@ def ends(fractions: np.ndarray, weight: np.ndarray) -> Interval:
 
     Parameters
     ----------
-    fractions : (N,) float64 in [0, 1], drawn
-    weight : (N,) float64, how much each counts
+    density : (P,) of `density`
     """
-    # Weights in the order of the fractions; their running sum tells where each share of it lies.
-    order = np.argsort(fractions)
-    angle = np.arcsin(np.sqrt(np.clip(fractions[order], 0, 1)))
-    sums = np.concatenate([[0], np.cumsum(weight[order])]) / weight.sum()
-
-    def at(share: float) -> int:
-        return min(max(int(np.searchsorted(sums, share)) - 1, 0), len(angle) - 1)
-
-    # The shortest: from each first fraction to the one at which `LEVEL` of the weight is reached.
-    first = np.flatnonzero(sums[:-1] <= 1 - LEVEL)
-    last = np.minimum(np.searchsorted(sums, sums[first] + LEVEL) - 1, len(angle) - 1)
-    best = int(np.argmin(angle[last] - angle[first]))
+    # The shortest, from each of a hundred lower tails.
+    tails = np.linspace(1e-9, 1 - LEVEL - 1e-9, 101)
+    first, last = _angles(density, tails), _angles(density, tails + LEVEL)
+    best = int(np.argmin(last - first))
 
     tail = (1 - LEVEL) / 2
-    low = min(int(first[best]), at(tail))
-    high = max(int(last[best]), at(1 - tail))
-    lower = 0.0 if angle[low] < EDGE else angle[low]
-    upper = np.pi / 2 if angle[high] > np.pi / 2 - EDGE else angle[high]
-    return Interval(*(float(np.sin(x) ** 2) for x in (angle[at(0.5)], lower, upper)))
+    equal_low, middle, equal_high = _angles(density, np.array([tail, 0.5, 1 - tail]))
+    low, high = min(first[best], equal_low), max(last[best], equal_high)
+    low = 0.0 if low < EDGE else low
+    high = np.pi / 2 if high > np.pi / 2 - EDGE else high
+    return Interval(*(float(np.sin(angle) ** 2) for angle in (middle, low, high)))
 
 
 # --- when no estimate is given ---

@@ -493,7 +493,7 @@ def end_to_end(
         return out | nothing | {"withheld": UNTOLD} | {"caution": None}
 
     rng = np.random.default_rng(seed)
-    found = marker.interval(observed, marker.rate_draws(table, draws, rng), rng, own)
+    found = marker.interval(observed, marker.rate_draws(table, draws, rng), own)
     per_reliable = x[2] / (1 - x[2]) if x[2] < 1 else np.inf
     why = marker.withheld(table, per_reliable)
     if why is not None:

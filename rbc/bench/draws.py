@@ -21,20 +21,20 @@ ODD = 0.05  #: chance that one movie of a study is called unlike its draw though
 #: Standard errors of a change that is shown with power `prevalence.POWER` at the 5 % level.
 SHOWN = float(stats.norm.ppf(0.975) + stats.norm.ppf(prevalence.POWER))
 MORE = 4  #: what a draw with so many times the cells would show is told too
-KEPT = 4000  #: fractions drawn for each draw, from which changes are computed
 #: columns of the tables
 OF_DRAW = ("patient", "date", "draw", "movies", "cells", "estimate", "low", "high", "withheld",
            "caution")  # fmt: skip
 OF_CHANGE = ("patient", "earlier", "later", "change", "low", "high", "smallest", "smallest_more")
 
 
-class Drawn(NamedTuple):
-    """Fractions of tank-treading that a draw's answers allow, as likely as these say.
+class Densities(NamedTuple):
+    """How likely a draw's answers make each of `marker.FRACTIONS` (`marker.density`).
 
-    fractions, with_more : (`KEPT`,) float64; the second with `MORE` times the cells
+    of_cells, with_more : (P,) float64; the second with `MORE` times the cells. nan where the
+        models' errors are not known.
     """
 
-    fractions: np.ndarray
+    of_cells: np.ndarray
     with_more: np.ndarray
 
 
@@ -54,17 +54,17 @@ def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, p
     changes : columns `OF_CHANGE`; none from or to a draw whose estimate is withheld
     """
     more_than_chance, _ = spread(movies)
-    rows, drawn = [], {}
+    rows, found = [], {}
     for (patient, date, draw), part in movies.groupby(["patient", "date", "draw"]):
         answers = part[list(prevalence.ANSWERS)].sum().to_numpy(float)
         others = errors[~errors["acquisition"].isin(part["name"])]
-        row, drawn[draw] = pooled(answers, others, more_than_chance)
+        row, found[draw] = pooled(answers, others, more_than_chance)
         rows.append((patient, date, draw, len(part), int(answers.sum()), *row.values()))
     draws = pd.DataFrame(rows, columns=list(OF_DRAW))
 
     told = draws[draws["withheld"].isna()]
     changes = [
-        (patient, a.draw, b.draw, *change(drawn[a.draw], drawn[b.draw]).values())
+        (patient, a.draw, b.draw, *change(found[a.draw], found[b.draw]).values())
         for patient, part in told.groupby("patient")
         for a, b in pairwise(part.itertuples())
     ]
@@ -117,7 +117,7 @@ def unlike_their_draw(movies: pd.DataFrame) -> set[str]:
 
 def pooled(
     answers: np.ndarray, errors: pd.DataFrame, factor: float = 1.0, seed: int = 0
-) -> tuple[dict, Drawn]:
+) -> tuple[dict, Densities]:
     """The marker of one draw from the answers of all its movies.
 
     Where movies of a draw differ by more than chance, cells of one movie are alike and count for
@@ -133,7 +133,7 @@ def pooled(
     Returns
     -------
     row : estimate, low, high, withheld and caution, as of `prevalence.end_to_end`
-    drawn : the fractions behind them
+    densities : behind them
     """
     if errors.empty:
         return _untold()
@@ -145,30 +145,29 @@ def pooled(
         return _untold()
     rng = np.random.default_rng(seed)
     rates = marker.rate_draws(known, marker.DRAWS, rng)
-    drawn = [marker.drawn_fractions(times * answers / factor, rates, rng) for times in (1.0, MORE)]
+    found = Densities(*(marker.density(times * answers / factor, rates) for times in (1.0, MORE)))
 
     unreliable = shares[2]
     per_reliable = unreliable / (1 - unreliable) if unreliable < 1 else np.inf
     withheld = marker.withheld(known, per_reliable)
-    found = marker.ends(*drawn[0])
+    ends = marker.ends(found.of_cells)
     if withheld is not None:
-        found = marker.Interval(np.nan, np.nan, np.nan)
-    row = found._asdict() | {"withheld": withheld, "caution": marker.caution(found)}
-    return row, Drawn(*(rng.choice(x, KEPT, p=w / w.sum()) for x, w in drawn))
+        ends = marker.Interval(np.nan, np.nan, np.nan)
+    return ends._asdict() | {"withheld": withheld, "caution": marker.caution(ends)}, found
 
 
-def _untold() -> tuple[dict, Drawn]:
+def _untold() -> tuple[dict, Densities]:
     """What `pooled` answers where the models' errors are not known."""
-    nothing = np.full(KEPT, np.nan)
+    nothing = np.full(len(marker.FRACTIONS), np.nan)
     ends = marker.Interval(np.nan, np.nan, np.nan)._asdict()
-    return ends | {"withheld": prevalence.UNTOLD, "caution": None}, Drawn(nothing, nothing)
+    return ends | {"withheld": prevalence.UNTOLD, "caution": None}, Densities(nothing, nothing)
 
 
-def change(earlier: Drawn, later: Drawn) -> dict[str, float]:
+def change(earlier: Densities, later: Densities) -> dict[str, float]:
     """The change of the marker between two draws.
 
-    The models' errors are drawn for each draw anew, as if the two had none in common. Where they
-    have, the interval is wider than it need be.
+    The models' errors are taken as those of each draw alone, as if the two had none in common.
+    Where they have, the interval is wider than it need be.
 
     Parameters
     ----------
@@ -181,12 +180,31 @@ def change(earlier: Drawn, later: Drawn) -> dict[str, float]:
     smallest : the change that two such draws show with power `prevalence.POWER`
     smallest_more : the same with `MORE` times the cells
     """
-    apart, with_more = (b - a for a, b in zip(earlier, later, strict=True))
-    low, middle, high = np.percentile(apart, [2.5, 50, 97.5])
+    low, middle, high = _of_difference(earlier.of_cells, later.of_cells, (0.025, 0.5, 0.975))
     return {
-        "change": float(middle),
-        "low": float(low),
-        "high": float(high),
-        "smallest": SHOWN * float(apart.std()),
-        "smallest_more": SHOWN * float(with_more.std()),
+        "change": middle,
+        "low": low,
+        "high": high,
+        "smallest": SHOWN * _error(earlier.of_cells, later.of_cells),
+        "smallest_more": SHOWN * _error(earlier.with_more, later.with_more),
     }
+
+
+def _of_difference(
+    earlier: np.ndarray, later: np.ndarray, shares: tuple[float, ...]
+) -> tuple[float, ...]:
+    """Differences, later less earlier, below which these shares of all pairs of fractions lie."""
+    apart = (marker.FRACTIONS - marker.FRACTIONS[:, None]).ravel()  # later in columns
+    likely = (later * earlier[:, None]).ravel()
+    order = np.argsort(apart)
+    sums = np.cumsum(likely[order])
+    return tuple(float(x) for x in apart[order][np.searchsorted(sums, np.array(shares) * sums[-1])])
+
+
+def _error(earlier: np.ndarray, later: np.ndarray) -> float:
+    """Standard deviation of the difference of two fractions as likely as these densities say."""
+    variances = [
+        density @ marker.FRACTIONS**2 - (density @ marker.FRACTIONS) ** 2
+        for density in (earlier, later)
+    ]
+    return float(np.sqrt(sum(variances)))

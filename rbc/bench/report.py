@@ -188,12 +188,13 @@ def _data(
 ) -> str:
     """What the page's script computes with, safe inside a script element."""
     point, draws, limit = rates
-    defined = draws[np.isfinite(draws).all(axis=(1, 2))]
+    # Rates of a draw in a row: called tank-treading by class, then called flipping.
+    shares = draws[:, :2].astype("<f4")
     data = {
         "choices": CHOICES,
         "cells": cells[["name", "decision"]].to_numpy().tolist(),
         "rates": point.tolist() if np.isfinite(point).all() else None,
-        "draws": defined.round(6).tolist(),
+        "draws": base64.b64encode(shares.tobytes()).decode(),
         "marker": result["ways"]["models"],
         "corrections": labels,
         "film": [_jpeg(_narrow(picture), 55) for picture in film],
@@ -203,7 +204,8 @@ def _data(
         "caution": marker.TOO_WIDE,
         "edge": marker.EDGE,
         "level": marker.LEVEL,
-        "perDraw": marker.PER_DRAW,
+        "evenly": marker.EVENLY,
+        "evenly2": marker.EVENLY_2,
         "angles": len(marker.ANGLES),
     }
     return json.dumps(data).replace("<", "\\u003c")
