@@ -137,6 +137,12 @@ VARIANTS = {
     "last-epoch": Variant(
         "", "the last epoch kept instead of the best of validation", training={"keep": "last"}
     ),
+    # Without gaps, which would leave the CNN's K stacked frames half empty.
+    "our-training": Variant(
+        "",
+        "the paper's network at our rates, augmented but for gaps, the last epoch kept",
+        training=OURS | {"augment": without("gaps")},
+    ),
 } | {
     name: Variant("", f"ours: {what}", networks={"cnn": network}, training=OURS | training)
     for name, what, network, training in (
@@ -155,6 +161,12 @@ VARIANTS = {
             {"start": SIMULATED},
         ),
         ("frames-plain", "not augmented", "frames", {"augment": []}),
+        (
+            "frames-paper-training",
+            "not augmented, at the paper's rates",
+            "frames",
+            {"augment": [], "lr_low": 1e-4, "lr_high": 1e-3},
+        ),
         *(
             (f"frames-no-{part}", f"augmented, but no {part}", "frames", {"augment": without(part)})
             for part in AUGMENTATIONS

@@ -49,7 +49,7 @@ def test_an_unknown_or_wrong_key_is_an_error_that_names_it(tmp_path, key, change
 
 def test_a_missing_profile_names_those_there_are():
     """The reader must see what to choose from."""
-    with pytest.raises(RbcError, match="demo, ours, paper, register, released"):
+    with pytest.raises(RbcError, match="demo, duel, ours, paper, register, released"):
         profiles.load("dmeo")
 
 
