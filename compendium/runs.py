@@ -119,8 +119,8 @@ def git(*arguments: str) -> str:
 def describe(sequences: Sequences, results: Path) -> None:
     """Put what pages say of the data beside the runs, for where the data is not.
 
-    Writes index.parquet (names, labels, lengths), dataset.json (the sequences' meta) and
-    checks.json (`compendium.data.checks`). No pixels.
+    Writes index.parquet (names, labels, lengths), dataset.json (the sequences' meta), checks.json
+    (`compendium.data.checks`) and simple.parquet (`compendium.evidence.simple`). No pixels.
 
     Parameters
     ----------
@@ -128,10 +128,12 @@ def describe(sequences: Sequences, results: Path) -> None:
     results : its results folder
     """
     from compendium.data import checks
+    from compendium.evidence import simple
 
     results.mkdir(parents=True, exist_ok=True)
     sequences.index.to_parquet(results / "index.parquet", index=False)
     _write_json(results / "dataset.json", sequences.meta)
+    simple.numbers(sequences).to_parquet(results / "simple.parquet", index=False)
     _write_json(results / "checks.json", [f.record() for f in checks.check(sequences)])
 
 

@@ -9,13 +9,18 @@ heavy is imported here: every command reads settings.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rbc import RbcError
-from rbc.paper import Configuration
+from rbc.paper import SPLITS, Configuration
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 #: ways to vary training sequences
 AUGMENTATIONS = ("intruders", "gaps", "symmetries", "shifts", "light")
@@ -173,6 +178,37 @@ VARIANTS = {
         ),
     )
 }
+
+
+def folds(index: pd.DataFrame, named: Sequence[Fold]) -> list[np.ndarray]:
+    """Each fold's split of every sequence.
+
+    Parameters
+    ----------
+    index : the sequences' index
+    named : the folds by acquisition; without any, the data's own split is the only fold
+
+    Returns
+    -------
+    Of each fold, (N,) of 'train', 'validation', 'test' or ''
+
+    Raises
+    ------
+    RbcError
+        for an acquisition that the data lacks
+    """
+    if not named:
+        return [index["split"].to_numpy(object)]
+    known = set(index["acquisition"])
+    splits = []
+    for fold in named:
+        part_of = {a: part for part in SPLITS for a in getattr(fold, part)}
+        if missing := sorted(set(part_of) - known):
+            raise RbcError(
+                f"the profile's folds name acquisitions that the data lacks: {', '.join(missing)}"
+            )
+        splits.append(index["acquisition"].map(part_of).fillna("").to_numpy(object))
+    return splits
 
 
 def variant(name: str) -> Variant:

@@ -29,7 +29,7 @@ from rbc.models import build
 from rbc.paper import SPLITS, Configuration, in_stage
 from rbc.sampling import balance
 from rbc.sequences import Sequences
-from rbc.settings import Fold, Training, settings, variant
+from rbc.settings import Fold, Training, folds, settings, variant
 
 #: what PyTorch's allocators and oneDNN say in a plain RuntimeError where memory is short
 NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
@@ -391,34 +391,3 @@ def history(learner: Learner, fold: int) -> pd.DataFrame:
             "valid_loss": losses[:, 1],
         }
     )
-
-
-def folds(index: pd.DataFrame, named: Sequence[Fold]) -> list[np.ndarray]:
-    """Each fold's split of every sequence.
-
-    Parameters
-    ----------
-    index : the sequences' index
-    named : the folds by acquisition; without any, the data's own split is the only fold
-
-    Returns
-    -------
-    Of each fold, (N,) of 'train', 'validation', 'test' or ''
-
-    Raises
-    ------
-    RbcError
-        for an acquisition that the data lacks
-    """
-    if not named:
-        return [index["split"].to_numpy(object)]
-    known = set(index["acquisition"])
-    splits = []
-    for fold in named:
-        part_of = {a: part for part in SPLITS for a in getattr(fold, part)}
-        if missing := sorted(set(part_of) - known):
-            raise RbcError(
-                f"the profile's folds name acquisitions that the data lacks: {', '.join(missing)}"
-            )
-        splits.append(index["acquisition"].map(part_of).fillna("").to_numpy(object))
-    return splits

@@ -38,7 +38,7 @@ from rbc import RbcError, metrics, sequences, training
 from rbc.bench import analyze, classify, thresholds
 from rbc.paper import MIN_FRAMES, POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
 from rbc.sequences import Sequences, from_list
-from rbc.settings import Fold
+from rbc.settings import Fold, folds
 
 TOGETHER = -1  #: in column seed: all seeds' networks answer together
 #: in column left_out: stage 2's answers for the strips, each by networks that have not seen it
@@ -222,7 +222,7 @@ def validated(run: Path, c: Configuration, profile: Profile, cells: Sequences) -
     """
     training.torch.set_num_threads(profile.training.threads)
     own = training.settings(profile.training_of(c), c).model_copy(update={"start": ""})
-    splits = training.folds(cells.index, profile.stages[c.stage].folds)
+    splits = folds(cells.index, profile.stages[c.stage].folds)
     inside = training.asked(beyond.with_noise(cells), splits, c, own, True)
     every, tables = load_torch(run / "weights.safetensors"), []
     for fold in range(len(splits)):

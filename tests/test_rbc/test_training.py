@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 
-from rbc import RbcError, inputs, training
+from rbc import RbcError, inputs, settings, training
 from rbc.paper import Configuration
 from rbc.sequences import Sequences, from_list
 from rbc.settings import Fold, Training
@@ -123,10 +123,10 @@ def test_folds_are_whole_acquisitions(cells):
     """Cells of one movie in two splits would leak."""
     names = sorted(cells.index["acquisition"].unique())
     fold = Fold(train=names[2:], validation=names[:1], test=names[1:2])
-    (split,) = training.folds(cells.index, [fold])
+    (split,) = settings.folds(cells.index, [fold])
     assert set(cells.index["acquisition"][split == "test"]) == {names[1]}
     with pytest.raises(RbcError, match="the data lacks: XX"):
-        training.folds(cells.index, [fold.model_copy(update={"test": ["XX"]})])
+        settings.folds(cells.index, [fold.model_copy(update={"test": ["XX"]})])
 
 
 def test_a_last_batch_of_one_is_left_out_of_training_only(cells):
