@@ -87,8 +87,8 @@ def left_out(index: pd.DataFrame, stage: int) -> list[Part]:
     return [Part(test & (draw != own).to_numpy(), test & (draw == own).to_numpy()) for own in draws]
 
 
-def taken(index: pd.DataFrame, part: Part, by: str, share: float, stage: int, seed: int) -> Part:
-    """A part of what may teach: so many sequences of each class, or whole acquisitions."""
+def taken(index: pd.DataFrame, part: Part, by: str, size: float, stage: int, seed: int) -> Part:
+    """A part of what may teach: a share of the sequences of each class, or so many acquisitions."""
     rng = np.random.default_rng([stage, seed])
     rows = np.flatnonzero(part.learns)
     if by == "acquisitions":
