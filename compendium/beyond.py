@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import binomtest
+from scipy.stats import binomtest, mannwhitneyu
 
 from rbc.bench import focus
 from rbc.bench.thresholds import calibration, limits
-from rbc.metrics import log_odds
+from rbc.metrics import THRESHOLD, log_odds
 from rbc.paper import RELIABLE, in_stage, positive
 from rbc.sequences import Sequences
 from rbc.settings import Fold
@@ -215,6 +216,56 @@ def motions_apart(label: pd.Series, kept: np.ndarray, margin: float) -> dict[str
         "high": high,
     }
     return out | told | {"alike": alike}
+
+
+def kept_beside_discarded(
+    cells: pd.DataFrame, kept: np.ndarray, numbers: list[str]
+) -> pd.DataFrame:
+    """Do the reliable cells that stage 1 keeps differ from those that it discards?
+
+    Parameters
+    ----------
+    cells : a row a sequence: label, and the numbers that are compared
+    kept : (N,) bool, whether stage 1 keeps it
+    numbers : columns
+
+    Returns
+    -------
+    A row each motion and number: motion, number, kept and discarded (medians), p (Mann and Whitney,
+    two-sided, times the number of tests, 1 at most). Unreliable cells are not looked at.
+    """
+    rows, tests = [], len(RELIABLE) * len(numbers)
+    for motion, number in product(RELIABLE, numbers):
+        own = (cells["label"] == motion).to_numpy()
+        inside, outside = cells[number][own & kept], cells[number][own & ~kept]
+        if inside.empty or outside.empty:
+            continue
+        p = min(1.0, tests * mannwhitneyu(inside, outside).pvalue)
+        rows.append((motion, number, inside.median(), outside.median(), p))
+    return pd.DataFrame(rows, columns=["motion", "number", "kept", "discarded", "p"])
+
+
+def workload(answers: pd.DataFrame, stage: int, steps: int = 101) -> pd.DataFrame:
+    """How many answers stay wrong once the least sure ones were looked at by eye.
+
+    Parameters
+    ----------
+    answers : label and probability, the threshold at one half; one answer a sequence
+    stage : 1 or 2
+    steps : points of the curve
+
+    Returns
+    -------
+    looked, wrong : shares of all sequences; whoever looks is taken to be right
+    """
+    call = answers["probability"].to_numpy() >= THRESHOLD
+    wrong = call != positive(answers["label"], stage)
+    order = np.argsort(abs(log_odds(answers["probability"])), kind="stable")  # the least sure first
+    left = wrong.sum() - np.concatenate([[0], np.cumsum(wrong[order])])
+    looked = np.linspace(0, 1, steps)
+    return pd.DataFrame(
+        {"looked": looked, "wrong": left[np.rint(looked * len(wrong)).astype(int)] / len(wrong)}
+    )
 
 
 def _difference(

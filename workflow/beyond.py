@@ -189,11 +189,19 @@ def left_out(profile: Profile, stage: int) -> dict[str, list[list[str]]]:
     )
 
 
+def kind_of(c: Configuration) -> str:
+    """The kind of a run's network: our variants by name, the paper's networks by model."""
+    return c.variant if c.variant.startswith("frames") else c.model
+
+
 def networks(
-    results: Path, stage: int, profile: Profile, cells: Sequences
+    results: Path,
+    stage: int,
+    profile: Profile,
+    cells: Sequences,
+    kind: Callable[[Configuration], str] = kind_of,
 ) -> dict[str, dict[int, pd.DataFrame]]:
-    """Scored predictions of a stage's complete runs, by kind of network (our variants by name) and
-    seed.
+    """Scored predictions of a stage's complete runs, by kind of network and seed.
 
     Stage 2's validation is asked again, as thresholds come from it: its strips get back the noise
     that JPEG took.
@@ -211,8 +219,7 @@ def networks(
             table = pd.concat(
                 [table[table["split"] == "test"], validated(file.parent, c, profile, cells)]
             )
-        kind = c.variant if c.variant.startswith("frames") else c.model
-        out.setdefault(kind, {})[c.seed] = beyond.scored(table.reset_index(drop=True))
+        out.setdefault(kind(c), {})[c.seed] = beyond.scored(table.reset_index(drop=True))
     return out
 
 
@@ -280,15 +287,16 @@ def judged(
     folds: list[Fold],
     machines: dict[str, tuple],
     left: dict,
+    teams: list[tuple[str, ...]] | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Answers of each of `TEAMS`, of each seed and of all together, for whatever is left out in
-    turn.
+    """Answers of each of the teams (none: `TEAMS`), of each seed and of all together, for whatever
+    is left out in turn.
 
     `found` are the networks' predictions on `folds`, `machines` the other models' with theirs.
     Stage 2's strips, which set the threshold, are there too, as left_out `SETTING`: what models are
     chosen by.
     """
-    for team in TEAMS[stage]:
+    for team in teams or TEAMS[stage]:
         own = [found.get(kind, {}) for kind in team if kind not in machines]
         seeds = sorted(set.intersection(*map(set, own))) if own else []
         asked = {seed: [(kind[seed], folds) for kind in own] for seed in seeds}

@@ -196,3 +196,39 @@ def test_no_change_of_a_microscope_ruins_the_shipped_models():
         # What `rbc analyze` judges at all costs no more than five points.
         judged = {row["what"]: row[f"{stage}, cost where judged"] or 0.0 for row in others}
         assert max(judged.values()) < 0.05, judged
+
+
+def test_looking_at_the_least_sure_first_leaves_fewer_errors_and_at_the_end_none():
+    """The curve of work must start at all errors and count each of them once."""
+    table = pd.DataFrame(
+        {
+            "label": ["flipping"] * 4 + ["tank-treading"] * 4,
+            "probability": [0.9, 0.45, 0.8, 0.02, 0.1, 0.6, 0.2, 0.3],
+        }
+    )
+    left = beyond.workload(table, 2, steps=9)["wrong"] * 8
+    # Wrong are .45, .6 and .02: the first two are the least sure, the last the surest.
+    assert left.tolist() == pytest.approx([3, 2, 1, 1, 1, 1, 1, 1, 0])
+
+
+def test_kept_and_discarded_cells_are_compared_motion_by_motion():
+    """A difference of one motion alone must be told of that motion, and chance alone of none."""
+    rng = np.random.default_rng(0)
+    cells = pd.DataFrame(
+        {
+            "label": np.repeat(["tank-treading", "flipping", "unreliable"], 60),
+            "length": rng.normal(40, 5, 180),
+            "sharpness": rng.normal(0, 1, 180),
+        }
+    )
+    kept = np.tile([True, True, False], 60)
+    cells.loc[(cells["label"] == "flipping") & ~kept, "length"] -= 10
+    found = beyond.kept_beside_discarded(cells, kept, ["length", "sharpness"])
+    p = found.set_index(["motion", "number"])["p"]
+    assert len(p) == 4 and p["flipping", "length"] < 0.001
+    assert p.drop(("flipping", "length")).min() > 0.05
+    flipping = found.set_index(["motion", "number"]).loc["flipping", "length"]
+    assert flipping["kept"] - flipping["discarded"] == pytest.approx(
+        np.median(cells["length"][60:120][kept[60:120]])
+        - np.median(cells["length"][60:120][~kept[60:120]])
+    )
