@@ -422,6 +422,32 @@ def adapt_models(
     typer.echo(json.dumps(said, indent=1) if as_json else f"{adapt.in_words(said)}\nmodels: {out}")
 
 
+@app.command("export")
+def export(
+    source: Annotated[
+        Path, typer.Argument(help="Folder that rbc track, rbc analyze or rbc study wrote.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            help="tracks.xml (TrackMate), tracks.csv (its table of spots), tracks.geff (a graph),"
+            " tables.xlsx, or SOURCE/ro-crate-metadata.json."
+        ),
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Write tracks, tables or a description of them in the form that another program reads.
+
+    The ending of OUT says which. GEFF, XLSX and RO-Crate need: pip install 'rbc[exchange]'.
+
+    Example: rbc export report tracks.xml
+    """
+    from rbc.bench import exchange
+
+    said = exchange.export(source, out)
+    typer.echo(json.dumps({"out": str(out), "written": said}, indent=1) if as_json else said)
+
+
 @app.command("classify")
 def classify_cells(
     cells: Annotated[

@@ -24,6 +24,22 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def movie_hash(movie: Path) -> str:
+    """SHA-256 of a movie's bytes as hex; of a folder of frames that of its files' names and
+    checksums.
+
+    Raises `RbcError` where it cannot be read.
+    """
+    try:
+        if not movie.is_dir():
+            return file_hash(movie)
+        pages = sorted(page for page in movie.iterdir() if page.is_file())
+        told = "".join(f"{file_hash(page)}  {os.fsencode(page.name)!r}\n" for page in pages)
+    except OSError as error:
+        raise RbcError(f"{error.filename}: cannot be read ({os.strerror(error.errno)})") from error
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
 @contextmanager
 def whole_folder(folder: Path, made: Iterable[str]) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its place when the block ends well, else goes.
@@ -63,6 +79,28 @@ def whole_folder(folder: Path, made: Iterable[str]) -> Iterator[Path]:
                 shutil.rmtree(old, ignore_errors=True)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def new_file(file: Path) -> Iterator[Path]:
+    """A temporary place for a new file, which gets its name when the block ends well, else goes.
+
+    Parameters
+    ----------
+    file : where it is to be
+
+    Raises `RbcError` where something is there already, or where the disk refuses it.
+    """
+    with told_by_disk(file):
+        if os.path.lexists(file):
+            raise RbcError(f"{file}: is there already; move it away or name another file")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = _beside(file.resolve(), "part")
+        try:
+            yield part
+            part.rename(file)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _beside(folder: Path, what: str) -> Path:

@@ -52,6 +52,7 @@ REPORT_FILES = (
     "report.html",
     "cells.csv",
     *(f"tracked/{name}" for name in tracking.TRACKED_FILES),
+    "ro-crate-metadata.json",  # of an earlier report, by rbc export
 )
 ENOUGH = 300  #: sequences looked at for `looks`, spread over the movie
 
@@ -110,6 +111,7 @@ def analyze(
         errors = errors_of_others(known, {found.index["acquisition"].iat[0]})
         result = _result(found, counting, errors, models, labels) | {"objections": against}
         result["left_out"] = len(cells) - len(counting)
+        result["movie_sha256"] = files.movie_hash(Path(video))
         cells.drop(columns="acquisition").to_csv(part / "cells.csv", index=False)
         rates = (
             *prevalence.known_rates(errors),

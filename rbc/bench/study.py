@@ -241,15 +241,11 @@ def _judged(task: _Task, threads: int) -> dict:
 
 def _key(task: _Task) -> str:
     """Of what a movie's answers depend on: its bytes, its units, the models, this version."""
-    movie = task.movie
-    pages = sorted(p for p in movie.iterdir() if p.is_file()) if movie.is_dir() else [movie]
     found = hashlib.sha256(f"{__version__} {sorted(task.units.items())}".encode())
+    found.update(files.movie_hash(task.movie).encode())
     weights = sorted(task.models.glob("*.safetensors"))
-    for path in (*pages, task.models / "models.json", task.models / "known.json", *weights):
-        try:
-            found.update(files.file_hash(path).encode())
-        except OSError as error:
-            raise RbcError(f"{path}: cannot be read ({os.strerror(error.errno)})") from error
+    for path in (task.models / "models.json", task.models / "known.json", *weights):
+        found.update(files.movie_hash(path).encode())
     return found.hexdigest()
 
 

@@ -14,7 +14,8 @@ from conftest import one_line_error, rbc
 
 from compendium import ROOT
 from rbc import RbcError, prevalence, simulate
-from rbc.bench import analyze, classify, draws, study
+from rbc.bench import analyze, classify, draws, exchange, study
+from rbc.files import file_hash
 from rbc.simulate import movies
 
 KNOWN = analyze.read_known(classify.MODELS)
@@ -185,6 +186,22 @@ def test_tables_and_page_say_the_same(done):
     page = (out / "study.html").read_text(encoding="utf-8")
     assert f"<td>{draw['cells']}</td>" in page and "wrong scale" in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
+
+
+def test_a_study_is_described_with_its_movies_and_goes_into_a_workbook(done, filmed, tmp_path):
+    """A data steward asks which bytes a result came from; a clinician opens a workbook."""
+    crates = pytest.importorskip("rocrate.rocrate")
+    _, out, _ = done
+    exchange.export(out, out / "ro-crate-metadata.json")
+    crate = crates.ROCrate(out)
+    for name in ("AA1001_1", "AA1001_2"):
+        movie = crate.dereference(f"#movie-{name}.avi")
+        assert movie["sha256"] == file_hash(filmed / f"{name}.avi")
+    assert "draws.csv" in {entity.id for entity in crate.data_entities}
+    study.check_place(out)  # the study goes on with the description in its folder
+    exchange.export(out, tmp_path / "study.xlsx")
+    sheets = pd.read_excel(tmp_path / "study.xlsx", sheet_name=None)
+    assert {"movies", "draws", "changes"} <= set(sheets) and len(sheets["movies"]) == 4
 
 
 def test_a_changed_movie_is_judged_anew_and_a_strange_folder_is_left_alone(done, filmed, tmp_path):
