@@ -14,6 +14,7 @@ from compendium import ROOT, cli
 #: Where commands stand: in code blocks and lists of these, and in the help of each command.
 SHOWN_IN = ("README.md", "CONTRIBUTING.md", "data/README.md", "book/reproduce.md", "book/data.md",
             "book/own-movies.md", "book/open-details.md", "book/methods.md")  # fmt: skip
+CONTAINERS = ROOT / "workflow" / "containers"
 COMMAND = re.compile(r"(?:^|[`\s/])rbc ((?:[a-z]+)(?: [^`\n]*)?)")
 #: From another folder than the checkout, in this order: each takes seconds.
 EVERYWHERE = (
@@ -45,6 +46,9 @@ def documented() -> list[tuple[str, str]]:
     ]
     for name, command in commands(typer.main.get_command(cli.app)).items():
         rows += [(f"rbc {name} --help", words) for words in shown(command.help or "")]
+    for file in (*(ROOT / ".github" / "workflows").glob("*.yml"), *CONTAINERS.glob("*file")):
+        text = file.read_text(encoding="utf-8").replace("rbc-bench ", "rbc ")
+        rows += [(file.name, words) for words in shown(text)]
     return rows
 
 

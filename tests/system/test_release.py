@@ -4,6 +4,7 @@ changes.
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -94,3 +95,24 @@ def test_workflows_are_yaml_and_call_what_is_there():
         for command in (step["run"] for step in steps if "run" in step):
             for word in command.split():
                 assert not word.startswith("workflow/") or (ROOT / word).exists(), (path.name, word)
+
+
+def test_actions_of_others_are_pinned_by_hash():
+    """A tag can be moved to other code after it was looked at; a comment says which release it
+    is.
+    """
+    files = list((ROOT / ".github" / "workflows").glob("*.yml"))
+    used = [line for f in files for line in f.read_text(encoding="utf-8").splitlines()]
+    used = [line for line in used if "uses:" in line]
+    assert len(used) > 8
+    for line in used:
+        assert re.search(r"uses: [\w/-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+$", line), line
+
+
+def test_a_container_copies_only_what_is_there():
+    """A file that is renamed would be missed when the image is built, once a week at most."""
+    for file in (ROOT / "workflow" / "containers").glob("*.Dockerfile"):
+        text = file.read_text(encoding="utf-8")
+        copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY")]
+        assert copied and all((ROOT / path).exists() for paths in copied for path in paths)
+        assert f"-f workflow/containers/{file.name}" in text
