@@ -30,6 +30,7 @@ KS = (10, 20, 30, 50)
 POSITIVE = {1: "reliable", 2: "flipping"}
 NEGATIVE = {1: "unreliable", 2: "tank-treading"}
 FRAME_PX = 31  #: frames are 31 x 31 px ("Trajectories extraction")
+PX_UM = 0.6  #: size of a pixel, um (830 um / 1376 px)
 REPORTED = Path(__file__).with_name("reported")  #: its printed numbers, one CSV file a table
 MIN_FRAMES = 6  #: shorter sequences were discarded ("Trajectories extraction")
 

@@ -16,16 +16,15 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rbc import RbcError, __version__, files, marker, prevalence, simulate, tracking
+from rbc import RbcError, __version__, files, marker, prevalence, tracking
 from rbc.bench import report
 from rbc.bench.classify import MODELS, classify
-from rbc.paper import FRAME_PX, POSITIVE, RELIABLE
+from rbc.paper import FRAME_PX, POSITIVE, PX_UM, RELIABLE
 from rbc.reading.video import ASSUMED, open_movie
 from rbc.sequences import Sequences
-from rbc.tracking import overlay
+from rbc.tracking import overlay, scale
 
 FEWEST = 20  #: cells said to tank-tread or to flip; with fewer the interval says next to nothing
-PIXEL = 1.1  #: factor by which the stated size of a pixel may differ from the models'
 #: Factors by which a movie's median may lie beyond the range of the known acquisitions. Noise:
 #: twice the spread by which the contrast was varied in training (`rbc.augment`). Size: half of what
 #: cells a quarter larger show. Contrast: known acquisitions of 1.6 times their contrast lose seven
@@ -118,10 +117,10 @@ def analyze(
             marker.most_unreliable(prevalence.by_draw(errors)),
         )
         tracks = pd.read_parquet(part / "tracked" / "tracks.parquet")
-        first = int(tracks["frame"].min())
+        first, half = int(tracks["frame"].min()), overlay.box_half(found.meta)
         pictures = report.Pictures(
             Image.open(part / "tracked" / "overlay.png"),
-            overlay.film(open_movie(Path(video)), tracks, first, report.FILM_FRAMES),
+            overlay.film(open_movie(Path(video)), tracks, first, report.FILM_FRAMES, half),
         )
         (part / "report.html").write_text(
             report.page(found, counting, result, rates, pictures, labels), encoding="utf-8"
@@ -391,11 +390,13 @@ def unlike(found: Sequences, known: dict[str, list[float]]) -> list[str]:
     -------
     Empty where in nothing
     """
-    against, um = [], found.meta.get("um_per_px", simulate.PX_UM)
-    if not 1 / PIXEL <= um / simulate.PX_UM <= PIXEL:
+    against, um = [], found.meta.get("um_per_px", PX_UM)
+    # Tracking resizes a movie of another scale (`rbc.tracking.scale`), where it can be.
+    if not 1 / scale.ALIKE <= um / found.meta.get("resized", 1.0) / PX_UM <= scale.ALIKE:
+        low, high = scale.KNOWN_UM
         against.append(
-            f"wrong scale, {um:g} um/px: the models know {simulate.PX_UM:g}; resize the movie to"
-            " that"
+            f"wrong scale, {um:g} um/px: the models know {PX_UM:g}; movies of {low:g} to {high:g}"
+            " um/px are resized to that"
         )
     medians = looks(found)[[*BEYOND, "bright"]].median()
     if medians["bright"] > BRIGHT:

@@ -22,10 +22,10 @@ from rbc.simulate.cells import (
     strip,
 )  # fmt: skip
 from rbc.simulate.motion import FPS, SHEAR, jeffery, jeffery_period, spheroid, tank_treading
-from rbc.simulate.optics import PX_UM, Optics, render
+from rbc.simulate.optics import Optics, render
 
 __all__ = [
-    "CHANGES", "FPS", "PHYSICS", "PX_UM", "ROLLING", "SHEAR", "Optics", "Ranges", "acquisition",
+    "CHANGES", "FPS", "PHYSICS", "ROLLING", "SHEAR", "Optics", "Ranges", "acquisition",
     "acquisition_names", "jeffery", "jeffery_period", "older", "other_ranges", "plan", "ranges_of",
     "render", "rolling", "sequence", "sequences", "spheroid", "strip", "tank_treading",
 ]  # fmt: skip

@@ -85,6 +85,9 @@ class Ranges:
     wobble: float = 0.1
     #: how much longer across the flow than along it a flipping cell is, as a share, sd
     stretch: float = 0.0
+    #: Frames in place of each that the paper's rates take: frame rate / 60 times 10 / shear rate.
+    #: Cells turn, and cross the field, by the shear that passes.
+    pace: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -176,12 +179,13 @@ def sequence(label: str, scene: Acquisition, rng: np.random.Generator) -> np.nda
     -------
     (T, 31, 31) uint8
     """
-    length = _length(label, rng)
+    length = max(1, round(_length(label, rng) * scene.ranges.pace))
     story, crowding = _tell(label, length, scene, rng)
     # Others that pass are drawn into the same frames, and pull the crop towards them.
     pull = np.zeros((length, 2))
     others = []
-    for _ in range(rng.poisson(scene.crowd * crowding * (length + 4))):
+    pace = scene.ranges.pace
+    for _ in range(rng.poisson(scene.crowd * crowding * (length / pace + 4))):
         frames, other, pulled = _intruder(length, scene, rng)
         if len(frames):
             others.append((frames, other))
@@ -260,7 +264,7 @@ def _tank_treader(length: int, scene: Acquisition, rng: np.random.Generator) -> 
         heading=rng.choice(r.headings) + rng.normal(0, r.heading_sd),
         swing=np.deg2rad(rng.uniform(0, r.swing)),
         breathing=abs(rng.normal(0, r.breathing)),
-        period=rng.uniform(20, 120),
+        period=rng.uniform(20, 120) * r.pace,
         phase=rng.random(),
     )
 
@@ -271,7 +275,7 @@ def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.nd
     """
     r = scene.ranges
     radius, ratio = rng.normal(scene.radius + r.wide, 0.6), rng.uniform(*r.ratio)
-    period = jeffery_period(ratio)
+    period = jeffery_period(ratio) * r.pace
     # Edge-on is a quarter turn: it comes in the sequence or up to a third of it outside.
     phase = 0.25 - rng.uniform(-0.35, 1.35) * length / period
     constant = rng.choice([-1, 1]) * rng.lognormal(np.log(r.orbit[0]), r.orbit[1])
@@ -287,7 +291,8 @@ def _roller(length: int, scene: Acquisition, rng: np.random.Generator) -> np.nda
     """
     r = scene.ranges
     radius, ratio = rng.normal(scene.radius + r.wide, 0.6), rng.uniform(*r.ratio)
-    axis = jeffery(length, ratio, rng.normal(0, r.wobble), rng.random())
+    period = jeffery_period(ratio) * r.pace
+    axis = jeffery(length, ratio, rng.normal(0, r.wobble), rng.random(), period)
     return spheroid(axis, radius, ratio * radius)
 
 
@@ -371,7 +376,7 @@ def _intruder(
     """
     speed, passing = rng.choice([-1, 1]) * rng.uniform(4, 20), rng.uniform(-2, length + 2)
     # Its path against the crop, which moves with the cell of the sequence.
-    x = speed * (np.arange(length) - passing)
+    x = speed / scene.ranges.pace * (np.arange(length) - passing)
     frames = np.flatnonzero(abs(x) < FRAME_PX / 2 + MARGIN)
     centre = np.stack([x[frames], np.full(len(frames), rng.uniform(-20, 20))], axis=1)
     story = _reliable(rng.choice(LABELS[:2]), len(frames), scene, rng)

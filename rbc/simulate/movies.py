@@ -21,12 +21,12 @@ from scipy.spatial.distance import cdist
 
 from rbc import RbcError
 from rbc.files import whole_folder
-from rbc.paper import FRAME_PX
+from rbc.paper import FRAME_PX, PX_UM
 from rbc.sequences import Sequences
 from rbc.simulate.cells import PHYSICS, ROLLING
 from rbc.simulate.centring import REACH, off_centre
 from rbc.simulate.motion import FPS, SHEAR, jeffery, jeffery_period, spheroid, tank_treading
-from rbc.simulate.optics import PX_UM, Optics, render
+from rbc.simulate.optics import Optics, render
 
 CODECS = {"ffv1": ("ffv1", "gray"), "raw": ("rawvideo", "gray"), "raw24": ("rawvideo", "bgr24")}
 #: What the folder of a simulated movie holds, its marker first.

@@ -13,7 +13,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-PX_UM = 0.6  #: size of a pixel, um (830 um / 1376 px)
+from rbc.paper import PX_UM
+
 WAVELENGTH = 0.55  #: um in air, green; its spread is BANDWIDTH
 BANDWIDTH = 0.06  #: um in air, sd
 #: Refractive index of the liquid, 9 % dextran ("Dextran solution"). Nobody measured it for us; it

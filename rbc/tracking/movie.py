@@ -24,14 +24,14 @@ from scipy.spatial import cKDTree
 
 from rbc import RbcError, in_words
 from rbc.files import whole_folder
-from rbc.paper import FRAME_PX
+from rbc.paper import FRAME_PX, PX_UM
 from rbc.reading.video import Movie, open_movie
 from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load
-from rbc.tracking import detection, flow
+from rbc.tracking import detection, flow, scale
 from rbc.tracking.crops import Finished, finish
 from rbc.tracking.detection import UNIT, Detections
 from rbc.tracking.linking import ALIKE, FEW, WIDEST, Linker, Parameters, Track
-from rbc.tracking.overlay import overlay, write_film
+from rbc.tracking.overlay import box_half, overlay, write_film
 
 FOR_NOISE = 8  #: frames of the sample that the noise is measured on
 DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no picture
@@ -87,12 +87,16 @@ def track(
     movie = open_movie(Path(video))
     sources = movie.about(um_per_px, frame_rate, shear_rate)
     units = tuple(sources[name]["value"] for name in ("um_per_px", "frame_rate", "shear_rate"))
+    # The models know one scale. Parameters in px are of the movie as it is, so it stays that.
+    by = scale.factor(units[0]) if parameters is None else 1.0
+    shown = movie if by == 1 else scale.resized(movie, by)
     # The first pass: background, noise, direction and limits.
-    run = _Run(movie, parameters, units, threads or os.cpu_count() or 1, chunk, progress)
+    seen = (units[0] / by, *units[1:])
+    run = _Run(shown, parameters, seen, threads or os.cpu_count() or 1, chunk, progress)
     # The second pass: crops go to disk as their tracks end, so memory does not grow with the
     # movie.
     store = store or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the frames mapped on it
-    spool = _Spool(store, in_words(movie.path.stem), patient, run.unturned)
+    spool = _Spool(store, in_words(movie.path.stem), patient, run.unturned, by)
     for ended in run.tracks():
         spool.add(ended)
     if not spool.rows:
@@ -109,6 +113,13 @@ def track(
         "noise_variance": run.noise,
     }
     meta |= run.about(spool.names())
+    if by != 1:
+        meta["resized"] = by
+        meta["notes"].insert(
+            0,
+            f"frames resized from {units[0]:g} to {PX_UM:g} um/px, which the models know; px/frame"
+            " below are of that size",
+        )
     return spool.sequences(meta), spool.tracks()
 
 
@@ -139,9 +150,11 @@ def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object
             json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8"
         )
         tracks.to_parquet(part / "tracks.parquet")
-        overlay(open_movie(Path(video)), tracks, meta["n_frames"]).save(part / "overlay.png")
+        half = box_half(meta)
+        picture = overlay(open_movie(Path(video)), tracks, meta["n_frames"], half)
+        picture.save(part / "overlay.png")
         if clip:
-            write_film(part / "clip.avi", open_movie(Path(video)), tracks)
+            write_film(part / "clip.avi", open_movie(Path(video)), tracks, half)
     return load(Path(out))
 
 
@@ -525,9 +538,13 @@ class _Spool:
         acquisition: str,
         patient: str,
         place: Callable[[np.ndarray], np.ndarray],
+        resized: float,
     ) -> None:
-        """place: from the places of a path to those written into the table."""
+        """place: from the places of a path to those in the movie as it was resized, by the factor
+        `resized`. The table is in px of the movie as it is.
+        """
         self.file, self.acquisition, self.patient, self.place = file, acquisition, patient, place
+        self.resized = resized
         self.rows: list[tuple] = []
         self.tables: list[tuple] = []
         self.n = 0
@@ -546,7 +563,10 @@ class _Spool:
         name = f"{self.acquisition}_{number}"
         self.file.write(np.ascontiguousarray(done.crops).data)
         self.rows.append((name, UNLABELLED, self.acquisition, self.patient, "test", self.n, length))
-        self.tables.append((number, done.frames, self.place(done.path), done.speed, name))
+        path, speed = self.place(done.path), done.speed
+        if self.resized != 1:
+            path, speed = scale.original(path, self.resized), speed / self.resized
+        self.tables.append((number, done.frames, path, speed, name))
         self.n += length
 
     def names(self) -> list[str]:

@@ -19,7 +19,12 @@ from rbc.tracking.crops import HALF
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 
 
-def overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
+def box_half(meta: dict) -> float:
+    """Half the side of a crop in px of the movie as it is, by what tracking says of it."""
+    return HALF / meta.get("resized", 1.0)
+
+
+def overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int, half: float = HALF) -> Image.Image:
     """The frame in the middle with the whole path of every cell in it.
 
     Parameters
@@ -27,11 +32,12 @@ def overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
     movie : is read for that frame
     tracks : the table of `rbc.tracking.track`
     n_frames : length of the movie
+    half : half the side of a box, px (`box_half`)
     """
     middle = int(tracks["frame"].iloc[(tracks["frame"] - n_frames // 2).abs().argmin()])
     frame = movie.frame(middle)
     here = tracks[tracks["frame"] == middle]
-    picture = boxed(frame, here)
+    picture = boxed(frame, here, half)
     pen = ImageDraw.Draw(picture)
     for number, path in tracks[tracks["track"].isin(here["track"])].groupby("track"):
         pen.line(
@@ -41,25 +47,28 @@ def overlay(movie: Movie, tracks: pd.DataFrame, n_frames: int) -> Image.Image:
     return picture
 
 
-def boxed(frame: np.ndarray, here: pd.DataFrame) -> Image.Image:
+def boxed(frame: np.ndarray, here: pd.DataFrame, half: float = HALF) -> Image.Image:
     """A frame in colour with a box of the size of a crop around each cell.
 
     Parameters
     ----------
     frame : (H, W) uint8
     here : rows of the table of `rbc.tracking.track` that are of this frame
+    half : half the side of a box, px
     """
     picture = Image.fromarray(frame).convert("RGB")
     pen = ImageDraw.Draw(picture)
     for row in here.itertuples():
         x, y = round(row.x_px), round(row.y_px)
         pen.rectangle(
-            (x - HALF, y - HALF, x + HALF, y + HALF), outline=COLOURS[row.track % len(COLOURS)]
+            (x - half, y - half, x + half, y + half), outline=COLOURS[row.track % len(COLOURS)]
         )
     return picture
 
 
-def film(movie: Movie, tracks: pd.DataFrame, first: int, n: int) -> Iterator[Image.Image]:
+def film(
+    movie: Movie, tracks: pd.DataFrame, first: int, n: int, half: float = HALF
+) -> Iterator[Image.Image]:
     """Frames in a row with a box around each cell, one at a time: a movie's do not fit in memory.
 
     Parameters
@@ -68,21 +77,24 @@ def film(movie: Movie, tracks: pd.DataFrame, first: int, n: int) -> Iterator[Ima
     tracks : the table of `rbc.tracking.track`
     first : number of the first frame shown
     n : frames at most; damaged ones are left out
+    half : half the side of a box, px
     """
     here = tracks[tracks["frame"].between(first, first + n - 1)]
     by_frame, nobody = dict(tuple(here.groupby("frame"))), tracks.iloc[:0]
     for number, frame in islice(movie.frames(), first, first + n):
         if frame is not None:
-            yield boxed(frame, by_frame.get(number, nobody))
+            yield boxed(frame, by_frame.get(number, nobody), half)
 
 
-def write_film(path: Path, movie: Movie, tracks: pd.DataFrame, n: int = 300) -> None:
+def write_film(
+    path: Path, movie: Movie, tracks: pd.DataFrame, half: float = HALF, n: int = 300
+) -> None:
     """Write the first frames of a movie with a box around each cell.
 
     Parameters
     ----------
     path : of the film, MJPEG
-    movie, tracks, n : as of `film`
+    movie, tracks, half, n : as of `film`
     """
-    pictures = map(np.asarray, film(movie, tracks, 0, n))
+    pictures = map(np.asarray, film(movie, tracks, 0, n, half))
     write_clip(path, pictures, movie.frame_rate or 60.0)

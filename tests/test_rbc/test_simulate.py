@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from compendium import ROOT
 from rbc import RbcError, simulate
-from rbc.paper import LABELS, in_stage, positive
+from rbc.paper import LABELS, PX_UM, in_stage, positive
 from rbc.sequences import Sequences, checksum
 from rbc.simulate import cells, optics
 
@@ -155,7 +155,7 @@ def test_no_flipping_cell_turns_faster_than_a_sphere_or_at_another_rate_than_its
 def test_defocus_delays_light_by_its_wavelength_in_the_liquid() -> None:
     """Against the phase of plane waves that cross a layer of the liquid, exact for any angle."""
     squares = optics._frequencies(64, 64)[2]
-    cycles = np.sqrt(squares[0] + squares[2]).reshape(64, -1) / simulate.PX_UM  # 1/um
+    cycles = np.sqrt(squares[0] + squares[2]).reshape(64, -1) / PX_UM  # 1/um
     low = (cycles > 0) & (cycles < 0.15)  # waves at small angles, for which the simulator is made
     wave = optics.LIQUID / optics.WAVELENGTH  # cycles/um in the liquid
     exact = 2 * np.pi * 8.0 * (wave - np.sqrt(wave**2 - cycles[low] ** 2))
