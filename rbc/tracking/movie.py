@@ -101,8 +101,8 @@ def track(
         spool.add(ended)
     if not spool.rows:
         raise RbcError(
-            f"{movie.path}: no moving cell in {run.done} frames; check threshold, speeds and the"
-            " movie"
+            f"{movie.path}: no moving cell in {run.done} frames, at {units[0]:g} um/px"
+            f" ({sources['um_per_px']['source']}); check that, and look at the movie"
         )
     meta = {"source": in_words(movie.path.name), "version": 1, "simulated": movie.simulated}
     meta |= {"units": sources}

@@ -74,8 +74,8 @@ def test_the_marker_is_the_adjusted_count_of_the_calls(answer):
 
 def test_what_is_refused_leaves_nothing_and_says_why(movie, tmp_path):
     """A refused movie must leave no report that somebody could read as a result."""
-    options = ("--out", tmp_path / "out", "--threads", 1, "--um-per-px", 1.4)
-    assert "not judged: wrong scale, 1.4 um/px" in one_line_error(rbc("analyze", movie, *options))
+    options = ("--out", tmp_path / "out", "--threads", 1, "--um-per-px", 0.8)
+    assert "not judged: wrong scale, cells of" in one_line_error(rbc("analyze", movie, *options))
     with pytest.raises(RbcError, match=r"no known\.json"):
         analyze.analyze(movie, tmp_path / "out", models=tmp_path)
     with pytest.raises(RbcError, match="no such movie"):
@@ -142,8 +142,8 @@ def test_no_real_acquisition_is_called_swapped_and_most_inverted_ones_are(releas
 
 def test_force_judges_and_the_report_says_against_what(movie, tmp_path):
     """Who overrules a refusal must hand on its reason with the number."""
-    said = analyze.analyze(movie, tmp_path / "yes", um_per_px=1.4, threads=1, force=True)
-    assert any("wrong scale, 1.4 um/px" in line for line in said["objections"])
+    said = analyze.analyze(movie, tmp_path / "yes", um_per_px=0.8, threads=1, force=True)
+    assert any("wrong scale, cells of" in line for line in said["objections"])
     assert "Judged by force, against this objection: wrong scale" in (
         tmp_path / "yes" / "report.html"
     ).read_text(encoding="utf-8")

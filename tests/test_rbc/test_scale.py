@@ -1,0 +1,98 @@
+"""A movie of other pixels must be judged as the same movie at the models' own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from rbc import RbcError, sequences, simulate, tracking
+from rbc.bench import analyze
+from rbc.reading.video import open_movie
+from rbc.simulate import movies
+from rbc.tracking import scale
+
+
+@pytest.fixture(scope="module")
+def filmed(tmp_path_factory):
+    """The same simulated cells at 0.6, 0.3 and 1.0 um/px, tracked: sequences and tracks by size."""
+    folder, found = tmp_path_factory.mktemp("scales"), {}
+    scene = movies.Scene(shape=(200, 320), cells=6, seed=3)
+    part = {"tank-treading": 14, "flipping": 6, "unreliable": 2}
+    cells = simulate.sequences({"test": part}, seed=1, acquisitions={"test": 1})
+    frames = list(movies.sprites(cells, scene)[0])
+    for um in (0.6, 0.3, 1.0):
+        height, width = (round(side * 0.6 / um) for side in scene.shape)
+        shown = [
+            Image.fromarray(f).resize((width, height), Image.Resampling.BICUBIC) for f in frames
+        ]
+        path = folder / f"AA0101_{round(10 * um)}.avi"
+        movies.write(path, map(np.asarray, shown), 60.0, "raw")
+        options = {"um_per_px": um, "frame_rate": 60.0, "shear_rate": 10.0, "threads": 1}
+        out = folder / f"tracked{um}"
+        found[um] = (
+            tracking.track_movie(path, out, **options),
+            pd.read_parquet(out / "tracks.parquet"),
+        )
+    return found
+
+
+@pytest.mark.parametrize("um", [0.3, 1.0])
+def test_a_movie_of_another_scale_gives_the_same_cells(filmed, um):
+    """Crops of the old pixels would show a part of a cell, or three cells at once."""
+    (native, there), (other, tracks) = filmed[0.6], filmed[um]
+    assert abs(len(other) - len(native)) <= 0.05 * len(native) + 1
+    assert other.meta["um_per_px"] == um and other.meta["resized"] == pytest.approx(um / 0.6)
+    assert "resized" in other.meta["notes"][0] and "resized" not in native.meta
+    size = [analyze.looks(cells)["size_px"].median() for cells in (native, other)]
+    assert size[1] == pytest.approx(size[0], rel=0.1)
+    assert not [line for line in analyze.unlike(other, {}) if "scale" in line]
+    # The table is in px of the movie as it is: cells cross the whole of it, at that speed.
+    for column in ("x_px", "speed_px"):
+        ends = [table[column].quantile([0.1, 0.9]).to_numpy() for table in (there, tracks)]
+        np.testing.assert_allclose(ends[1], ends[0] * 0.6 / um, rtol=0.05)
+
+
+def test_a_scale_like_the_models_changes_no_bit(filmed):
+    """Resizing loses detail, so what need not be resized is not."""
+    assert scale.factor(0.6) == scale.factor(0.62) == scale.factor(0.56) == 1
+    assert scale.factor(0.2) == scale.factor(1.4) == 1  # objected to
+    assert scale.factor(0.3) == 0.5 and scale.factor(1.2) == 2
+
+
+@pytest.mark.parametrize("um", [0.2, 1.4])
+def test_a_scale_that_was_never_tried_is_objected_to(filmed, um):
+    """Of pixels that coarse nobody knows what the models say."""
+    native, _ = filmed[0.6]
+    other = sequences.Sequences(native.frames, native.index, native.meta | {"um_per_px": um})
+    (line,) = analyze.unlike(other, {})
+    assert line.startswith(f"wrong scale, {um:g} um/px") and "0.25 to 1.25" in line
+
+
+def test_places_come_back_to_where_they_were():
+    """The middle of a pixel is at a whole number before and after."""
+    places = np.array([[0.0, 0.0], [10.0, 4.5]])
+    resized = (places + 0.5) * 0.5 - 0.5
+    np.testing.assert_allclose(scale.original(resized, 0.5), places)
+
+
+def test_a_resized_movie_keeps_its_light_and_its_damaged_frames(tmp_path):
+    """A damaged frame is told as one, and grey levels stay what they are."""
+    x = np.mgrid[:64, :96][1]
+    frames = [(100 + 20 * np.sin(x / 9 + t)).round().astype(np.uint8) for t in range(8)]
+    movies.write(tmp_path / "a.avi", frames, 60.0, "raw")
+    movie = scale.resized(open_movie(tmp_path / "a.avi"), 0.5)
+    numbers, found = zip(*movie.frames(), strict=True)
+    assert numbers == tuple(range(8)) and found[0].shape == (32, 48) == movie.shape
+    assert abs(found[3].mean() - frames[3].mean()) < 0.5
+    assert np.array_equal(movie.frame(3), found[3])
+    broken = replace(open_movie(tmp_path / "a.avi"), read=lambda: iter([(0, None)]))
+    assert list(scale.resized(broken, 0.5).frames()) == [(0, None)]
+
+
+def test_a_movie_without_cells_names_the_pixel_size_it_was_read_with(tmp_path):
+    """A wrong size is the likeliest reason why no cell is found."""
+    movies.write(tmp_path / "a.avi", [np.full((64, 96), 100, np.uint8)] * 20, 60.0, "raw")
+    with pytest.raises(RbcError, match=r"no moving cell in 20 frames, at 0\.5 um/px \(given\)"):
+        tracking.track_movie(tmp_path / "a.avi", tmp_path / "out", um_per_px=0.5)
