@@ -155,6 +155,52 @@ def dumbbells(panels: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
+def over_k(table: pd.DataFrame, stage: int) -> Figure:
+    """Table 3 or 4 as small multiples: validation F1 over K, a panel a network and sampling.
+
+    Parameters
+    ----------
+    table : of `compendium.runs.collect`; means over seeds are drawn, with the widest 95 % interval
+        of a seed
+    stage : 1 or 2
+    """
+    printed = reported(f"table{stage + 2}")
+    ours = table[(table["stage"] == stage) & (table["split"] == "validation")]
+    figure, axes = plt.subplots(
+        len(MODELS), len(SAMPLINGS), figsize=(7.2, 4.6), layout="constrained", sharex=True,
+        sharey=True,
+    )  # fmt: skip
+    for row, model in zip(axes, MODELS, strict=True):
+        for axis, sampling in zip(row, SAMPLINGS, strict=True):
+            known, own = (
+                part[(part["model"] == model) & (part["sampling"] == sampling)]
+                for part in (printed, ours)
+            )
+            axis.plot(
+                known["k"],
+                known["f1"],
+                "s--",
+                color="0.45",
+                mfc="white",
+                label="the paper, printed",
+            )
+            seeds = own.groupby("k").agg(
+                f1=("f1", "mean"), low=("f1_low", "min"), high=("f1_high", "max")
+            )
+            axis.vlines(seeds.index, seeds["low"], seeds["high"], color=SOURCES[2], lw=2, alpha=0.5)
+            axis.plot(seeds.index, seeds["f1"], "o-", color=SOURCES[2], label="this profile")
+            axis.set_title(f"{model}, {sampling}", fontsize=10)
+            axis.set(xticks=KS, ylim=(0, 1.02))
+            axis.grid(axis="y", color="0.9")
+    for axis in axes[-1]:
+        axis.set_xlabel("K, frames at most")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("validation F1")
+    axes[0, 0].legend(frameon=False, fontsize=9, loc="lower right")
+    plt.close(figure)
+    return figure
+
+
 def network(layers: pd.DataFrame, title: str) -> Figure:
     """A network as a row of boxes, input at the left, each with the shape that comes out of it.
 
