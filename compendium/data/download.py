@@ -31,6 +31,7 @@ from urllib3 import Retry
 from urllib3.exceptions import InvalidHeader
 
 from compendium import ROOT
+from compendium.data import surprises
 from compendium.data.archives import is_archive, refuse_foreign, unpack
 from compendium.data.ingest import RELEASED_META, UNFINISHED, read_sums, verify
 from compendium.data.layouts import inside, printable, recognise
@@ -459,7 +460,8 @@ def _recognised(source: Path) -> list[Path]:
                 f" record's own file, such as --from {printable(packed[0])}, or a folder of its own"
             )
         return packed
-    root, layout = recognise(source)
+    with surprises.explained(source, None):
+        root, layout = recognise(source)
     if (root / "layout.yaml").is_file():
         return [root]
     return [root / part.path for part in layout.parts]

@@ -27,12 +27,13 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from compendium.data import archives, matfiles
+from compendium.data import archives, matfiles, surprises
 from compendium.data.layouts import (
     PICTURES,
     RELEASED,
     Layout,
     Part,
+    Strange,
     describe,
     inside,
     printable,
@@ -80,11 +81,13 @@ def read(folder: Path, layout: Path | None = None, *, simulated: bool = False) -
     Raises
     ------
     RbcError
-        in one line, but for an unknown layout, which shows the tree
+        in one line; where what is there is not what was expected, a page with the tree and with
+        the lines of layout.yaml that would describe it
     """
     with TemporaryDirectory(prefix="rbc-") as scratch:
         root, chosen = _layout(folder, layout, Path(scratch))
-        return _in_memory(root, chosen, _record(folder), simulated=simulated)
+        with surprises.explained(root, layout):
+            return _in_memory(root, chosen, _record(folder), simulated=simulated)
 
 
 def strips(folder: Path) -> Sequences:
@@ -121,10 +124,11 @@ def into(
     with whole_folder(Path(out), SEQUENCE_FILES) as part, _pool(workers) as pool:
         root, chosen = _layout(folder, layout, part / "unpacked")
         meta = _meta(root, chosen, _record(folder), simulated)
-        rows = listing(root, chosen)
-        chunks = _chunks(rows)
-        # First how long each sequence is, so that every worker knows where its frames belong.
-        sizes = _gather(pool, _sizes, chunks, "measuring")
+        with surprises.explained(root, layout):
+            rows = listing(root, chosen)
+            chunks = _chunks(rows)
+            # First how long each sequence is, so that every worker knows where its frames belong.
+            sizes = _gather(pool, _sizes, chunks, "measuring")
         rows["size"] = np.concatenate(sizes)
         ends = np.cumsum(rows["size"].to_numpy(np.int64))
         # Then the frames, each chunk straight to its place in one file.
@@ -155,9 +159,9 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
     Returns
     -------
     name, label, acquisition, patient, split, file, item (place in a .mat file, else -1), size
-    (frames; 0 where only the picture tells)
+    (frames; 0 where only the picture tells), frames (how they lie, `Layout.frames`)
     """
-    readers = {"csv": csv_rows, "classes": class_rows, "mat": mat_rows}
+    readers = {"csv": csv_rows, "classes": class_rows, "named": named_rows, "mat": mat_rows}
     tables = [readers[part.kind](folder, layout, part) for part in layout.parts]
     # One name twice would make one sequence of two, or two of one.
     rows = pd.concat(tables, ignore_index=True)
@@ -174,7 +178,7 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
 
 
 def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
-    """Rows of ``dataset.csv`` (by default sequence_name, label 0 to 2, size in frames), as
+    """Rows of a list, ``dataset.csv`` (by default sequence_name, label 0 to 2, size in frames), as
     `listing` has them.
 
     Parameters
@@ -183,7 +187,7 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     layout : how it is laid out
     part : the split or stage that is read
     """
-    where = folder / part.path / "dataset.csv"
+    where = folder / part.path / layout.list
     table = _read_csv(where, layout.columns)
     if (repeated := table.duplicated()).any():
         raise RbcError(f"{where}: row {table['name'][repeated].iat[0]!r} is repeated; remove one")
@@ -198,7 +202,7 @@ def csv_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     # A list that lacks some of its pictures would leave cells out without a word.
     if not layout.unlisted:
         _check_listed(where, files)
-    return _rows(where, names, table["label"], files, sizes.astype(int), layout, part)
+    return _rows(folder, where, names, table["label"], files, sizes.astype(int), layout, part)
 
 
 def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
@@ -215,7 +219,7 @@ def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     folders = [f for f in sorted(where.iterdir()) if f.is_dir() and not f.name.startswith(".")]
     if layout is RELEASED:  # both are needed there, other layouts have the classes that they have
         folders = [where / "TankTreading", where / "Flipping"]
-    files = [file for f in folders for file in _pictures(f)]
+    files = [file for f in folders for file in _sequences(f, layout)]
     # The label is the folder that a picture lies in.
     labels = [file.relative_to(where).parts[0] for file in files]
     names = _parsed(where, [f.stem for f in files], layout)
@@ -225,7 +229,26 @@ def class_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
             f"{where}: the folders {shown} stand for {len(kinds)} classes; describe"
             " them in layout.yaml"
         )
-    return _rows(where, names, labels, files, 0, layout, part)
+    return _rows(folder, where, names, labels, files, 0, layout, part)
+
+
+def named_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
+    """Rows of the sequences in one folder whose names tell their label, as `listing` has them.
+
+    Parameters
+    ----------
+    folder : root of the data
+    layout : how it is laid out; the pattern of its names has a group ``label``
+    part : the split or stage that is read
+    """
+    where = _existing(folder / part.path, "the layout needs it")
+    if "label" not in re.compile(layout.name).groupindex:
+        raise RbcError(
+            f"{where}: a part of kind named needs the group (?P<label>...) in the pattern of names"
+        )
+    files = [f for f in _sequences(where, layout) if f.parent == where]
+    names = _parsed(where, [f.stem for f in files], layout)
+    return _rows(folder, where, names, [m["label"] for m in names], files, 0, layout, part)
 
 
 def mat_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
@@ -240,7 +263,7 @@ def mat_rows(folder: Path, layout: Layout, part: Part) -> pd.DataFrame:
     where = folder / part.path
     names, labels, sizes = matfiles.contents(where, layout.name)
     parsed = _parsed(where, names, layout)
-    return _rows(where, parsed, labels, where, sizes, layout, part, items=range(len(names)))
+    return _rows(folder, where, parsed, labels, where, sizes, layout, part, items=range(len(names)))
 
 
 def strip(file: Path, size: int = 0) -> np.ndarray:
@@ -268,15 +291,46 @@ def strip(file: Path, size: int = 0) -> np.ndarray:
     """
     with _opened(file) as picture:
         _check_depth(file)
-        _check_shape(file, picture, size)
-        pixels = np.asarray(picture)
-    # Grey saved as colour has three equal channels; anything else is no strip of these cells.
+        _check_shape(file, picture.mode, picture.size, size)
+        pixels = _grey(file, np.asarray(picture))
+    # (T, H, W)
+    return np.ascontiguousarray(pixels.reshape(FRAME_PX, -1, FRAME_PX).transpose(1, 0, 2))
+
+
+def film(file: Path, size: int, frames: str) -> np.ndarray:
+    """The frames of one sequence, as `strip` but however they lie.
+
+    Parameters
+    ----------
+    file : the picture, or the folder of a file a frame
+    size : frames that it must hold; 0: as many as there are
+    frames : of `Layout.frames`
+
+    Returns
+    -------
+    (size, 31, 31) uint8
+    """
+    if frames == "across":
+        return strip(file, size)
+    if frames == "files":
+        pictures = _frame_files(file)
+        if size and len(pictures) != size:
+            raise RbcError(f"{file}: holds {len(pictures)} frames; the list says {size}")
+        return np.concatenate([strip(picture, 1) for picture in pictures])
+    with _opened(file) as picture:
+        _check_depth(file)
+        _check_shape(file, picture.mode, picture.size[::-1], size)
+        pixels = _grey(file, np.asarray(picture))
+    return np.ascontiguousarray(pixels.reshape(-1, FRAME_PX, FRAME_PX))
+
+
+def _grey(file: Path, pixels: np.ndarray) -> np.ndarray:
+    """Grey saved as colour has three equal channels; anything else is no strip of these cells."""
     if pixels.ndim == 3:
         if (pixels != pixels[..., :1]).any():
             raise RbcError(f"{file}: the strip has colours; expected grey levels")
-        pixels = pixels[..., 0]
-    # (T, H, W)
-    return np.ascontiguousarray(pixels.reshape(FRAME_PX, -1, FRAME_PX).transpose(1, 0, 2))
+        return pixels[..., 0]
+    return pixels
 
 
 def verify(folder: Path) -> int:
@@ -314,7 +368,7 @@ def read_sums(file: Path) -> dict[str, str]:
 def _opened(file: Path) -> Iterator[Image.Image]:
     """A picture opened by Pillow, whose many ways to fail are each one line."""
     try:
-        with Image.open(file, formats=("PNG", "JPEG")) as picture:
+        with Image.open(file, formats=("PNG", "JPEG", "TIFF")) as picture:
             yield picture
     except FileNotFoundError as error:
         raise RbcError(
@@ -357,14 +411,15 @@ def _check_depth(file: Path) -> None:
         )
 
 
-def _check_shape(file: Path, picture: Image.Image, size: int) -> None:
-    width, height = picture.size
-    if picture.mode not in ("L", "RGB"):
-        raise RbcError(f"{file}: the picture's mode is {picture.mode}; expected 8-bit grey")
+def _check_shape(file: Path, mode: str, shape: tuple[int, int], size: int) -> None:
+    """Refuse a strip that is none. `shape`: its length along the frames, and across them."""
+    width, height = shape
+    if mode not in ("L", "RGB"):
+        raise RbcError(f"{file}: the picture's mode is {mode}; expected 8-bit grey")
     if height != FRAME_PX:
-        raise RbcError(f"{file}: the strip is {height} px high; expected {FRAME_PX}")
+        raise Strange(f"{file}: the strip is {height} px high; expected {FRAME_PX}")
     if not size and width % FRAME_PX:
-        raise RbcError(f"{file}: the strip is {width} px wide; expected a multiple of {FRAME_PX}")
+        raise Strange(f"{file}: the strip is {width} px wide; expected a multiple of {FRAME_PX}")
     if size and width != FRAME_PX * size:
         raise RbcError(
             f"{file}: the strip is {width} px wide; expected {FRAME_PX} x {size} ="
@@ -398,7 +453,10 @@ def _layout(folder: Path, layout: Path | None, scratch: Path) -> tuple[Path, Lay
     if not layout and not (folder / "layout.yaml").exists():
         archives.refuse_foreign(folder)  # a split that lies in it would be missing without a word
     folder = archives.opened(folder, scratch)
-    return (folder, describe(layout)) if layout else recognise(folder)
+    if layout:
+        return folder, describe(layout)
+    with surprises.explained(folder, None):
+        return recognise(folder)
 
 
 def _record(folder: Path) -> dict:
@@ -419,6 +477,7 @@ def _record(folder: Path) -> dict:
 
 
 def _rows(
+    folder: Path,
     where: Path,
     names: Sequence[re.Match],
     labels: Sequence[str],
@@ -438,11 +497,11 @@ def _rows(
     if None in known:
         i = known.index(None)
         allowed = ", ".join(layout.labels)
-        raise RbcError(
+        raise Strange(
             f"{where}: {names[i].string!r} has the label {labels[i]!r}; there are only {allowed}"
         )
     acquisitions = [m["acquisition"] for m in names]
-    split = part.split or _splits(where, acquisitions, known, layout)
+    split = part.split or _splits(folder, where, names, known, layout)
     columns = {
         "name": [m.string for m in names],
         "label": known,
@@ -452,11 +511,18 @@ def _rows(
         "file": str(files) if isinstance(files, Path) else [str(f) for f in files],
         "item": items,
         "size": sizes,
+        "frames": layout.frames,
     }
     return pd.DataFrame(columns).astype({"item": int, "size": int})
 
 
-def _splits(where: Path, acquisitions: list[str], labels: list[str], layout: Layout) -> list[str]:
+def _splits(
+    folder: Path, where: Path, names: Sequence[re.Match], labels: list[str], layout: Layout
+) -> list[str]:
+    """The split of each sequence, by the lists of the layout or by its acquisition."""
+    if layout.lists:
+        return _listed_splits(folder, where, [m.string for m in names], layout)
+    acquisitions = [m["acquisition"] for m in names]
     if not (missing := set(acquisitions) - set(layout.splits)):
         return [layout.splits[a] for a in acquisitions]
     table = pd.DataFrame(
@@ -466,10 +532,31 @@ def _splits(where: Path, acquisitions: list[str], labels: list[str], layout: Lay
     shown = ", ".join(
         f"{a} ({n} sequences, {r} reliable)" for a, n, r in counts.loc[sorted(missing)].itertuples()
     )
-    raise RbcError(
+    raise Strange(
         f"{where}: which split are these acquisitions in? Say so under splits in"
         f" layout.yaml: {shown}"
     )
+
+
+def _listed_splits(folder: Path, where: Path, names: list[str], layout: Layout) -> list[str]:
+    """The split of each sequence by the lists that name it; a path or an ending there is none of
+    the name.
+    """
+    split_of: dict[str, str] = {}
+    for split, file in layout.lists.items():
+        if not (folder / file).is_file():
+            raise RbcError(f"{folder / file}: the list is missing, which layout.yaml names")
+        for line in _text(folder / file).split():
+            name = line.strip(",").replace("\\", "/").rpartition("/")[2]
+            name = name.removesuffix(next((e for e in PICTURES if name.lower().endswith(e)), ""))
+            if split_of.setdefault(name, split) != split:
+                raise RbcError(f"{folder / file}: {name!r} is in the list of another split too")
+    if unknown := [name for name in names if name not in split_of]:
+        raise RbcError(
+            f"{where}: {unknown[0]!r} and {len(unknown) - 1} more are in none of the lists of"
+            " splits"
+        )
+    return [split_of[name] for name in names]
 
 
 def _parsed(where: Path, names: Sequence[str], layout: Layout) -> list[re.Match]:
@@ -477,7 +564,7 @@ def _parsed(where: Path, names: Sequence[str], layout: Layout) -> list[re.Match]
     parsed = [pattern.fullmatch(str(name)) for name in names]
     if None in parsed:
         bad = list(names)[parsed.index(None)]
-        raise RbcError(
+        raise Strange(
             f"{where}: the name {bad!r} is not patient, date, shear rate, movie, track (as"
             " BG1017_10s02_112)"
         )
@@ -508,16 +595,22 @@ def _frames(rows: pd.DataFrame) -> list[np.ndarray]:
     """The frames of one chunk's sequences."""
     if rows["item"].iat[0] >= 0:
         return matfiles.sequences(Path(rows["file"].iat[0]), list(rows["item"]))
-    return [strip(Path(file), size) for file, size in zip(rows["file"], rows["size"], strict=True)]
+    lie = zip(rows["file"], rows["size"], rows["frames"], strict=True)
+    return [film(Path(file), size, frames) for file, size, frames in lie]
 
 
 def _sizes(rows: pd.DataFrame) -> np.ndarray:
     """Numbers of frames, from the pictures' headers where no list tells them. (n,) int64."""
     sizes = rows["size"].to_numpy(np.int64, copy=True)
     for i in np.flatnonzero(sizes == 0):
-        with _opened(Path(rows["file"].iat[i])) as picture:
-            _check_shape(Path(rows["file"].iat[i]), picture, 0)
-            sizes[i] = picture.size[0] // FRAME_PX
+        file, frames = Path(rows["file"].iat[i]), rows["frames"].iat[i]
+        if frames == "files":
+            sizes[i] = len(_frame_files(file))
+            continue
+        with _opened(file) as picture:
+            shape = picture.size if frames == "across" else picture.size[::-1]
+            _check_shape(file, picture.mode, shape, 0)
+            sizes[i] = shape[0] // FRAME_PX
     return sizes
 
 
@@ -571,11 +664,30 @@ def _existing(folder: Path, advice: str) -> Path:
     return Path(folder)
 
 
+def _sequences(folder: Path, layout: Layout) -> list[Path]:
+    """The pictures of a folder, or its folders of a file a frame."""
+    files = _pictures(folder)
+    if layout.frames != "files":
+        return files
+    if loose := [file for file in files if file.parent == folder]:
+        raise Strange(f"{loose[0]}: lies in no folder of a sequence; frames are files here")
+    return sorted({file.parent for file in files})
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    """Frames of a sequence, a file each, by the numbers in their names."""
+    files = _pictures(folder)
+    numbers = [[int(n) for n in re.findall(r"\d+", file.stem)] for file in files]
+    if len({tuple(n) for n in numbers}) < len(files) or not all(numbers):
+        raise RbcError(f"{folder}: the names of its frames do not say their order; number them")
+    return [file for _, file in sorted(zip(numbers, files, strict=True))]
+
+
 def _pictures(folder: Path) -> list[Path]:
     files = sorted(f for f in _existing(folder, "the class folder is needed").rglob("*"))
     files = [f for f in files if f.suffix.lower() in PICTURES and not f.name.startswith(".")]
     if not files:
-        raise RbcError(f"{folder}: no PNG or JPEG strips in it")
+        raise Strange(f"{folder}: no PNG, JPEG or TIFF strips in it")
     if strange := [f for f in files if printable(f) != str(f)]:
         raise RbcError(f"{printable(strange[0])}: the file's name is not UTF-8; rename it")
     return files

@@ -15,7 +15,6 @@ from pathlib import Path
 from string import Formatter
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from compendium import yamlfiles
@@ -38,7 +37,7 @@ SPLIT_FOLDERS = {
     "val": "validation",
     "test": "test",
 }
-PICTURES = (".png", ".jpg", ".jpeg")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 Label = Literal["tank-treading", "flipping", "unreliable"]
 Split = Literal["train", "validation", "test"]
 
@@ -58,14 +57,14 @@ def inside(path: str) -> bool:
 
 
 class Part(BaseModel):
-    """One place that holds sequences: a folder with dataset.csv, a folder of class folders, or a
-    .mat file.
+    """One place that holds sequences: a folder with a list (dataset.csv), a folder of class
+    folders, a folder of sequences whose names tell their label, or a .mat file.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     path: str
-    kind: Literal["csv", "classes", "mat"]
-    split: Split | None = None  #: None: told by the acquisition, see `Layout.splits`
+    kind: Literal["csv", "classes", "named", "mat"]
+    split: Split | None = None  #: None: told by `Layout.lists` or `Layout.splits`
 
     @field_validator("path")
     @classmethod
@@ -81,6 +80,10 @@ class Layout(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     parts: tuple[Part, ...] = Field(min_length=1)
     image: str = "img/{name}.png"
+    #: how the frames of a sequence lie: side by side in a picture, below each other, or one file a
+    #: frame in a folder of the sequence's name
+    frames: Literal["across", "down", "files"] = "across"
+    list: str = "dataset.csv"
     columns: dict[Literal["name", "label", "size"], str] = {
         "name": "sequence_name",
         "label": "label",
@@ -92,6 +95,14 @@ class Layout(BaseModel):
     name: str = NAME
     unlisted: bool = False  #: whether pictures that dataset.csv does not list may be left out
     splits: dict[str, Split] = {}  #: acquisition to split, for parts that name none
+    lists: dict[Split, str] = {}  #: text files of the names of a split's sequences, a name a line
+
+    @field_validator("lists", "list")
+    @classmethod
+    def _lists_are_inside(cls, given: dict[str, str] | str) -> dict[str, str] | str:
+        if not all(map(inside, given.values() if isinstance(given, dict) else [given])):
+            raise ValueError("must stay inside the folder")
+        return given
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -116,6 +127,15 @@ class Layout(BaseModel):
         if not {"acquisition", "patient"} <= set(re.compile(name).groupindex):
             raise ValueError("needs the groups (?P<acquisition>...) and (?P<patient>...)")
         return name
+
+
+class Strange(RbcError):
+    """What is there is not what a layout says, or no layout is known: describing it may help.
+
+    understood : parts that are clear, where something else is not
+    """
+
+    understood: tuple[Part, ...] = ()
 
 
 RELEASED = Layout(
@@ -148,32 +168,23 @@ def recognise(folder: Path) -> tuple[Path, Layout]:
     A part is in the split of the nearest folder named train, valid, validation or test (or of the
     .mat file's name).
 
-    Raises `RbcError` that prints the tree seen and how to describe it, where nothing is recognised.
+    Raises `Strange` where nothing is recognised, or pictures belong to no part.
     """
-    for root, _, files in _walk(folder):
+    for root, _, files in walk(folder):
         if "layout.yaml" in files:
             return Path(root), describe(Path(root) / "layout.yaml")
         if all((Path(root) / part.path).is_dir() for part in RELEASED.parts):
             return Path(root), RELEASED
     parts, stray = _parts(folder)
     if not parts:
-        raise RbcError(
-            f"{folder}: no layout recognised in this tree:\n{tree(folder)}\n"
-            "Describe it in layout.yaml in that folder (see data/README.md), for example:\n"
-            "  parts:\n  - {path: Train, kind: classes, split: train}\n  labels: {good:"
-            " tank-treading, bad: flipping}"
-        )
+        raise Strange(f"{folder}: no layout is recognised in this tree")
     if stray:
-        known = yaml.safe_dump(
-            [part.model_dump(exclude_none=True) for part in parts],
-            default_flow_style=True,
-            width=9e9,
-        )
-        raise RbcError(
+        strange = Strange(
             f"{printable(stray[0])}: no label is known for this picture and {len(stray) - 1} more;"
-            " to leave them out, "
-            f"write into layout.yaml what was recognised: {{parts: {known.strip()}}}"
+            " the lines below leave them out"
         )
+        strange.understood = tuple(parts)
+        raise strange
     return folder, Layout(parts=tuple(parts))
 
 
@@ -187,7 +198,7 @@ def tree(folder: Path, lines: int = 30) -> str:
     lines : at most so many
     """
     shown = []
-    for root, folders, files in _walk(folder):
+    for root, folders, files in walk(folder):
         depth = len(Path(root).relative_to(folder).parts)
         more = f" ... {len(files)} files" if len(files) > 2 else ""
         shown.append(f"{'  ' * depth}{Path(root).name}/  {' '.join(files[:2])}{more}".rstrip())
@@ -205,7 +216,7 @@ def printable(text: object) -> str:
 def _parts(folder: Path) -> tuple[list[Part], list[Path]]:
     """Every part found below a folder, in order of path, and the pictures that belong to none."""
     parts, stray = [], []
-    for root, folders, files in _walk(folder):
+    for root, folders, files in walk(folder):
         parts += [_part(folder, Path(root) / f, "mat") for f in files if f.lower().endswith(".mat")]
         stray += [Path(root) / f for f in files if f.lower().endswith(PICTURES)]
         if "dataset.csv" in files:
@@ -224,7 +235,7 @@ def _part(folder: Path, place: Path, kind: str) -> Part:
     return Part(path=path.as_posix(), kind=kind, split=splits[-1] if splits else None)
 
 
-def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """`os.walk` in order and without hidden entries and what macOS leaves in archives."""
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "__MACOSX")

@@ -462,7 +462,7 @@ def test_from_a_folder_refuses(tmp_path: Path, damage: str) -> None:
         (source / "meta.json").write_text('{"files": [{"url": "x"}]}', encoding="utf-8")
     with pytest.raises(
         RbcError,
-        match=r"no folder with downloaded|no layout recognised|not the list of an earlier fetch",
+        match=r"no folder with downloaded|no layout is recognised|not the list of an earlier fetch",
     ):
         fetch_zenodo(tmp_path / "out", source)
     assert contents(tmp_path / "out") == {}
