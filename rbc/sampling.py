@@ -20,7 +20,9 @@ WINDOW = 7  #: side of the SSIM window in px (Wang et al. 2004; scikit-image's d
 N_PIXELS = WINDOW * WINDOW
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2  #: SSIM constants for grey levels 0 to 255
 CHUNK = 256  #: sequences that a thread ranks at a time
-STAGE1_CRNN_TARGET = 5000 / 3800  #: class size over minority size in the paper's stage 1, model B
+#: In the paper's stage 1, model B: the size of both classes after balancing, and the smaller one's
+#: before, which the text rounds to hundreds (Table 2 has 3,779).
+STAGE1_CRNN, STAGE1_CRNN_FROM = 5000, 3800
 
 
 @dataclass(frozen=True)
@@ -396,9 +398,9 @@ def balance(positive: np.ndarray, model: str, stage: int, seed: int) -> np.ndarr
     split only.
 
     Model A (cnn): the majority is drawn down to the minority. Model B (crnn): the minority is
-    copied up to the majority; in stage 1 both meet at 5,000 / 3,800 of the minority, as the paper's
-    5,000 from 3,800 and 70,000. Departures (D17): of Table 2's 3,779 that makes 4,972, not 5,000;
-    and where the majority is smaller than that target, it is the target (small data sets).
+    copied up to the majority; in stage 1 both meet at 5,000, as the paper's from 3,800 and 70,000.
+    Departure on data of another size (D17): both meet at 5,000 / 3,800 of the minority, or at the
+    majority where that is smaller.
 
     Parameters
     ----------
@@ -415,7 +417,9 @@ def balance(positive: np.ndarray, model: str, stage: int, seed: int) -> np.ndarr
         raise RbcError(
             "the training split holds only one class: nothing to learn; check the profile's folds"
         )
-    up = min(round(small * STAGE1_CRNN_TARGET), large) if stage == 1 else large
+    as_printed = round(small, -2) == STAGE1_CRNN_FROM
+    wanted = STAGE1_CRNN if as_printed else round(small * STAGE1_CRNN / STAGE1_CRNN_FROM)
+    up = min(wanted, large) if stage == 1 else large
     target = small if model == "cnn" else up
     rng = np.random.default_rng([seed, stage, target])
     return np.sort(np.concatenate([_draw(g, target, rng) for g in groups]))

@@ -247,6 +247,17 @@ def test_balance_as_in_the_paper(model, stage, each):
     assert copies.max() - copies.min() <= 1
 
 
+@pytest.mark.parametrize(
+    ("reliable", "unreliable", "each"),
+    [(3779, 75248, 5000), (3800, 70000, 5000), (3700, 70000, 4868), (3779, 4200, 4200)],
+)
+def test_balance_of_the_record_is_the_printed_one(reliable, unreliable, each):
+    """Table 2's 3,779 are the text's 3,800: both classes of the C-RNN meet at the printed 5,000."""
+    positive = np.r_[np.ones(reliable, bool), np.zeros(unreliable, bool)]
+    chosen = sampling.balance(positive, "crnn", 1, seed=0)
+    assert (positive[chosen].sum(), (~positive[chosen]).sum()) == (each, each)
+
+
 def test_balance_depends_on_the_seed_and_on_nothing_else():
     """Another seed is another draw; the same seed must be the same training set."""
     positive = np.arange(50) < 10
