@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from dataclasses import replace
 from itertools import combinations
@@ -19,7 +20,7 @@ from rbc.bench import classify
 from rbc.reading import video
 from rbc.sequences import Sequences, checksum, from_list, load
 from rbc.simulate import movies
-from rbc.tracking import detection, linking
+from rbc.tracking import detection, linking, overlay
 
 SHAPE = (240, 640)
 SCENE = movies.Scene(frames=120, shape=SHAPE, cells=7, seed=1, stuck=2)
@@ -599,3 +600,22 @@ def test_folder_is_whole_or_not_there(
             _write(tmp_path / "still.avi", frames[:1] * 40), tmp_path / "still", threads=1
         )
     assert not list(tmp_path.glob("*still")) and not list(tmp_path.glob(".*part"))
+
+
+def test_a_film_of_tracks_is_written_frame_by_frame(tmp_path):
+    """Three hundred frames in colour are more than a gigabyte: `--clip` once held them all."""
+    frames, shape = 60, (600, 800)
+    one = 3 * shape[0] * shape[1]  # bytes of a frame in colour
+
+    def read():
+        return ((number, np.full(shape, number, np.uint8)) for number in range(frames))
+
+    movie = video.Movie(tmp_path, frames, shape, 60.0, 0.6, 0, read, lambda numbers: [])
+    row = {"track": 0, "x_px": 300.0, "y_px": 300.0, "speed_px": 1.0, "name": "a"}
+    tracks = pd.DataFrame([row | {"frame": number} for number in range(frames)])
+    tracemalloc.start()
+    overlay.write_film(tmp_path / "clip.avi", movie, tracks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * one
+    assert video.open_movie(tmp_path / "clip.avi").n_frames == frames
