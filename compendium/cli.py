@@ -599,14 +599,43 @@ def book(
 
 
 @app.command("results")
-def results(profile: ProfileOption = "demo", as_json: JsonOption = False) -> None:
-    """Scores of a profile's runs, validation and test.
+def results(
+    profile: ProfileOption = "demo",
+    submit: Annotated[
+        Path | None,
+        typer.Option(help="Write what can be handed on into this folder: no weights, no pixels."),
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option(help="Folder that somebody handed on: verify it, compare it with these runs."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Scores of a profile's runs; hand them on, or hold them against another's.
 
-    Example: rbc results --profile demo --json
+    Example: rbc results --profile released --submit to-send
     """
-    from compendium import building, runs
+    from compendium import building, runs, submission
 
     p = _profile(profile)
+    if submit:
+        about = submission.write(p, submit)
+        missing = (
+            f", {len(about['missing'])} of the profile are missing" if about["missing"] else ""
+        )
+        said = f"{about['runs']} runs in {submit}{missing}; its files are listed in SHA256SUMS"
+        typer.echo(json.dumps(about, indent=1) if as_json else said)
+        return
+    if beside:
+        about = submission.verify(beside)
+        found = submission.beside(p.results_folder, beside)
+        if as_json:
+            typer.echo(found.to_json(orient="records", indent=1))
+            return
+        same = "the same data" if about["data"] == _data_of(p.results_folder) else "other data"
+        typer.echo(f"{beside}: verified; {about['runs']} runs of {same}")
+        typer.echo(found.round(3).to_string(index=False))
+        return
     table = runs.collect(p.results_folder)
     standing = {s.run: s.state for s in building.states(p)}
     table["stale"] = [standing.get(run) == "stale" for run in table["run"]]
@@ -619,6 +648,11 @@ def results(profile: ProfileOption = "demo", as_json: JsonOption = False) -> Non
     columns = ["run", "split", "n", "tp", "fp", "fn", "tn", "f1", "recall", "specificity"]
     columns += ["stale"] if stale else []
     typer.echo(table[columns].round(3).to_string(index=False))
+
+
+def _data_of(results: Path) -> str:
+    """Checksum of the data of a folder of runs."""
+    return json.loads((results / "dataset.json").read_text(encoding="utf-8"))["sha256"]
 
 
 @app.command("compare")

@@ -1,0 +1,103 @@
+"""Runs that are handed on: whole, verified, without weights and pixels."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from compendium import ROOT, cli, profiles, runs, submission
+from rbc import RbcError
+
+KEPT = runs.REFERENCE / "released"
+
+
+@pytest.fixture
+def profile(tmp_path, monkeypatch):
+    """The released sample's profile with some of its kept runs as its results."""
+    results = tmp_path / "results"
+    chosen = ("stage1/cnn-uniform-k20-s0", "stage2/cnn-similarity-k20-s0")
+    for run in chosen:
+        shutil.copytree(KEPT / run, results / run)
+        (results / run / "weights.safetensors").write_bytes(b"weights")
+        (results / run / "notebook.ipynb").write_text("{}", encoding="utf-8")
+        for name in submission.OF_A_RUN:  # the kept runs of stage 1 are older than two of these
+            if not (results / run / name).exists():
+                shutil.copy(KEPT / chosen[1] / name, results / run / name)
+    for name in submission.OF_THE_DATA:
+        shutil.copy(KEPT / name, results / name)
+    monkeypatch.setattr(profiles.Profile, "results_folder", property(lambda self: results))
+    return profiles.load("released")
+
+
+def handed_on(out, *words):
+    """The command line, as a user types it."""
+    return CliRunner().invoke(cli.app, ["results", "--profile", "released", *words, str(out)])
+
+
+def test_what_is_handed_on_is_verified_and_holds_no_pixels(profile, tmp_path):
+    """A reader with the record sends this by pull request; nothing in it may show a cell."""
+    done = handed_on(tmp_path / "sent", "--submit")
+    assert done.exit_code == 0, done.output
+    assert "2 runs" in done.output and "18 of the profile are missing" in done.output
+    about = submission.verify(tmp_path / "sent")
+    assert about["profile"] == "released" and not about["simulated"] and about["runs"] == 2
+    names = {file.name for file in (tmp_path / "sent").rglob("*") if file.is_file()}
+    allowed = {*submission.OF_A_RUN, *submission.OF_THE_DATA, submission.SUMS, submission.ABOUT}
+    assert names == allowed
+    assert str(ROOT) not in "".join(
+        file.read_text(encoding="utf-8") for file in (tmp_path / "sent").rglob("*.json")
+    )
+
+
+@pytest.mark.parametrize("damage", ["altered", "missing", "added"])
+def test_a_damaged_folder_is_not_compared(profile, tmp_path, damage):
+    """A changed prediction would be a changed result."""
+    sent = tmp_path / "sent"
+    submission.write(profile, sent)
+    file = sent / "stage1" / "cnn-uniform-k20-s0" / "metrics.json"
+    if damage == "altered":
+        file.write_text(file.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    elif damage == "missing":
+        file.unlink()
+    else:
+        (sent / "more.txt").write_text("more", encoding="utf-8")
+    words = {"altered": "altered", "missing": "is missing", "added": "is not listed"}[damage]
+    with pytest.raises(RbcError, match=words):
+        submission.verify(sent)
+    assert handed_on(sent, "--beside").exit_code != 0
+
+
+def test_two_folders_are_compared_configuration_by_configuration(profile, tmp_path):
+    """The difference is theirs less ours, of the mean over seeds."""
+    sent = tmp_path / "sent"
+    submission.write(profile, sent)
+    assert (submission.beside(KEPT, sent)[[f"{s} difference" for s in submission.SHOWN]] == 0).all(
+        axis=None
+    )
+    done = handed_on(sent, "--beside")
+    assert done.exit_code == 0 and "verified; 2 runs of the same data" in done.output
+    metrics = sent / "stage2" / "cnn-similarity-k20-s0" / "metrics.json"
+    content = json.loads(metrics.read_text(encoding="utf-8"))
+    content["test"]["recall"] += 0.1
+    metrics.write_text(json.dumps(content), encoding="utf-8")
+    row = submission.beside(KEPT, sent).query("stage == 2 and split == 'test'").iloc[0]
+    assert row["recall difference"] == pytest.approx(0.1)
+
+
+def test_runs_of_other_data_are_not_handed_on(profile, tmp_path):
+    """Stale runs beside a new description of the data would say what is not true."""
+    file = profile.results_folder / "stage1" / "cnn-uniform-k20-s0" / "provenance.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["data"]["sha256"] = "0" * 64
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(RbcError, match="made from other data"):
+        submission.write(profile, tmp_path / "sent")
+    assert not (tmp_path / "sent").exists()
+
+
+def test_the_kept_runs_hold_what_a_submission_holds():
+    """The folder that is compared with must have the same files."""
+    assert pd.read_parquet(KEPT / "simple.parquet").shape[0] == 553
+    assert all((KEPT / name).exists() for name in submission.OF_THE_DATA)
