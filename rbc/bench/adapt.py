@@ -1,8 +1,8 @@
 """The shipped models for another microscope: from labelled cells of its movies to thresholds and
 error rates of its own.
 
-The networks stay as they are. What is learned is the last step, from their scores to a decision,
-and how often that errs. Every acquisition is judged by what the others taught.
+The networks stay as they are. What is learned is the last layer, from the scores of each kind of
+model to a decision, and how often that errs. Every acquisition is judged by what the others taught.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.special import expit
 
 from rbc import RbcError, files, marker, metrics, prevalence, sequences
 from rbc.bench import analyze, classify
-from rbc.bench.thresholds import calibration, limits
+from rbc.bench.thresholds import calibration, limits, weights
 from rbc.paper import LABELS, NEGATIVE, POSITIVE, STAGES, in_stage, positive
 from rbc.sequences import Sequences
 from rbc.templates import filled
@@ -30,6 +30,9 @@ CORRECTIONS = "corrections.csv"  #: as the report's page names what it exports
 FEWEST_CELLS, FEWEST_ACQUISITIONS = 20, 3
 #: cells of each class from which on the scores are calibrated anew too
 CALIBRATED_FROM = 60
+#: Cells of each class from which on it is learned too how much each kind of model counts. With
+#: fewer they count alike, as shipped.
+WEIGHED_FROM = 100
 SCORE = "balanced_accuracy"  #: by which shipped and adapted thresholds are compared
 #: What the folder of adapted models holds, its marker first.
 ADAPTED_FILES = ("models.json", "known.json", "card.md", "*.safetensors")
@@ -207,7 +210,14 @@ def _fitted(own: pd.DataFrame, stage: int, shipped: dict) -> dict:
     """A stage's part of models.json as these cells set it."""
     truth = positive(own["label"], stage)
     kinds = {kind: dict(about) for kind, about in shipped["kinds"].items()}
-    if min(truth.sum(), (~truth).sum()) >= CALIBRATED_FROM:
+    fewest = min(truth.sum(), (~truth).sum())
+    if fewest >= WEIGHED_FROM:
+        scores = own[[f"{stage} {kind}" for kind in kinds]].to_numpy()
+        offset, slopes = weights(scores, truth)
+        for about, slope in zip(kinds.values(), slopes, strict=True):
+            # `_score` takes the mean over kinds.
+            about["offset"], about["slope"] = offset, slope * len(kinds)
+    elif fewest >= CALIBRATED_FROM:
         for kind, about in kinds.items():
             about["offset"], about["slope"] = calibration(own[f"{stage} {kind}"], truth)
     specification = {**shipped, "kinds": kinds}

@@ -22,10 +22,20 @@ def calibration(score: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     score : (N,) float64
     truth : (N,) bool
     """
-    found = LogisticRegression(C=1e3, class_weight="balanced").fit(
-        np.asarray(score)[:, None], truth
-    )
-    return float(found.intercept_[0]), float(found.coef_[0, 0])
+    offset, (slope,) = weights(np.asarray(score)[:, None], truth)
+    return offset, slope
+
+
+def weights(scores: np.ndarray, truth: np.ndarray) -> tuple[float, list[float]]:
+    """Offset, and what each of several scores counts, in the log odds of both together.
+
+    Parameters
+    ----------
+    scores : (N, K) float64
+    truth : (N,) bool
+    """
+    found = LogisticRegression(C=1e3, class_weight="balanced").fit(scores, truth)
+    return float(found.intercept_[0]), [float(slope) for slope in found.coef_[0]]
 
 
 def limits(

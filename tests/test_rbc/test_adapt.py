@@ -51,6 +51,31 @@ def test_scores_as_the_models_know_them_keep_the_shipped_thresholds():
     assert learned.compared["low"] <= 0
 
 
+def test_a_kind_of_model_that_fails_on_the_new_microscope_counts_for_little():
+    """One kind may stand on looks that another camera does not have: then the other must decide."""
+    table, other = scored(0.0), scored(0.0, seed=1)
+    noise = np.random.default_rng(5)
+    for made in (table, other):
+        made["2 frames"] = noise.normal(
+            made["2 frames"].mean(), 5 * made["2 frames"].std(), len(made)
+        )
+    learned = adapt._learn(table, 2, SHIPPED["2"])
+    truth = other["label"] == "flipping"
+    own = (adapt._margins(other, 2, learned.specification) >= 0) == truth
+    shipped = (adapt._margins(other, 2, SHIPPED["2"]) >= 0) == truth
+    assert learned.adapted and own.mean() > 0.9 > shipped.mean() + 0.1
+
+
+def test_with_fewer_cells_the_kinds_count_alike():
+    """Weights from a few dozen cells would follow their chance."""
+    few = adapt._fitted(scored(4.0, cells=25), 2, SHIPPED["2"])
+    assert 60 <= 6 * (25 // 2) < 100  # of each class: calibrated, but not weighed
+    parts = [about["slope"] * 1.0 + about["offset"] for about in few["kinds"].values()]
+    assert len(set(parts)) == len(parts)
+    same = adapt._fitted(scored(4.0, cells=9), 2, SHIPPED["2"])
+    assert same["kinds"] == SHIPPED["2"]["kinds"]
+
+
 @pytest.mark.parametrize(
     ("acquisitions", "cells", "missing"),
     [
