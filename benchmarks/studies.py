@@ -120,7 +120,8 @@ def _study(
                 answers = _answers(rng, _own(rng, truth, between_movies), rates, per_reliable)
                 rows.append((f"{draw}-{movie}", patient, f"01-0{day}", draw, *answers))
     columns = ["name", "patient", "date", "draw", *prevalence.ANSWERS]
-    drawn, changed = draws.by_draw(pd.DataFrame(rows, columns=columns), _known(rng, rho))
+    movies = pd.DataFrame(rows, columns=columns).assign(**dict.fromkeys(draws.OWN, 0.0))
+    drawn, changed = draws.by_draw(movies, _known(rng, rho))
     apart = changed["later"].map(truths) - changed["earlier"].map(truths)
     return drawn.assign(truth=drawn["draw"].map(truths)), changed.assign(truth=apart.round(9))
 

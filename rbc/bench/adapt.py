@@ -24,7 +24,6 @@ from rbc.sequences import Sequences
 from rbc.templates import filled
 
 CARD = Path(__file__).with_name("adapted.md")
-CORRECTIONS = "corrections.csv"  #: as the report's page names what it exports
 #: Labelled cells of each class, and acquisitions, below which a threshold is left as shipped: the
 #: twentieth part of fewer negatives is less than one cell.
 FEWEST_CELLS, FEWEST_ACQUISITIONS = 20, 3
@@ -61,7 +60,7 @@ def labelled(folder: Path) -> Sequences:
     Parameters
     ----------
     folder : sequences with labels, or a report of `rbc analyze` that holds the corrections exported
-        from its page (`CORRECTIONS`); a cell that somebody labelled unsure is left out
+        from its page (`analyze.CORRECTIONS`); a cell that somebody labelled unsure is left out
 
     Raises
     ------
@@ -83,10 +82,10 @@ def labelled(folder: Path) -> Sequences:
 
 
 def _of_report(folder: Path) -> Sequences:
-    file = folder / CORRECTIONS
+    file = folder / analyze.CORRECTIONS
     if not file.exists():
         raise RbcError(
-            f"{folder}: no {CORRECTIONS} in it; export it from the report and put it there"
+            f"{folder}: no {analyze.CORRECTIONS} in it; export it from the report and put it there"
         )
     found = sequences.load(folder / "tracked")
     given = analyze.read_corrections(file, found.index["name"])

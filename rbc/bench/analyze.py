@@ -53,6 +53,7 @@ REPORT_FILES = (
     *(f"tracked/{name}" for name in tracking.TRACKED_FILES),
     "ro-crate-metadata.json",  # of an earlier report, by rbc export
 )
+CORRECTIONS = "corrections.csv"  #: as the report's page names what it exports
 ENOUGH = 300  #: sequences looked at for `looks`, spread over the movie
 
 

@@ -7,6 +7,7 @@ that of a change hold the truth is simulated in benchmarks/studies.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ ODD = 0.05  #: chance that one movie of a study is called unlike its draw though
 #: Standard errors of a change that is shown with power `prevalence.POWER` at the 5 % level.
 SHOWN = float(stats.norm.ppf(0.975) + stats.norm.ppf(prevalence.POWER))
 MORE = 4  #: what a draw with so many times the cells would show is told too
+#: columns of the cells that the operator labelled: they count as they are
+OWN = ("by hand tank-treading", "by hand flipping")
 #: columns of the tables
 OF_DRAW = ("patient", "date", "draw", "movies", "cells", "estimate", "low", "high", "withheld",
            "caution")  # fmt: skip
@@ -43,8 +46,8 @@ def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, p
 
     Parameters
     ----------
-    movies : a row a judged movie: name, patient, date (as text that sorts), draw, and its counts of
-        answers by `prevalence.ANSWERS`
+    movies : a row a judged movie: name, patient, date (as text that sorts), draw, its counts of
+        answers by `prevalence.ANSWERS`, and of the operator's labels by `OWN`
     errors : a row a labelled cell: acquisition, label, answer. A draw is judged without those of
         its own movies.
 
@@ -57,9 +60,11 @@ def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, p
     rows, found = [], {}
     for (patient, date, draw), part in movies.groupby(["patient", "date", "draw"]):
         answers = part[list(prevalence.ANSWERS)].sum().to_numpy(float)
+        own = part[list(OWN)].sum().to_numpy(float)
         others = errors[~errors["acquisition"].isin(part["name"])]
-        row, found[draw] = pooled(answers, others, more_than_chance)
-        rows.append((patient, date, draw, len(part), int(answers.sum()), *row.values()))
+        row, found[draw] = pooled(answers, others, more_than_chance, own)
+        cells = int(answers.sum() + own.sum())
+        rows.append((patient, date, draw, len(part), cells, *row.values()))
     draws = pd.DataFrame(rows, columns=list(OF_DRAW))
 
     told = draws[draws["withheld"].isna()]
@@ -76,22 +81,26 @@ def spread(movies: pd.DataFrame) -> tuple[float, int]:
 
     Parameters
     ----------
-    movies : a row a movie: draw, and counts of tank-treading and flipping answers
+    movies : a row a movie: draw, and counts of tank-treading and flipping answers and labels
 
     Returns
     -------
     factor : chi-square over its degrees of freedom, 1 at least (`prevalence.dispersion`)
     df : these degrees; 0 where no draw has two movies, and then nothing is known of it
     """
-    called = movies[list(RELIABLE)].sum(axis=1)
-    shown = movies[called > 0]
-    df = int(len(shown) - shown["draw"].nunique())
+    both = _called(movies)
+    called = both.sum(axis=1)
+    shown = movies["draw"][called > 0]
+    df = int(len(shown) - shown.nunique())
     if df == 0:
         return 1.0, 0
-    factor = prevalence.dispersion(
-        shown[RELIABLE[0]].to_numpy(), called[called > 0].to_numpy(), shown["draw"].to_numpy()
-    )
+    factor = prevalence.dispersion(both[called > 0, 0], called[called > 0], shown.to_numpy())
     return (max(factor, 1.0) if np.isfinite(factor) else 1.0), df
+
+
+def _called(movies: pd.DataFrame) -> np.ndarray:
+    """Cells called tank-treading and flipping, by the models or the operator: (M, 2) float64."""
+    return movies[list(RELIABLE)].to_numpy(float) + movies[list(OWN)].to_numpy(float)
 
 
 def unlike_their_draw(movies: pd.DataFrame) -> set[str]:
@@ -107,7 +116,7 @@ def unlike_their_draw(movies: pd.DataFrame) -> set[str]:
     """
     p = {}
     for _, part in movies.groupby("draw"):
-        counts = part[list(RELIABLE)].to_numpy(int)
+        counts = _called(part).astype(int)
         if len(part) > 1:
             rest = counts.sum(axis=0) - counts
             for name, pair in zip(part["name"], zip(counts, rest, strict=True), strict=True):
@@ -116,7 +125,11 @@ def unlike_their_draw(movies: pd.DataFrame) -> set[str]:
 
 
 def pooled(
-    answers: np.ndarray, errors: pd.DataFrame, factor: float = 1.0, seed: int = 0
+    answers: np.ndarray,
+    errors: pd.DataFrame,
+    factor: float = 1.0,
+    own: Sequence[float] = (0.0, 0.0),
+    seed: int = 0,
 ) -> tuple[dict, Densities]:
     """The marker of one draw from the answers of all its movies.
 
@@ -125,9 +138,11 @@ def pooled(
 
     Parameters
     ----------
-    answers : (3,) counts by `prevalence.ANSWERS`, all movies together
+    answers : (3,) counts by `prevalence.ANSWERS`, all movies together, of the cells that nobody
+        looked at
     errors : a row a labelled cell of other draws: acquisition, label, answer
     factor : over-dispersion, of `spread`
+    own : cells that the operator calls tank-treading, and flipping
     seed : of chance
 
     Returns
@@ -138,14 +153,21 @@ def pooled(
     if errors.empty:
         return _untold()
     known = prevalence.by_draw(errors)
-    shares = prevalence.on_simplex(
-        answers / max(answers.sum(), 1), prevalence.rates(known.sum(axis=0))
-    )
-    if np.isnan(shares).any():
+    shares = np.zeros(3)
+    if answers.any():  # else every cell was looked at, and no error matters
+        rates = prevalence.rates(known.sum(axis=0))
+        shares = prevalence.on_simplex(answers / answers.sum(), rates)
+    if np.isnan(shares).any() or not answers.sum() + sum(own):
         return _untold()
     rng = np.random.default_rng(seed)
     rates = marker.rate_draws(known, marker.DRAWS, rng)
-    found = Densities(*(marker.density(times * answers / factor, rates) for times in (1.0, MORE)))
+    mine = np.asarray(own, float)
+    found = Densities(
+        *(
+            marker.density(times * answers / factor, rates, tuple(times * mine / factor))
+            for times in (1.0, MORE)
+        )
+    )
 
     unreliable = shares[2]
     per_reliable = unreliable / (1 - unreliable) if unreliable < 1 else np.inf

@@ -26,8 +26,9 @@ from filelock import FileLock, Timeout
 
 from rbc import RbcError, __version__, files, prevalence
 from rbc.bench import analyze
-from rbc.bench.draws import MORE, by_draw, spread, unlike_their_draw
+from rbc.bench.draws import MORE, OWN, by_draw, pooled, spread, unlike_their_draw
 from rbc.bench.movielist import UNITS
+from rbc.paper import RELIABLE
 from rbc.templates import filled
 
 TEMPLATE = Path(__file__).with_name("study.html")
@@ -36,8 +37,10 @@ STATE = "study.json"  #: what was judged, and from what; a study's folder always
 BEGUN = {"reports", ".study.lock"}
 JUDGED, REFUSED, FAILED = "judged", "refused", "failed"
 #: columns of the table of movies
-OF_MOVIE = ("name", "patient", "date", "draw", "status", "why", *prevalence.ANSWERS, "estimate",
-            "low", "high", "simulated", "unlike")  # fmt: skip
+OF_MOVIE = (
+    "name", "patient", "date", "draw", "status", "why", *prevalence.ANSWERS, *OWN, "looked at",
+    "estimate", "low", "high", "simulated", "unlike",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,9 @@ def judge(
                 _write(out / STATE, json.dumps(state, indent=1) + "\n")
                 if progress:
                     progress(name)
-            movies = pd.DataFrame([_row(movie, out, state) for movie in listed.to_dict("records")])
+            movies = pd.DataFrame(
+                [_row(movie, out, state, known) for movie in listed.to_dict("records")]
+            )
             study = together(movies.reindex(columns=list(OF_MOVIE)), known)
             _publish(study, out)
             return study
@@ -249,8 +254,11 @@ def _key(task: _Task) -> str:
     return found.hexdigest()
 
 
-def _row(movie: dict, out: Path, state: dict) -> dict:
-    """The row of a movie in the table."""
+def _row(movie: dict, out: Path, state: dict, known: dict) -> dict:
+    """The row of a movie in the table.
+
+    Labels that the operator exported from its report, and put beside it, count as they are.
+    """
     result = state[movie["name"]]
     row = {column: movie[column] for column in ("name", "patient", "date", "draw")}
     row |= {"status": result["status"], "why": result["why"]}
@@ -260,9 +268,19 @@ def _row(movie: dict, out: Path, state: dict) -> dict:
     said = json.loads((report / "marker.json").read_text(encoding="utf-8"))
     cells = pd.read_csv(report / "cells.csv", keep_default_na=False)
     # As in its own report: what may be a cell counted already does not count.
-    counts = cells["answer"][cells["continues"] == ""].value_counts()
+    cells = cells[cells["continues"] == ""]
+    file = report / analyze.CORRECTIONS
+    labels = analyze.read_corrections(file, cells["name"]) if file.is_file() else {}
+    counts = cells["answer"][~cells["name"].isin(labels)].value_counts()
+    mine = cells["name"].map(labels).value_counts()
     row |= {answer: int(counts.get(answer, 0)) for answer in prevalence.ANSWERS}
-    row |= {name: said[name] for name in ("estimate", "low", "high", "simulated")}
+    row |= {name: int(mine.get(motion, 0)) for name, motion in zip(OWN, RELIABLE, strict=True)}
+    row |= {"looked at": len(labels), "simulated": said["simulated"]}
+    if labels:
+        errors = analyze.errors_of_others(known, {movie["name"]})
+        answers = np.array([row[answer] for answer in prevalence.ANSWERS], float)
+        said = pooled(answers, errors, own=[float(row[name]) for name in OWN])[0]
+    row |= {name: said[name] for name in ("estimate", "low", "high")}
     return row | {"why": said["withheld"] or said["caution"] or ""}
 
 
@@ -277,7 +295,8 @@ def together(movies: pd.DataFrame, known: dict) -> Study:
     movies : columns `OF_MOVIE`, unlike not yet known
     known : of `rbc.bench.analyze.read_known`
     """
-    judged = movies[movies["status"] == JUDGED].astype({a: float for a in prevalence.ANSWERS})
+    counts = (*prevalence.ANSWERS, *OWN)
+    judged = movies[movies["status"] == JUDGED].astype({name: float for name in counts})
     movies = movies.assign(unlike=movies["name"].isin(unlike_their_draw(judged)))
     draws, changes = by_draw(judged, analyze.errors_of_others(known, set()))
 

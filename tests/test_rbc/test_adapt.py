@@ -123,7 +123,7 @@ def report(tmp_path_factory):
     after = cells["decision"].where(cells.index > 0, "unsure")  # one cell nobody can tell
     after = after.where(cells.index < 1, after.replace("unsure", "unreliable"))
     table = pd.DataFrame({"name": cells["name"], "before": cells["decision"], "after": after})
-    table.to_csv(folder / "report" / adapt.CORRECTIONS, index=False)
+    table.to_csv(folder / "report" / analyze.CORRECTIONS, index=False)
     return folder
 
 
@@ -162,7 +162,7 @@ def test_what_cannot_teach_is_refused(report, tmp_path, cells):
     assert "no labelled cell is flipping" in refused(tmp_path / "one kind")
     assert not (tmp_path / "mine").exists()
     shutil.copytree(report / "report", tmp_path / "half")
-    file = tmp_path / "half" / adapt.CORRECTIONS
+    file = tmp_path / "half" / analyze.CORRECTIONS
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
     file.write_text("".join(lines[: len(lines) // 2]), encoding="utf-8")
     assert "were not looked at" in refused(tmp_path / "half")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from conftest import one_line_error, rbc
 
 from compendium import ROOT
-from rbc import RbcError, prevalence, simulate
+from rbc import RbcError, metrics, prevalence, simulate
 from rbc.bench import analyze, classify, draws, exchange, study
 from rbc.files import file_hash
 from rbc.simulate import movies
@@ -25,7 +26,7 @@ ERRORS = analyze.errors_of_others(KNOWN, set())
 def answered(*rows: tuple) -> pd.DataFrame:
     """Judged movies: name, patient, date, draw, and answers."""
     columns = ["name", "patient", "date", "draw", *prevalence.ANSWERS]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns).assign(**dict.fromkeys(draws.OWN, 0.0))
     return table.astype({answer: float for answer in prevalence.ANSWERS})
 
 
@@ -80,6 +81,25 @@ def test_a_change_has_the_sign_of_what_changed():
     assert (fall.earlier, fall.later) == ("d", "e") and fall.change < -0.2 < 0.2 < rise.change
     assert fall.low < fall.change < fall.high
     assert fall.smallest_more <= 1.1 * fall.smallest
+
+
+def test_cells_that_the_operator_labelled_count_as_they_are():
+    """They have no model's error: the more of them, the narrower is the interval of a draw, and
+    where all were labelled it is that of a count.
+    """
+    judged = answered(("a", "P", "01-01", "d", 60, 20, 40))
+    part = answered(("a", "P", "01-01", "d", 30, 10, 20)).assign(
+        **dict(zip(draws.OWN, (45.0, 15.0)))
+    )
+    whole = answered(("a", "P", "01-01", "d", 0, 0, 0)).assign(**dict(zip(draws.OWN, (90.0, 30.0))))
+    found = [draws.by_draw(table, ERRORS)[0].iloc[0] for table in (judged, part, whole)]
+    widths = [row["high"] - row["low"] for row in found]
+    assert widths[0] > widths[1] > widths[2]
+    low, high = metrics.wilson(90, 120)
+    assert found[2]["cells"] == 120 and found[2]["withheld"] is None
+    assert found[2]["low"] == pytest.approx(low, abs=0.02)
+    assert found[2]["high"] == pytest.approx(high, abs=0.02)
+    assert draws.spread(pd.concat([judged, whole.assign(name="b")]))[1] == 1
 
 
 def test_a_draw_without_known_errors_gets_no_estimate_and_no_change():
@@ -186,6 +206,34 @@ def test_tables_and_page_say_the_same(done):
     page = (out / "study.html").read_text(encoding="utf-8")
     assert f"<td>{draw['cells']}</td>" in page and "wrong scale" in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "https://" not in page
+
+
+def test_labels_put_beside_a_report_count_when_the_study_runs_again(done, filmed, tmp_path):
+    """Who corrects a report must not have to pool the movies by hand. Nothing is judged anew."""
+    _, out, _ = done
+    again = tmp_path / "out"
+    shutil.copytree(out, again)
+    report = again / "reports" / "AA1001_1"
+    cells = pd.read_csv(report / "cells.csv", keep_default_na=False)
+    shown = cells["name"][cells["continues"] == ""]
+    after = ["flipping"] * 8 + ["tank-treading"] * (len(shown) - 8)
+    labels = pd.DataFrame({"name": shown, "before": "", "after": after})
+    labels.to_csv(report / analyze.CORRECTIONS, index=False)
+    before = (report / "marker.json").stat().st_mtime_ns
+    made = rbc("study", filmed / "movies.csv", "--out", again, "--jobs", 1, "--json")
+    assert made.returncode == 0, made.stderr
+    said = json.loads(made.stdout)
+    row = next(row for row in said["movies"] if row["name"] == "AA1001_1")
+    assert [row[name] for name in draws.OWN] == [len(shown) - 8, 8]
+    assert row["looked at"] == len(shown) and row["discarded"] == 0
+    assert row["estimate"] == pytest.approx(1 - 8 / len(shown), abs=0.03)
+    assert (report / "marker.json").stat().st_mtime_ns == before
+    page = (again / "study.html").read_text(encoding="utf-8")
+    assert "Labelled by hand" in page and f"<td>{len(shown)}</td>" in page
+    labels.assign(name="strange").to_csv(report / analyze.CORRECTIONS, index=False)
+    failed = rbc("study", filmed / "movies.csv", "--out", again, "--jobs", 1)
+    assert failed.returncode != 0
+    assert "these corrections are of another" in failed.stderr.splitlines()[-1]
 
 
 def test_a_study_is_described_with_its_movies_and_goes_into_a_workbook(done, filmed, tmp_path):
