@@ -61,6 +61,24 @@ def test_a_scale_like_the_models_changes_no_bit(filmed):
     assert scale.factor(0.3) == 0.5 and scale.factor(1.2) == 2
 
 
+@pytest.mark.parametrize("factor", [0.87, 1.15])
+def test_a_resized_movie_whose_cells_are_not_of_the_known_size_is_objected_to(filmed, factor):
+    """A pixel size that is stated a little wrongly moved the marker by 25 points without a word."""
+    native, _ = filmed[0.6]
+    size = analyze.looks(native)["size_px"].median()
+    known = {"size_px": [size * 0.95, size * 1.05]}
+    resized = native.meta | {"um_per_px": 0.3, "resized": 0.5}
+    other = sequences.Sequences(native.frames, native.index, resized)
+    assert analyze.unlike(other, known) == []
+    off = {"size_px": [size * 0.95 * factor, size * 1.05 * factor]}
+    (line,) = analyze.unlike(other, off)
+    assert line.endswith("check the pixel size")
+    # At the models' own scale acquisitions may differ a little more, as real ones do.
+    wider = {"size_px": [size * 1.04, size * 1.06]}
+    plain = sequences.Sequences(native.frames, native.index, native.meta)
+    assert analyze.unlike(plain, wider) == [] and len(analyze.unlike(other, wider)) == 1
+
+
 @pytest.mark.parametrize("um", [0.2, 1.4])
 def test_a_scale_that_was_never_tried_is_objected_to(filmed, um):
     """Of pixels that coarse nobody knows what the models say."""
