@@ -31,6 +31,7 @@ from rbc.paper import PX_UM
 from rbc.simulate import movies
 
 CELLS = {"tank-treading": 84, "flipping": 16, "unreliable": 60}
+FEW = {"tank-treading": 12, "flipping": 6, "unreliable": 2}  #: of a movie with --smoke
 FIELD = (480, 640)  #: px of 0.6 um
 IN_A_FRAME = 12
 
@@ -66,25 +67,29 @@ def main() -> None:
     options.add_argument("--out", type=Path, help="also write the JSON there")
     options.add_argument("--smoke", action="store_true", help="two settings, one movie each")
     chosen = options.parse_args()
-    settings, repetitions = (SETTINGS[:2], 1) if chosen.smoke else (SETTINGS, chosen.repetitions)
+    settings, repetitions, cells = SETTINGS, chosen.repetitions, CELLS
+    if chosen.smoke:
+        settings, repetitions, cells = SETTINGS[:2], 1, FEW
     started = time.perf_counter()
-    rows = [row for seed in range(repetitions) for row in judged(settings, seed)]
+    rows = [row for seed in range(repetitions) for row in judged(settings, seed, cells)]
     print(pd.DataFrame(rows).drop(columns="why").to_string(index=False, na_rep=""))
     print(f"{time.perf_counter() - started:.0f} s")
     what = "the marker of simulated movies of other scales, frame rates and shear rates"
-    content = {"simulated": True, "what": what, "cells": CELLS, "rows": rows}
+    content = {"simulated": True, "what": what, "cells": cells, "rows": rows}
     if chosen.out:
         chosen.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(content))
 
 
-def judged(settings: tuple[Setting, ...], seed: int) -> Iterator[dict]:
+def judged(
+    settings: tuple[Setting, ...], seed: int, cells: dict[str, int] = CELLS
+) -> Iterator[dict]:
     """A row a setting: what `rbc analyze` says of its movie, judged by force where it objects."""
-    truth = CELLS["tank-treading"] / (CELLS["tank-treading"] + CELLS["flipping"])
+    truth = cells["tank-treading"] / (cells["tank-treading"] + cells["flipping"])
     with TemporaryDirectory() as folder:
         for number, setting in enumerate(settings):
             movie = Path(folder) / f"ZZ{seed:02}01_{number}.avi"
-            film(setting, seed, movie)
+            film(setting, seed, movie, cells)
             row = setting._asdict() | {"seed": seed, "truth": truth}
             try:
                 said = analyze.analyze(
@@ -98,11 +103,11 @@ def judged(settings: tuple[Setting, ...], seed: int) -> Iterator[dict]:
             yield row | told | {"tracked": said["cells"], "why": "; ".join(said["objections"])}
 
 
-def film(setting: Setting, seed: int, path: Path) -> None:
-    """Write the movie of a setting."""
+def film(setting: Setting, seed: int, path: Path, counts: dict[str, int]) -> None:
+    """Write the movie of a setting, of so many cells of each label."""
     pace = setting.frame_rate / simulate.FPS * simulate.SHEAR / setting.shear_rate
     cells = simulate.sequences(
-        {"test": CELLS}, seed, acquisitions={"test": 1}, ranges=simulate.Ranges(pace=pace)
+        {"test": counts}, seed, acquisitions={"test": 1}, ranges=simulate.Ranges(pace=pace)
     )
     scene = movies.Scene(
         shape=FIELD, cells=IN_A_FRAME, seed=seed, uneven=8.0, frame_rate=setting.frame_rate,

@@ -23,6 +23,7 @@ SMALL = {
     "intervals": ("--repetitions", "1"),
     "startup": ("--smoke",),
     "intervals --validity": ("--validity", "--smoke"),
+    "scales": ("--smoke",),
     "studies": ("--smoke",),
     "sampling": ("--smoke", "--rounds", "1", "--many", "20"),
     "tracking": ("--smoke", "--threads", "1"),
