@@ -296,7 +296,7 @@ def judged(
     Stage 2's strips, which set the threshold, are there too, as left_out `SETTING`: what models are
     chosen by.
     """
-    for team in teams or TEAMS[stage]:
+    for team in TEAMS[stage] if teams is None else teams:
         own = [found.get(kind, {}) for kind in team if kind not in machines]
         seeds = sorted(set.intersection(*map(set, own))) if own else []
         asked = {seed: [(kind[seed], folds) for kind in own] for seed in seeds}
