@@ -5,7 +5,7 @@ kept in data/reference/learning.json; no pixels.
 
 The paper's ResNet-18 (K = 20, the last epoch) and our `focus` machine learn from parts of what
 there is. Stage 2 learns from strips and is asked about the test acquisitions. Stage 1 learns from
-the acquisitions of other blood draws, each blood draw left out in turn. Half an hour on one core.
+the acquisitions of other blood draws, each blood draw left out in turn. An hour on one core.
 """
 
 from __future__ import annotations
