@@ -169,6 +169,8 @@ def listing(folder: Path, layout: Layout) -> pd.DataFrame:
         name = rows["name"][twice].iat[0]
         files = " and ".join(dict.fromkeys(rows["file"][rows["name"] == name]))
         raise RbcError(f"{files}: the sequence {name!r} is listed twice; names must be unique")
+    for name in _split_lists(folder, layout).keys() - set(rows["name"]):
+        raise RbcError(f"{folder}: {name!r} is in a list of a split, but no sequence is called so")
     order = rows["split"].map({split: i for i, split in enumerate(SPLITS)})
     return (
         rows.assign(order=order)
@@ -369,6 +371,9 @@ def _opened(file: Path) -> Iterator[Image.Image]:
     """A picture opened by Pillow, whose many ways to fail are each one line."""
     try:
         with Image.open(file, formats=("PNG", "JPEG", "TIFF")) as picture:
+            pages = getattr(picture, "n_frames", 1)
+            if pages > 1:  # only the first would be read
+                raise RbcError(f"{file}: holds {pages} pictures; save each frame as a file")
             yield picture
     except FileNotFoundError as error:
         raise RbcError(
@@ -539,24 +544,28 @@ def _splits(
 
 
 def _listed_splits(folder: Path, where: Path, names: list[str], layout: Layout) -> list[str]:
-    """The split of each sequence by the lists that name it; a path or an ending there is none of
-    the name.
-    """
-    split_of: dict[str, str] = {}
-    for split, file in layout.lists.items():
-        if not (folder / file).is_file():
-            raise RbcError(f"{folder / file}: the list is missing, which layout.yaml names")
-        for line in _text(folder / file).split():
-            name = line.strip(",").replace("\\", "/").rpartition("/")[2]
-            name = name.removesuffix(next((e for e in PICTURES if name.lower().endswith(e)), ""))
-            if split_of.setdefault(name, split) != split:
-                raise RbcError(f"{folder / file}: {name!r} is in the list of another split too")
+    """The split of each sequence by the lists that name it."""
+    split_of = _split_lists(folder, layout)
     if unknown := [name for name in names if name not in split_of]:
         raise RbcError(
             f"{where}: {unknown[0]!r} and {len(unknown) - 1} more are in none of the lists of"
             " splits"
         )
     return [split_of[name] for name in names]
+
+
+def _split_lists(folder: Path, layout: Layout) -> dict[str, str]:
+    """Names and splits of all lists. A path, an ending and further columns are none of a name."""
+    split_of: dict[str, str] = {}
+    for split, file in layout.lists.items():
+        if not (folder / file).is_file():
+            raise RbcError(f"{folder / file}: the list is missing, which layout.yaml names")
+        for line in filter(None, map(str.strip, _text(folder / file).splitlines())):
+            name = line.partition(",")[0].strip().replace("\\", "/").rpartition("/")[2]
+            name = name.removesuffix(next((e for e in PICTURES if name.lower().endswith(e)), ""))
+            if split_of.setdefault(name, split) != split:
+                raise RbcError(f"{folder / file}: {name!r} is in the list of another split too")
+    return split_of
 
 
 def _parsed(where: Path, names: Sequence[str], layout: Layout) -> list[re.Match]:

@@ -1,8 +1,8 @@
 """A record that is laid out as nobody expected: what is there, what was understood, what was not,
 and the lines of ``layout.yaml`` that would say it.
 
-What is suggested is guessed from names and from one picture, and says where it is a guess. Nothing
-is read by a guess: the user puts the lines into the file.
+What is suggested is guessed from names and from some pictures. Nothing is read by a guess: the user
+looks the lines over and puts them into the file.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from rbc import RbcError
 from rbc.paper import FRAME_PX, LABELS
 
 OPEN = "???"  #: what the user must fill in
-#: Parts of words that tell a label, tried in this order: "not flipping" is seldom written.
+#: Parts of words that tell a label. A word with parts of two, or with a denial, tells none.
 TOLD = (
-    ("unreliable", ("unrel", "garbage", "junk", "rubbish", "trash", "reject", "bad", "discard")),
+    ("unreliable", ("unrel", "garbage", "junk", "rubbish", "trash", "reject", "discard")),
     ("flipping", ("flip", "tumbl")),
     ("tank-treading", ("tank", "tread")),
 )
@@ -240,6 +240,12 @@ def _by_list(
 ) -> None:
     """Parts, columns and labels where a table tells them."""
     content["parts"] = [_part(folder, table.parent, "csv") for table in lists]
+    # Pictures beside which no list lies must not be lost.
+    outside = [f for f in found if not any(f.folder.is_relative_to(t.parent) for t in lists)]
+    classes: dict = {}
+    if outside:
+        _by_folder(folder, outside, classes, remarks)
+        content["parts"] += classes["parts"]
     first = lists[0]
     if first.name != "dataset.csv":
         content["list"] = first.name
@@ -257,7 +263,7 @@ def _by_list(
     if ending:
         content["name"] = rf"{NAME}\{ending}"
     values = sorted({row[columns["label"]] for row in rows})
-    _labels(values, content)
+    _labels([*values, *sorted({f.folder.name for f in outside})], content)
     remarks.append(f"lists called {first.name}, with labels {', '.join(values)}")
 
 
@@ -307,10 +313,9 @@ def _labels(words: Iterable[str], content: dict) -> None:
 
 def _meant(word: str) -> str:
     """The label that a word seems to mean, or `OPEN`."""
-    for label, parts in TOLD:
-        if any(part in word.lower() for part in parts):
-            return label
-    return OPEN
+    told = [label for label, parts in TOLD if any(part in word.lower() for part in parts)]
+    denied = re.match(r"no[tn]|un(?!rel)|-", word.lower())
+    return told[0] if len(told) == 1 and not denied else OPEN
 
 
 def _pattern(names: list[str], remarks: list[str]) -> str:

@@ -150,14 +150,20 @@ def pooled(
     row : estimate, low, high, withheld and caution, as of `prevalence.end_to_end`
     densities : behind them
     """
+    if not answers.any() and any(own):
+        # Every cell was looked at: no model's error matters, and nothing is withheld.
+        mine = np.asarray(own, float) / factor
+        found = Densities(
+            *(marker.density(answers, np.eye(3)[None], tuple(n * mine)) for n in (1.0, MORE))
+        )
+        ends = marker.ends(found.of_cells)
+        return ends._asdict() | {"withheld": None, "caution": marker.caution(ends)}, found
     if errors.empty:
         return _untold()
     known = prevalence.by_draw(errors)
-    shares = np.zeros(3)
-    if answers.any():  # else every cell was looked at, and no error matters
-        rates = prevalence.rates(known.sum(axis=0))
-        shares = prevalence.on_simplex(answers / answers.sum(), rates)
-    if np.isnan(shares).any() or not answers.sum() + sum(own):
+    rates = prevalence.rates(known.sum(axis=0))
+    shares = prevalence.on_simplex(answers / max(answers.sum(), 1), rates)
+    if np.isnan(shares).any():
         return _untold()
     rng = np.random.default_rng(seed)
     rates = marker.rate_draws(known, marker.DRAWS, rng)

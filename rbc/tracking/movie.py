@@ -118,8 +118,8 @@ def track(
         meta["notes"].insert(
             0,
             f"frames resized from {units[0]:g} to {PX_UM:g} um/px, which the models know (px/frame"
-            " below are of that size); measure your pixel size with a ruler: stated an eighth too"
-            " small, it moved the marker of simulated movies by a quarter",
+            " below are of that size); check the pixel size: stated a little wrongly, it"
+            " moves the marker far",
         )
     return spool.sequences(meta), spool.tracks()
 

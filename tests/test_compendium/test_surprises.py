@@ -220,3 +220,28 @@ def test_frames_without_numbers_have_no_order(tmp_path) -> None:
     pasted(tmp_path)
     with pytest.raises(RbcError, match="do not say their order"):
         ingest.read(tmp_path)
+
+
+def test_a_picture_of_several_pages_is_not_read_as_its_first(tmp_path) -> None:
+    """A TIFF with a page a frame would have become sequences of one frame."""
+    for row, cell in ROWS:
+        file = tmp_path / FOLDERS[row.split] / CLASSES[row.label] / f"{row.name}.tif"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        first, *rest = (Image.fromarray(frame) for frame in cell)
+        first.save(file, save_all=True, append_images=rest)
+    with pytest.raises(RbcError, match=r"holds \d pictures"):
+        ingest.read(tmp_path)
+
+
+def test_lists_beside_class_folders_lose_neither(tmp_path) -> None:
+    """The suggested parts must be all that is there."""
+    another_table(tmp_path)
+    write_strip(tmp_path / "more" / "test" / "TT" / "BG1017_10s01_1.png", ROWS[0][1])
+    write_strip(tmp_path / "more" / "test" / "others" / "BG1017_10s01_2.png", ROWS[1][1])
+    assert "path: more/test" in surprises.suggested(tmp_path)[0]
+
+
+@pytest.mark.parametrize("word", ["not_flipping", "nonflip", "bad", "flip_or_tank"])
+def test_a_denial_or_two_meanings_stay_open(word) -> None:
+    """A label that is guessed the wrong way round would turn the marker."""
+    assert surprises._meant(word) == surprises.OPEN
