@@ -618,6 +618,8 @@ def results(
     from compendium import building, runs, submission
 
     p = _profile(profile)
+    if submit and beside:
+        raise RbcError("--submit and --beside are two commands; give one of them")
     if submit:
         about = submission.write(p, submit)
         missing = (

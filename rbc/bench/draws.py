@@ -161,8 +161,9 @@ def pooled(
     if errors.empty:
         return _untold()
     known = prevalence.by_draw(errors)
-    rates = prevalence.rates(known.sum(axis=0))
-    shares = prevalence.on_simplex(answers / max(answers.sum(), 1), rates)
+    shares = prevalence.on_simplex(
+        answers / max(answers.sum(), 1), prevalence.rates(known.sum(axis=0))
+    )
     if np.isnan(shares).any():
         return _untold()
     rng = np.random.default_rng(seed)

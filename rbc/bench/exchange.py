@@ -20,6 +20,7 @@ import pandas as pd
 
 from rbc import RbcError, __version__
 from rbc.files import file_hash, new_file, whole_folder
+from rbc.reading.video import ASSUMED
 
 CRATE = "ro-crate-metadata.json"
 #: Of a spot in TrackMate. Its centre is what is known of a cell here, its outline is not: the
@@ -76,7 +77,15 @@ def export(source: Path, out: Path) -> str:
             f"{out}: ends in {out.suffix or 'nothing'}; choose {', '.join(ways)}, or call it"
             f" {CRATE}"
         )
-    return ways[out.suffix.lower()](source, out)
+    said = ways[out.suffix.lower()](source, out)
+    return said if out.suffix.lower() == ".xlsx" else said + _assumed(tracked(source).meta)
+
+
+def _assumed(meta: dict) -> str:
+    """Which units of the exported places and times nobody gave, in words; empty where none."""
+    units = {name: unit["source"] for name, unit in meta["units"].items() if name != "shear_rate"}
+    named = [name for name, told in units.items() if told == ASSUMED]
+    return f"; assumed, as neither the file nor you say: {', '.join(named)}" if named else ""
 
 
 def tracked(source: Path) -> Tracked:
@@ -335,9 +344,11 @@ def crate(source: Path, out: Path) -> str:
 
 def _movies(source: Path, about: dict) -> list[tuple[str, str]]:
     """Name and SHA-256 of each movie behind a report or a study."""
-    reports = [about] if "movie_sha256" in about else []
+    reports = [about] if "ways" in about else []  # a report of its own, no study
     for file in sorted(source.glob("reports/*/marker.json")):
         reports.append(json.loads(file.read_text(encoding="utf-8")))
+    if any("movie_sha256" not in report for report in reports):
+        raise RbcError(f"{source}: made by an earlier rbc, which kept no checksum; judge it anew")
     return [(report["source"], report["movie_sha256"]) for report in reports]
 
 

@@ -18,7 +18,7 @@ from rbc.reading.video import Movie
 ALIKE = 1.1
 #: Sizes of a pixel, um, from and to which frames are resized. Beyond, details are lost that decide
 #: (coarser), or were never tried (finer).
-KNOWN_UM = (0.25, 1.25)
+KNOWN_UM = (0.3, 1.2)
 
 
 def factor(um_per_px: float) -> float:

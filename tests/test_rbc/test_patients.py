@@ -99,6 +99,9 @@ def test_cells_that_the_operator_labelled_count_as_they_are():
     assert found[2]["cells"] == 120 and found[2]["withheld"] is None
     assert found[2]["low"] == pytest.approx(low, abs=0.02)
     assert found[2]["high"] == pytest.approx(high, abs=0.02)
+    # Nor does a draw counted by hand need known errors.
+    unknown = draws.by_draw(whole, ERRORS[:0])[0].iloc[0]
+    assert unknown["withheld"] is None and unknown["low"] == pytest.approx(found[2]["low"])
     assert draws.spread(pd.concat([judged, whole.assign(name="b")]))[1] == 1
 
 

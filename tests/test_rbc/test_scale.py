@@ -85,7 +85,7 @@ def test_a_scale_that_was_never_tried_is_objected_to(filmed, um):
     native, _ = filmed[0.6]
     other = sequences.Sequences(native.frames, native.index, native.meta | {"um_per_px": um})
     (line,) = analyze.unlike(other, {})
-    assert line.startswith(f"wrong scale, {um:g} um/px") and "0.25 to 1.25" in line
+    assert line.startswith(f"wrong scale, {um:g} um/px") and "0.3 to 1.2" in line
 
 
 def test_places_come_back_to_where_they_were():
