@@ -6,8 +6,8 @@ no pixels.
 The paper's two networks and ours, each by the paper's training and by ours. Runs that were not made
 are left out; the page says how many seeds there are. Thresholds are those of `workflow/beyond.py`:
 set on what was left out inside the training. The runs of `ours` that belong to the duel are taken
-from data/reference/ours. Runs of stage 1 that were kept earlier, without weights, count when they are copied back to the results; in
-stage 2 the networks are asked again, which takes their weights.
+from data/reference/ours. Runs of stage 1 that were kept earlier, without weights, count when they
+are copied back to the results; in stage 2 the networks are asked again, which takes their weights.
 """
 
 from __future__ import annotations
