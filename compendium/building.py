@@ -189,7 +189,7 @@ def raw_folder(p: Profile, data: Path | None) -> Path:
     RbcError
         where none is given and there is no usual one, or where it is not there
     """
-    usual = {"released": os.environ.get("RBC_SAMPLE"), "zenodo": ROOT / "data" / "raw" / "zenodo"}
+    usual = {"released": os.environ.get("RBC_SAMPLE"), "zenodo": record_folder()}
     folder = data or usual[p.data.source]
     if not folder:
         raise RbcError(
@@ -201,6 +201,15 @@ def raw_folder(p: Profile, data: Path | None) -> Path:
             " DATA=PATH)"
         )
     return Path(folder).resolve()
+
+
+def record_folder() -> Path:
+    """Where the paper's record is fetched to.
+
+    What another server gives, in tests and rehearsals, never lies where the record itself would.
+    """
+    name = "loopback" if os.environ.get(OTHER_SERVER) else "zenodo"
+    return ROOT / "data" / "raw" / name
 
 
 def _raw(p: Profile, data: Path | None, made: dict) -> dict[str, list]:
@@ -619,12 +628,13 @@ def check_splits(p: Profile) -> None:
 # --- the paper's record, by two notebooks that become pages ---
 
 DOWNLOAD, INGEST = (notebooks.FOLDER / f"{name}.ipynb" for name in ("download", "ingest"))
+OTHER_SERVER = "RBC_ZENODO_BASE"  #: names another server than Zenodo's: tests, rehearsals
 NO_CELLS = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
 
 
 def _record(p: Profile, data: Path | None, bar: Bar, simulated: bool) -> None:
     """Fetch the record, unless its folder is given, and read it into sequences."""
-    folder = data or ROOT / "data" / "raw" / "zenodo"
+    folder = data or record_folder()
     out = PAGES / p.name
     out.mkdir(parents=True, exist_ok=True)
     if data is None and not ((out / "download.ipynb").exists() and _is_whole_record(folder)):
@@ -655,7 +665,7 @@ def _fetch(p: Profile, folder: Path, page: Path, bar: Bar) -> None:
     """Run the download notebook, saying before how much it needs and meanwhile how far it is."""
     from compendium.data import download
 
-    base = os.environ.get("RBC_ZENODO_BASE", download.ZENODO)  # another server in tests only
+    base = os.environ.get(OTHER_SERVER, download.ZENODO)
     files = download.listed(base)
     size = sum(file.size for file in files)
     folder.mkdir(parents=True, exist_ok=True)

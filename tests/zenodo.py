@@ -3,21 +3,30 @@ request.
 """
 
 import hashlib
+import io
 import json
+import shutil
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import unquote
 
 RECORD = "5723606"
 
 
+def opened(content: bytes | Path) -> BinaryIO:
+    """Bytes or a file, to be read from its beginning."""
+    return content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
+
+
 class Zenodo:
-    """One record: `files` by name; `answers` by path (last part), a list of statuses or bytes to
-    give first.
+    """One record: `files` by name, as bytes or as paths of files that may be large; `answers` by
+    path (last part), a list of statuses or bytes to give first.
     """
 
-    def __init__(self, files: dict[str, bytes]) -> None:
+    def __init__(self, files: dict[str, bytes | Path]) -> None:
         self.files = dict(files)
         self.answers: dict[str, list[int | bytes]] = {}
         self.asked: Counter[str] = Counter()
@@ -32,12 +41,13 @@ class Zenodo:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def entry(self, name: str) -> dict:
-        content = self.files[name]
+        with opened(self.files[name]) as content:
+            md5 = hashlib.file_digest(content, "md5").hexdigest()
+            size = content.seek(0, io.SEEK_END)
         link = f"https://zenodo.org/api/records/{RECORD}/files/{name}/content"
-        md5 = hashlib.md5(content).hexdigest()
         return {
             "key": name,
-            "size": len(content),
+            "size": size,
             "checksum": f"md5:{md5}",
             "links": {"self": link},
         }
@@ -46,7 +56,7 @@ class Zenodo:
         self.server.shutdown()
         self.server.server_close()
 
-    def _content(self, path: str) -> tuple[str, bytes | None]:
+    def _content(self, path: str) -> tuple[str, bytes | Path | None]:
         if path == f"/api/records/{RECORD}":
             return "record", json.dumps(self.record).encode()
         name = path.removesuffix("/content").rsplit("/", 1)[-1]
@@ -66,11 +76,13 @@ class Zenodo:
                     self.send_header("Content-Length", "0")
                     self.end_headers()
                     return
-                body = content if instead is None else instead
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                with opened(content if instead is None else instead) as body:
+                    size = body.seek(0, io.SEEK_END)
+                    body.seek(0)
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(size))
+                    self.end_headers()
+                    shutil.copyfileobj(body, self.wfile)
 
             def log_message(self, *_: object) -> None:
                 pass

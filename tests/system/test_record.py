@@ -80,6 +80,8 @@ def test_one_command_goes_from_the_record_to_the_runs(checkout, profile, record)
         path.parent.name for path in checkout.glob("results/record/stage?/*/metrics.json")
     )
     assert runs == ["cnn-similarity-k10-s0"] * 2
+    # What another server gave must never be taken for the record itself.
+    assert not (checkout / "data" / "raw" / "zenodo").exists()
     # Without the server: what is there and whole is not asked for again.
     again = grid(checkout, profile, "http://127.0.0.1:9")
     assert again.returncode == 0, again.stderr
