@@ -105,7 +105,8 @@ def data_fetch(
     fetchers = {"released": download.fetch_released, "zenodo": download.fetch_zenodo}
     if which not in fetchers:
         raise RbcError(f"{which!r} cannot be fetched: choose one of {', '.join(fetchers)}")
-    folder = out or ROOT / "data" / "raw" / which
+    # What another server gives never lies where the record or the sample itself would.
+    folder = out or ROOT / "data" / "raw" / ("loopback" if base else which)
     meta = fetchers[which](folder, from_path, **({"base": base} if base else {}))
     typer.echo(json.dumps(meta, indent=1) if as_json else download.in_words(meta, folder))
 

@@ -23,7 +23,8 @@ import beyond as judging  # beside this script
 import numpy as np
 import pandas as pd
 
-from compendium import profiles, runs
+from compendium import keys, profiles, runs
+from compendium.profiles import Profile
 from rbc import metrics, sequences
 from rbc.files import whole_folder
 from rbc.paper import STAGES, Configuration
@@ -48,6 +49,7 @@ def main() -> None:
     )
     options.add_argument("--results", type=Path, default=profile.results_folder)
     results, cells = options.parse_args().results, sequences.load(profile.data_folder)
+    check(results, profile, cells.meta["sha256"])
     ours, tables = runs.REFERENCE / "ours", []
     for stage in STAGES:
         found = judging.networks(results, stage, profile, cells, called)
@@ -77,6 +79,40 @@ def main() -> None:
         judging.write(part / "provenance.json", origin)
 
 
+def check(results: Path, profile: Profile, data: str) -> None:
+    """End where a run cannot be judged, and name the runs that other code or settings made.
+
+    Parameters
+    ----------
+    results : folder of the runs
+    profile : says what a run is made from now
+    data : checksum of the sequences
+
+    Raises
+    ------
+    SystemExit
+        for a run on other sequences, and for one of stage 2 without weights
+    """
+    for file in sorted(results.glob("stage*/[!.]*/config.json")):
+        c, folder = configuration(file), file.parent
+        origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        if origin["data"]["sha256"] != data:
+            raise SystemExit(f"{folder}: made from other sequences; remove it or make it anew")
+        if c.stage == 2 and not (folder / "weights.safetensors").exists():
+            raise SystemExit(
+                f"{folder}: its weights are gone, and stage 2 asks its networks again;"
+                " remove it or make it anew"
+            )
+        if origin["key"] != keys.run_key(c, profile, data):
+            print(f"{folder}: made by other code or settings (commit {origin['commit'][:10]})")
+
+
+def configuration(file: Path) -> Configuration:
+    """The configuration of a run, from its config.json."""
+    told = json.loads(file.read_text(encoding="utf-8"))
+    return Configuration(**{f.name: told[f.name] for f in fields(Configuration)})
+
+
 def called(c: Configuration) -> str:
     """Network and way of training of a run, joined by a comma."""
     network = "frames" if c.variant.startswith("frames") else c.model
@@ -97,8 +133,7 @@ def single(folder: Path, stage: int) -> Iterator[dict]:
     of five networks.
     """
     for file in sorted(folder.glob(f"stage{stage}/[!.]*/config.json")):
-        told = json.loads(file.read_text(encoding="utf-8"))
-        c = Configuration(**{f.name: told[f.name] for f in fields(Configuration)})
+        c = configuration(file)
         if c.variant not in TRAINING:
             continue
         network, training = called(c).split(", ")

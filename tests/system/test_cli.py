@@ -226,8 +226,6 @@ def test_fetch_then_prepare_ends_in_the_same_sequences(layout, tmp_path, checkou
             "data",
             "fetch",
             "zenodo",
-            "--out",
-            tmp_path / "raw",
             "--base",
             server.base,
             cwd=checkout,
@@ -236,13 +234,16 @@ def test_fetch_then_prepare_ends_in_the_same_sequences(layout, tmp_path, checkou
     finally:
         server.close()
     assert fetched.returncode == 0, fetched.stderr
+    # What another server gave must never be taken for the record itself.
+    raw = checkout / "data" / "raw" / "loopback"
+    assert (raw / "meta.json").exists() and not raw.with_name("zenodo").exists()
     prepared = rbc(
         "data",
         "prepare",
         "--profile",
         "paper",
         "--data",
-        tmp_path / "raw",
+        raw,
         "--simulated",
         cwd=checkout,
     )
@@ -250,7 +251,7 @@ def test_fetch_then_prepare_ends_in_the_same_sequences(layout, tmp_path, checkou
     opened = sequences.load(checkout / "data" / "derived" / "paper")
     assert opened.meta["sha256"] == sequences.checksum(cells)
     assert np.array_equal(opened.similarity, sampling.ranks(opened))
-    again = rbc("data", "prepare", "--profile", "paper", "--data", tmp_path / "raw", cwd=checkout)
+    again = rbc("data", "prepare", "--profile", "paper", "--data", raw, cwd=checkout)
     assert again.returncode == 0, again.stderr
     assert sequences.load(
         checkout / "data" / "derived" / "paper"
