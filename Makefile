@@ -6,12 +6,13 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/ready
 
-.PHONY: help book pdf test quick check serve clean
+.PHONY: help book rehearsal pdf test quick check serve clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book    train a profile's runs and build the book into _build/html"
 	@echo "             (PROFILE=demo, or PROFILE=released DATA=folder of the released sample)"
+	@echo "make rehearsal  the paper's record at full size, simulated: from download to Table 5"
 	@echo "make pdf     print the built book into _build/book.pdf (needs chromium)"
 	@echo "make test    run the tests"
 	@echo "make quick   run those that take a moment, while you work"
@@ -27,6 +28,9 @@ $(READY): requirements.lock pyproject.toml
 
 book: $(READY)
 	$(BIN)/rbc book --profile $(PROFILE) $(if $(DATA),--data $(DATA))
+
+rehearsal: $(READY)
+	$(BIN)/python workflow/rehearsal.py
 
 pdf: $(READY)
 	$(BIN)/python book/pdf.py

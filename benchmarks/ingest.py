@@ -4,28 +4,20 @@ and peak memory.
     python benchmarks/ingest.py [--sequences N] [--folder F]
 
 Writes to a temporary folder below F (about 9 GB at full size, removed afterwards). The names are
-those of a simulated record, the films 300 simulated ones of each class, repeated under new names;
-so pairs of equal films are everywhere, and the search for near-duplicates is shorter than on real
+those of a simulated record, the films a few simulated ones, repeated under new names; so pairs of
+equal films are everywhere, and the search for near-duplicates is shorter than on real
 data. Aim: minutes on two cores, under 2 GB, opened in under a second. The last line is JSON.
 """
 
 import argparse
-import io
 import json
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-from PIL import Image
-
-from rbc import simulate
-from rbc.paper import LABELS, SPLITS, reported
-
-FILMS = 300  #: different films of each class
+from compendium.data.simulated import make_record, table2
 
 # Peak memory: this process and, as an upper bound, every worker at the size of the largest.
 INGEST = """
@@ -68,9 +60,7 @@ def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument(
-        "--sequences", type=int, default=int(reported("table2")[list(SPLITS)].to_numpy().sum())
-    )
+    options.add_argument("--sequences", type=int, default=int(table2().to_numpy().sum()))
     options.add_argument("--folder", type=Path, default=Path("."))
     chosen = options.parse_args()
     with TemporaryDirectory(dir=chosen.folder, prefix="bench-") as scratch:
@@ -98,37 +88,6 @@ def measured(program: str, *arguments: Path) -> dict[str, float]:
         [sys.executable, "-c", program, *map(str, arguments)], check=True, stdout=subprocess.PIPE
     )
     return json.loads(done.stdout)
-
-
-def make_record(folder: Path, n: int) -> None:
-    """train.zip, validation.zip and test.zip with n sequences in Table 2's proportions of class and
-    split.
-    """
-    table = reported("table2").set_index("label")[list(SPLITS)]
-    counts = (table * n / table.to_numpy().sum()).round().astype(int).to_dict()
-    plan = simulate.plan(counts, seed=0)
-    pools = {label: [] for label in LABELS}
-    # simulating all of them would take much longer than what is measured
-    for row in plan.itertuples():
-        if len(pools[row.label]) < FILMS:
-            pools[row.label].append(
-                as_png(simulate.strip(row.label, row.acquisition, row.key, seed=0))
-            )
-    for split, rows in plan.groupby("split"):
-        with zipfile.ZipFile(folder / f"{split}.zip", "w") as archive:
-            lines = [",sequence_name,label,size"]
-            for i, row in enumerate(rows.itertuples()):
-                png, size = pools[row.label][i % len(pools[row.label])]
-                lines.append(f"{i},{row.name},{LABELS.index(row.label)},{size}")
-                archive.writestr(f"{split}/img/{row.name}.png", png)
-            archive.writestr(f"{split}/dataset.csv", "\n".join(lines))
-
-
-def as_png(frames: np.ndarray) -> tuple[bytes, int]:
-    """A film as a strip, and its number of frames."""
-    memory = io.BytesIO()
-    Image.fromarray(np.hstack(list(frames))).save(memory, "png")
-    return memory.getvalue(), len(frames)
 
 
 if __name__ == "__main__":

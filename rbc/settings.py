@@ -139,6 +139,9 @@ VARIANTS = {
     ),
     "no-noise": Variant("D22", "no noise in training", training={"noise_sd": 0.0}),
     "bfloat16": Variant("D32", "forward pass in bfloat16", training={"precision": "bfloat16"}),
+    "twenty-epochs": Variant(
+        "", "20 epochs, as the paper's own times give its CNN", training={"epochs": 20}
+    ),
     "last-epoch": Variant(
         "", "the last epoch kept instead of the best of validation", training={"keep": "last"}
     ),

@@ -26,7 +26,7 @@ from rbc import RbcError
 from rbc.checkpoints import BestEpoch
 from rbc.inputs import Rows, device, predict, rows
 from rbc.models import build
-from rbc.paper import SPLITS, Configuration, in_stage
+from rbc.paper import SPLITS, Configuration, in_stage, positive
 from rbc.sampling import balance
 from rbc.sequences import Sequences
 from rbc.settings import Fold, Training, folds, settings, variant
@@ -253,12 +253,14 @@ class Asked:
     """Sequences that a network is trained on or asked about.
 
     index (N rows): the sequences' index; rows: their frames; splits: of each fold, (N,) of 'train',
-    'validation', 'test' or ''.
+    'validation', 'test' or ''; balanced: of each fold, (n,) int64, the row numbers trained on, with
+    copies (`sampling.balance`); no fold where nothing is trained.
     """
 
     index: pd.DataFrame
     rows: Rows
     splits: list[np.ndarray]
+    balanced: list[np.ndarray]
 
     def where(self, fold: int, part: str) -> np.ndarray:
         """Row numbers of a split of a fold: (n,) int64."""
@@ -302,12 +304,41 @@ def asked(
     training : says the device
     of_stage : the stage's own, or the others (unreliable ones in stage 2)
     """
-    inside = in_stage(sequences.index["label"], c.stage)
-    wanted = inside if of_stage else ~inside & np.any([split == "test" for split in splits], axis=0)
+    labels = sequences.index["label"]
+    inside = in_stage(labels, c.stage)
+    tested = np.any([split == "test" for split in splits], axis=0)
+    trained = balanced(labels, splits, c) if of_stage else []
+    if of_stage:
+        # A training sequence that no fold's balance draws is never looked at. On the full record
+        # these are two of three in stage 1, and their frames would fill gigabytes.
+        wanted = inside & (tested | np.any([split == "validation" for split in splits], axis=0))
+        wanted[np.concatenate(trained)] = True
+    else:
+        wanted = ~inside & tested
     own = sequences.select(wanted)
+    number = np.cumsum(wanted) - 1  # of a sequence among those that are kept
     return Asked(
-        own.index, rows(own, c, device(training.device)), [split[wanted] for split in splits]
+        own.index,
+        rows(own, c, device(training.device)),
+        [split[wanted] for split in splits],
+        [number[fold] for fold in trained],
     )
+
+
+def balanced(labels: pd.Series, splits: list[np.ndarray], c: Configuration) -> list[np.ndarray]:
+    """Each fold's sequences to train on, both classes equally often: (n,) int64, with copies.
+
+    Validation and test keep the proportions of the data.
+
+    Parameters
+    ----------
+    labels : (N,) of all sequences
+    splits : of each fold, (N,) of 'train', 'validation', 'test' or ''
+    c : says the stage, the model and the seed
+    """
+    inside, classes = in_stage(labels, c.stage), positive(labels, c.stage)
+    train = [np.flatnonzero(inside & (split == "train")) for split in splits]
+    return [own[balance(classes[own], c.model, c.stage, c.seed)] for own in train]
 
 
 def train_fold(
@@ -322,11 +353,8 @@ def train_fold(
     fold : number of the fold
     """
     started = time.perf_counter()
-    train, validation = inside.where(fold, "train"), inside.where(fold, "validation")
-    # Balance the training rows only; validation and test keep the proportions of the data.
-    positives = inside.rows.classes.cpu().numpy()[train] == 1
-    chosen = train[balance(positives, c.model, c.stage, c.seed)]
-    made = learner(inside.rows, chosen, validation, c, training)
+    validation = inside.where(fold, "validation")
+    made = learner(inside.rows, inside.balanced[fold], validation, c, training)
     rates = find_rates(made, training.lr_finder_batches if fold == 0 else 0)
     fit(made, best, training)
     # By now the model holds the weights of the epoch that is kept.

@@ -3,7 +3,7 @@ import yaml
 
 from compendium import ROOT, profiles
 from rbc import RbcError, simulate
-from rbc.settings import VARIANTS
+from rbc.settings import VARIANTS, settings
 
 NAMES = sorted(p.stem for p in (ROOT / "config").glob("*.yaml"))
 
@@ -49,7 +49,9 @@ def test_an_unknown_or_wrong_key_is_an_error_that_names_it(tmp_path, key, change
 
 def test_a_missing_profile_names_those_there_are():
     """The reader must see what to choose from."""
-    with pytest.raises(RbcError, match="demo, duel, ours, paper, register, released"):
+    with pytest.raises(
+        RbcError, match="demo, duel, headline, ours, paper, register, rehearsal, released"
+    ):
         profiles.load("dmeo")
 
 
@@ -80,6 +82,21 @@ def test_a_profile_that_extends_another_says_only_what_differs():
     variants = {c.variant for c in register.configurations()}
     details = {name for name, v in VARIANTS.items() if v.detail}
     assert variants == {"text", *details}  # every open detail that can be switched is measured
+
+
+def test_the_headline_trains_the_two_chosen_models_as_the_paper_profile_does():
+    """A night's run on a laptop must be the paper's own cells, not a lighter copy of them."""
+    headline, paper = profiles.load("headline"), profiles.load("paper")
+    chosen = {(c.stage, c.model, c.sampling, c.k) for c in headline.configurations()}
+    assert chosen == {(1, "crnn", "uniform", 50), (2, "cnn", "similarity", 20)}
+    same = headline.training.model_copy(update={"lr_finder_batches": 100})
+    assert same == paper.training and headline.data == paper.data
+    epochs = {
+        settings(headline.training_of(c), c).epochs
+        for c in headline.configurations()
+        if c.model == "cnn"
+    }
+    assert epochs == {20, 40}
 
 
 def test_a_variant_that_changes_nothing_is_an_error(tmp_path):

@@ -66,6 +66,33 @@ def test_both_networks_learn_an_easy_motion(model):
     assert (called == (outcome.predictions["label"] == "flipping")).mean() > 0.8
 
 
+def test_only_training_sequences_that_the_balance_draws_are_laid_in_memory(cells):
+    """On the full record the others would fill gigabytes; what is drawn and asked stays the same
+    sequences, in both folds of two.
+    """
+    few = cells.select(cells.index["label"].ne("flipping") | (np.arange(len(cells.index)) % 5 == 0))
+    own = few.index["split"].to_numpy(object)
+    turned = np.where(own == "train", "validation", np.where(own == "validation", "train", own))
+    for splits in ([own], [own, turned]):
+        for stage in (1, 2):
+            c = Configuration(stage, "cnn", "uniform", 10, seed=1)
+            inside = training.asked(few, splits, c, TINY, of_stage=True)
+            drawn = training.balanced(few.index["label"], splits, c)
+            names = inside.index["name"].to_numpy()
+            for fold, split in enumerate(splits):
+                told = few.index["name"].to_numpy()[drawn[fold]]
+                assert names[inside.balanced[fold]].tolist() == told.tolist()
+                for part in ("validation", "test"):
+                    asked = (split == part) & training.in_stage(few.index["label"], stage)
+                    assert names[inside.where(fold, part)].tolist() == (
+                        few.index["name"][asked].tolist()
+                    )
+            trained = np.isin(np.arange(len(names)), np.concatenate(inside.balanced))
+            only_train = np.all([split == "train" for split in inside.splits], axis=0)
+            assert trained[only_train].all() and len(inside.rows.frames) == len(names)
+            assert len(splits) > 1 or len(names) < len(few.index)
+
+
 def test_stage_2_answers_for_the_unreliable_test_sequences_too(few):
     """The marker end to end needs what stage 2 says of what stage 1 lets through."""
     outcome = training.train(few, Configuration(2, "cnn", "uniform", 10), TINY)
