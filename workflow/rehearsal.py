@@ -172,7 +172,8 @@ class Steps:
 class Memory:
     """Peak memory of a process and all that it started, looked at from a thread.
 
-    Pages that several processes share are divided between them (PSS), where the system tells.
+    Memory of files that are mapped, such as the frames of all sequences, does not count where the
+    system tells it apart: it gives these pages away when others need them.
     """
 
     def __init__(self, pid: int) -> None:
@@ -202,8 +203,8 @@ class Memory:
 
     def _of(self, process: psutil.Process) -> int:
         try:
-            found = process.memory_full_info()
-            return getattr(found, "pss", found.rss)
+            found = process.memory_info()
+            return found.rss - getattr(found, "shared", 0)
         except psutil.Error:  # it has ended meanwhile
             return 0
 
