@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from rbc import marker, metrics, prevalence
 from rbc.bench import analyze, classify
@@ -95,7 +95,8 @@ def main() -> None:
 def cases(rho: float) -> list[Case]:
     """Everything that is tried; its number in this list is part of a case's seed."""
     single = [*one_movie(rho), *one_movie_by_probability(), *one_movie_end_to_end()]
-    return [*single, *several_movies(rho), *two_classifiers(rho), *agreement()]
+    many = [*several_movies(rho), *two_classifiers(rho), *agreement(), *several_draws()]
+    return [*single, *many]
 
 
 # --- the end-to-end interval by design ---
@@ -390,8 +391,7 @@ def several_movies(rho: float, fraction: float = 0.93) -> Iterator[Case]:
         return metrics.wilson(c.tn, c.tn + c.fp)
 
     def clustered(rng: np.random.Generator, clusters: int, r: float) -> Interval:
-        ours = metrics.uncertainty(movies(rng, clusters, r), 2, "specificity", DRAWS)
-        return ours["low"], ours["high"]
+        return metrics.clustered(movies(rng, clusters, r), 2, "specificity", DRAWS)
 
     def adjusted(rng: np.random.Generator, clusters: int, r: float) -> Interval:
         return prevalence.estimate(movies(rng, clusters, r), known(rng), "adjusted count", DRAWS)[
@@ -412,6 +412,39 @@ def several_movies(rho: float, fraction: float = 0.93) -> Iterator[Case]:
             "over_dispersed": r > 0,
         }
         yield what, truth, lambda rng, f=interval, k=k, r=r: f(rng, k, r)
+
+
+#: blood draws of two movies each; 3 are those of the released sample's test acquisitions
+OF_DRAWS = (3, 6, metrics.FEWEST_DRAWS, 15, 24)
+DRAW_RHOS = (0.0, 0.05, 0.2, 0.6)  #: the correlation of the released sample's recall may be .55
+
+
+def several_draws(cells: int = 42) -> Iterator[Case]:
+    """A recall of blood draws that differ: the clustered bootstrap, and Student's t over draws.
+
+    The truth is the mean over all draws that there could be.
+    """
+
+    def table(rng: np.random.Generator, n: int, rho: float) -> pd.DataFrame:
+        rates = [rate(rng, RECALL, rho) for _ in range(n)]
+        found = rng.random((n, cells)) < np.array(rates)[:, None]
+        names = [f"T{draw}_10s0{i % 2}" for draw in range(n) for i in range(cells)]
+        own = pd.DataFrame({"acquisition": names, "label": "flipping", "name": range(n * cells)})
+        return own.assign(probability=found.ravel() * 1.0)
+
+    def clustered(rng: np.random.Generator, n: int, rho: float) -> Interval:
+        return metrics.clustered(table(rng, n, rho), 2, "recall", DRAWS)
+
+    def over_draws(rng: np.random.Generator, n: int, rho: float) -> Interval:
+        found = table(rng, n, rho)["probability"].to_numpy().reshape(n, cells).mean(axis=1)
+        reach = t.ppf(0.975, n - 1) * found.std(ddof=1) / n**0.5
+        return max(0.0, found.mean() - reach), min(1.0, found.mean() + reach)
+
+    named = {"clustered bootstrap": clustered, "Student's t over draws": over_draws}
+    for (name, interval), n, rho in product(named.items(), OF_DRAWS, DRAW_RHOS):
+        what = {"interval": f"recall of several blood draws, {name}", "draws": n}
+        what |= {"movies": 2 * n, "cells": n * cells, "correlation": rho, "over_dispersed": rho > 0}
+        yield what, RECALL, lambda rng, f=interval, n=n, r=rho: f(rng, n, r)
 
 
 def two_classifiers(rho: float, fraction: float = 0.7, n: int = 50) -> Iterator[Case]:

@@ -98,11 +98,13 @@ def matrices(panels: dict[str, Confusion], names: tuple[str, str]) -> Figure:
 
 
 def forest(rows: pd.DataFrame) -> Figure:
-    """What is known of a few shares, from whom, each with its 95 % interval.
+    """What is known of a few shares, from whom.
 
     Parameters
     ----------
-    rows : quantity, source, value, low, high; shares in [0, 1], ends nan where none are known
+    rows : quantity, source, value, low, high, draws; shares in [0, 1], ends nan where none are
+        known. The ends are those of a 95 % interval where draws is 0, else the lowest and the
+        highest of so many blood draws, drawn as a dotted line
     """
     quantities = list(dict.fromkeys(rows["quantity"]))
     sources = list(dict.fromkeys(rows["source"]))
@@ -113,7 +115,8 @@ def forest(rows: pd.DataFrame) -> Figure:
         number = sources.index(row.source)
         y = quantities.index(row.quantity) + (number - (len(sources) - 1) / 2) * step
         colour = SOURCES[number % len(SOURCES)]
-        axis.plot([row.low, row.high], [y, y], color=colour, lw=2)
+        style = ":" if row.draws else "-"
+        axis.plot([row.low, row.high], [y, y], style, color=colour, lw=2)
         axis.plot(row.value, y, MARKS[number % len(MARKS)], color=colour, ms=6)
     for number, source in enumerate(sources):
         look = {"color": SOURCES[number % len(SOURCES)], "marker": MARKS[number % len(MARKS)]}
@@ -486,6 +489,24 @@ def _with_intervals(run: pd.Series) -> dict:
         s: interval(run[s], run[f"{s}_low"], run[f"{s}_high"])
         for s in ("recall", "specificity", "f1")
     }
+
+
+def score(found: dict) -> str:
+    """A score of `metrics.uncertainty` in words: with its interval, ``0.91 [0.85, 0.95]``, or where
+    none is given with its lowest and highest blood draw, ``0.91 (3 draws: 0.36 to 1.00)``.
+
+    Parameters
+    ----------
+    found : mean, low, high, n_draws, lowest, highest
+    """
+    if pd.isna(found["mean"]):
+        return "undefined"
+    if not pd.isna(found["low"]):
+        return interval(found["mean"], found["low"], found["high"])
+    if found["n_draws"] < 2:
+        return f"{found['mean']:.2f} (one draw)"
+    ends = f"{found['lowest']:.2f} to {found['highest']:.2f}"
+    return f"{found['mean']:.2f} ({found['n_draws']} draws: {ends})"
 
 
 def interval(value: float, low: float, high: float) -> str:

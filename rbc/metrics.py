@@ -13,6 +13,9 @@ from rbc import RbcError
 from rbc.paper import positive
 
 SCORES = ("f1", "accuracy", "precision", "recall", "specificity")
+#: blood draws from which on an interval is given: of fewer that differ no interval covers, measured
+#: in data/reference/coverage.json (simulated)
+FEWEST_DRAWS = 9
 FEW = 5  #: acquisitions; fewer say too little of their spread to do without that of their cells
 #: a sequence is called positive at this probability or above (the paper names no other)
 THRESHOLD = 0.5
@@ -313,7 +316,8 @@ def _inside(
 def uncertainty(
     predictions: pd.DataFrame, stage: int, score: str, draws: int = 2000, seed: int = 0
 ) -> dict:
-    """A score with its two uncertainties apart: spread over seeds, interval over test cells.
+    """A score with its uncertainties apart: spread over seeds, from blood draw to blood draw, and
+    an interval over test cells.
 
     Parameters
     ----------
@@ -324,8 +328,10 @@ def uncertainty(
 
     Returns
     -------
-    score, n_sequences, n_seeds, mean (over seeds), seed_sd (nan for one seed), low and high (95 %,
-    clustered bootstrap of the mean, see `resample`); a score that is undefined is nan
+    score, n_sequences, n_seeds, mean (over seeds), seed_sd (nan for one seed); n_draws, the blood
+    draws of which the score is defined, with the lowest and the highest of theirs (mean over
+    seeds); low and high (95 %, `clustered`), nan for fewer than `FEWEST_DRAWS` draws: then no
+    interval is given; a score that is undefined is nan
 
     Raises
     ------
@@ -333,11 +339,33 @@ def uncertainty(
         for an unknown score, and for a sequence that a seed lacks or has twice
     """
     wide = _wide(predictions)
-    values, sample = _bootstrap(wide, stage, score, draws, np.random.default_rng(seed))
-    low, high = percentiles(sample.mean(axis=1))
-    sizes = {"n_sequences": len(wide), "n_seeds": len(values)}
+    values = _of_rows(wide, stage, score)
+    by_draw = wide.groupby(wide.index.get_level_values("acquisition").map(blood_draw))
+    own = np.array([_of_rows(part, stage, score).mean() for _, part in by_draw])
+    own = own[~np.isnan(own)]
+    low = high = float("nan")
+    if len(own) >= FEWEST_DRAWS:
+        low, high = clustered(predictions, stage, score, draws, seed)
+    sizes = {"n_sequences": len(wide), "n_seeds": len(values), "n_draws": len(own)}
     spread = {"mean": float(values.mean()), "seed_sd": _sd(values)}
-    return {"score": score, **sizes, **spread, "low": low, "high": high}
+    ends = {"lowest": float(own.min()), "highest": float(own.max())} if len(own) else {}
+    return {"score": score, **sizes, **spread, **ends, "low": low, "high": high}
+
+
+def clustered(
+    predictions: pd.DataFrame, stage: int, score: str, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % interval of a score, mean over seeds: percentiles of the clustered bootstrap
+    (`resample`).
+
+    Parameters
+    ----------
+    predictions, stage, score, draws, seed : as of `uncertainty`, which withholds the interval where
+        it would not cover
+    """
+    rng = np.random.default_rng(seed)
+    _, sample = _bootstrap(_wide(predictions), stage, score, draws, rng)
+    return percentiles(sample.mean(axis=1))
 
 
 def difference(
@@ -481,6 +509,22 @@ def _wide(predictions: pd.DataFrame) -> pd.DataFrame:
     return wide
 
 
+def _of_rows(wide: pd.DataFrame, stage: int, score: str) -> np.ndarray:
+    """A score of each seed: (S,)."""
+    _check_known(score)
+    truth = positive(wide.index.get_level_values("label").to_series(), stage)
+    answers = wide.to_numpy()
+    answers = answers if score == "auc" else answers >= THRESHOLD
+    return _scores(score, truth, answers, np.ones((1, len(wide)), int))[0]
+
+
+def _check_known(score: str) -> None:
+    if score not in (*SCORES, "balanced_accuracy", "auc"):
+        raise RbcError(
+            f"unknown score {score!r}: choose {', '.join(SCORES)}, balanced_accuracy or auc"
+        )
+
+
 def _bootstrap(
     wide: pd.DataFrame,
     stage: int,
@@ -490,10 +534,7 @@ def _bootstrap(
     cells: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A score of each seed, (S,), and the same on resampled sequences, (draws, S)."""
-    if score not in (*SCORES, "balanced_accuracy", "auc"):
-        raise RbcError(
-            f"unknown score {score!r}: choose {', '.join(SCORES)}, balanced_accuracy or auc"
-        )
+    _check_known(score)
     index = wide.index.to_frame(index=False)
     acquisition, truth = index["acquisition"].to_numpy(str), positive(index["label"], stage)
     answers, sizes = wide.to_numpy(), np.ones(len(wide), int)

@@ -117,12 +117,14 @@ def stage_of(stage: int, profile: Profile, cells: Sequences, results: Path) -> t
 def told(table: pd.DataFrame, kept: Path) -> None:
     """Write all answers, and the figures that follow from them."""
     table.to_parquet(kept / "answers.parquet", index=False)
+    write(kept / "metrics.json", scores(table))
+
+
+def scores(table: pd.DataFrame) -> list[dict]:
+    """The figures of each stage, model and what was left out."""
     columns = ["stage", "model", "left_out"]
     groups = table.groupby(columns)
-    write(
-        kept / "metrics.json",
-        [dict(zip(columns, key)) | figures(part, key[0]) for key, part in groups],
-    )
+    return [dict(zip(columns, key)) | figures(part, key[0]) for key, part in groups]
 
 
 def end(cells: Sequences, kept: Path) -> None:
@@ -316,7 +318,7 @@ def judged(
 
 
 def figures(table: pd.DataFrame, stage: int) -> dict:
-    """Scores over seeds and of all seeds together, with 95 % intervals; recall by label; what
+    """Scores over seeds and of all seeds together (`metrics.uncertainty`); recall by label; what
     staying open costs.
     """
     single, together = table[table["seed"] != TOGETHER], table[table["seed"] == TOGETHER]

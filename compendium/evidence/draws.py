@@ -10,7 +10,6 @@ from scipy.stats import t
 
 from rbc import metrics
 
-FEWEST = 3  #: draws; of two the t-interval is wider than all that a share can be
 RATES = {"recall": ("tp", "fn"), "specificity": ("tn", "fp")}
 
 
@@ -40,13 +39,14 @@ def interval(values: pd.Series) -> tuple[float, float, float]:
     """Mean of blood draws and its 95 % interval by Student's t, cut off at 0 and 1.
 
     Draws are what was sampled, so they are what counts, each alike. The ends are nan for fewer than
-    `FEWEST` draws: then no interval can be given. A draw without the class (nan) is left out.
+    `metrics.FEWEST_DRAWS` draws, of which no interval covers. A draw without the class (nan) is
+    left out.
     """
     known = np.asarray(values, float)
     known = known[~np.isnan(known)]
     n = len(known)
     mean = float(known.mean()) if n else float("nan")
-    if n < FEWEST:
+    if n < metrics.FEWEST_DRAWS:
         return mean, float("nan"), float("nan")
     reach = t.ppf(0.975, n - 1) * known.std(ddof=1) / n**0.5
     return mean, max(0.0, float(mean - reach)), min(1.0, float(mean + reach))

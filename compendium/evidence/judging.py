@@ -6,6 +6,8 @@ How the verdicts on runs are reached:
 * Errors are those that are there. On the full record the paper and we look at the same cells, so
   only seeds differ; on other cells the sampling of ours and of the paper's is added. A spread over
   seeds that is not known is not zero: such a comparison is *not resolved*.
+* Of few blood draws no interval covers (`metrics.FEWEST_DRAWS`). Other cells than the paper's that
+  are of fewer decide no printed score.
 * A printed score is one run's. It is *reproduced* where the mean of our seeds, with its error, is
   inside the margin. It *differs* only where not even one more run of ours would come so near.
 * The best of many noisy cells is higher than the best of few. So "the best" is decided cell by
@@ -95,7 +97,8 @@ def in_words(rule: Rule, tolerance: Tolerance) -> str:
     printed = (
         f"reproduced if the {level} interval of our mean is within {margin:g} (and half a printed"
         " digit) of the "
-        "printed number; differs if the interval of one more run is wholly outside"
+        "printed number; differs if the interval of one more run is wholly outside; not resolved on"
+        f" other cells of fewer than {metrics.FEWEST_DRAWS} blood draws"
     )
     return {
         "score": lambda: printed,
@@ -178,6 +181,18 @@ def _beside(rule: Score, cell: Cell, study: Study, tolerance: Tolerance) -> Verd
         )
     # On the same cells both make the same draw of cells: then only seeds can differ.
     same = study.same_cells(rule.stage, rule.split)
+    at = "" if rule.score in ("recall", "specificity") else " at the paper's share of positives"
+    beside = f"Ours{at} {m.value:.3f}, printed {rule.printed:.{rule.digits}f}"
+    if not same and m.blood_draws < metrics.FEWEST_DRAWS:
+        # Simulated, no interval of so few draws holds the truth as often as it says.
+        numbers = {"ours": m.value, "printed": rule.printed, "difference": m.value - rule.printed}
+        numbers |= {"seeds": m.seeds, "blood draws": m.blood_draws}
+        found = (
+            f"{beside}. Our cells are of {m.blood_draws} blood draws, and fewer than"
+            f" {metrics.FEWEST_DRAWS} do not tell how far another one's would be, so nothing is"
+            " concluded."
+        )
+        return Verdict(UNRESOLVED, found, evidence, _known(numbers))
     paper = 0.0 if same else _paper_sd(rule, cell)
     d = _from_printed(
         m.value - rule.printed, float(np.hypot(m.cells_sd, paper)), m.seed_sd, m.seeds, m.seed_df
@@ -192,11 +207,7 @@ def _beside(rule: Score, cell: Cell, study: Study, tolerance: Tolerance) -> Verd
     numbers |= {"error from our cells": m.cells_sd, "error from the paper's cells": paper}
     numbers |= {"spread of one run over seeds": m.seed_sd}
     compared = Comparison("printed", ((d,),), _half_digit(rule.digits))
-    at = "" if rule.score in ("recall", "specificity") else " at the paper's share of positives"
-    found = (
-        f"Ours{at} {m.value:.3f}, printed {rule.printed:.{rule.digits}f}:"
-        f" {_interval(d, tolerance.z)}"
-    )
+    found = f"{beside}: {_interval(d, tolerance.z)}"
     found += f" ({m.seeds} seed{'s' * (m.seeds > 1)}; {_of_seeds(m)})."
     said = compared.verdict(tolerance.margin, tolerance.z)
     return Verdict(said, found, evidence, _known(numbers), (), compared)

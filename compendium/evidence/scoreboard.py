@@ -141,9 +141,9 @@ RATES = {"recall": "tpr_percent", "specificity": "tnr_percent"}  #: as Figure 3 
 def shares(study: Study) -> pd.DataFrame:
     """The shares of both stages: the paper's, the authors' released model's, ours; for a forest.
 
-    The paper's and the released model's intervals are Wilson's; ours are clustered
-    (`rbc.metrics.uncertainty`), as cells of one blood draw are alike. The paper's are of about as
-    many cells as its whole percentages tell.
+    The paper's and the released model's ends are Wilson's intervals, of about as many cells as the
+    paper's whole percentages tell. Ours are the lowest and the highest blood draw where the draws
+    are too few for an interval (`rbc.metrics.uncertainty`).
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def shares(study: Study) -> pd.DataFrame:
 
     Returns
     -------
-    quantity, source, value, low, high, n
+    quantity, source, value, low, high, n, draws; draws is 0 where the ends are an interval's
     """
     drawn, rows = reported("test_results").set_index("stage"), []
     released = reported("released_model").set_index("truth")
@@ -162,20 +162,25 @@ def shares(study: Study) -> pd.DataFrame:
         for score, quantity in named.items():
             n = sizes[score]
             value = drawn.loc[stage, RATES[score]] / 100
-            rows.append((quantity, "the paper", value, *metrics.wilson(round(value * n), n), n))
+            rows.append((quantity, "the paper", value, *metrics.wilson(round(value * n), n), n, 0))
             if stage == 1:
                 part, n = (int(released.loc[whose[score], key]) for key in ("part", "whole"))
-                rows.append((quantity, "released model", part / n, *metrics.wilson(part, n), n))
+                rows.append((quantity, "released model", part / n, *metrics.wilson(part, n), n, 0))
             for run in study.of(stage, chosen(stage))[:1]:
                 answers = runs.predictions(study.folder, run).query("split == 'test'")
                 found = metrics.uncertainty(answers, stage, score)
                 n = int((metrics.truth_and_call(answers, stage)[0] == (score == "recall")).sum())
-                ends = found["mean"], found["low"], found["high"]
-                rows.append((quantity, "its network, trained here", *ends, n))
+                rows.append((quantity, "its network, trained here", *_ends(found, n)))
             found = _of_ours(own, stage, score)
-            ends = found["mean"], found["low"], found["high"]
-            rows.append((quantity, "our own network", *ends, found["n_sequences"]))
-    return pd.DataFrame(rows, columns=["quantity", "source", "value", "low", "high", "n"])
+            rows.append((quantity, "our own network", *_ends(found, found["n_sequences"])))
+    return pd.DataFrame(rows, columns=["quantity", "source", "value", "low", "high", "n", "draws"])
+
+
+def _ends(found: dict, n: int) -> tuple[float, float, float, int, int]:
+    """Value, ends, n and draws of a score of `metrics.uncertainty`, as `shares` lists them."""
+    if pd.isna(found["low"]):
+        return found["mean"], found["lowest"], found["highest"], n, found["n_draws"]
+    return found["mean"], found["low"], found["high"], n, 0
 
 
 #: The shipped models of each stage, and what was left out when they were judged.
@@ -186,7 +191,7 @@ SHIPPED = {
 
 
 def _of_ours(own: list[dict], stage: int, score: str) -> dict:
-    """A score of the shipped models, with its clustered interval."""
+    """A score of the shipped models, as `metrics.uncertainty` gave it."""
     model, left_out = SHIPPED[stage]
     found = next(
         e for e in own if (e["stage"], e["model"], e["left_out"]) == (stage, model, left_out)
@@ -195,7 +200,7 @@ def _of_ours(own: list[dict], stage: int, score: str) -> dict:
 
 
 def best(stage: int, score: str) -> dict:
-    """A score of our shipped models: mean, low, high, n_sequences.
+    """A score of our shipped models, as `rbc.metrics.uncertainty` gives it.
 
     Parameters
     ----------

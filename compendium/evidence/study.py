@@ -55,6 +55,7 @@ class Measured:
     seeds, borrowed : number of seeds; whether their spread is that of the register's runs
     runs : folders of the runs
     balanced : balanced accuracy of the same runs on the same sequences, mean over seeds
+    blood_draws : of which the sequences are
     """
 
     draws: np.ndarray
@@ -65,6 +66,7 @@ class Measured:
     borrowed: bool
     runs: tuple[str, ...]
     balanced: float
+    blood_draws: int
 
     @property
     def value(self) -> float:
@@ -189,6 +191,16 @@ class Study:
             }
         return self._same[stage, split]
 
+    def blood_draws(self, stage: int, split: str) -> int:
+        """Number of blood draws of which a stage's runs answered for cells of a split.
+
+        Parameters
+        ----------
+        stage : 1 or 2
+        split : validation or test
+        """
+        return self.answers(stage, split)["acquisition"].map(metrics.blood_draw).nunique()
+
     def rates(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
         """Recall and specificity of every run, resampled together.
 
@@ -266,8 +278,9 @@ class Study:
         )
         balanced = float((recall[0].mean() + specificity[0].mean()) / 2)
         return Measured(
-            draws, cells_sd, float(sd), df, len(own), alone and df > 0, tuple(own), balanced
-        )
+            draws, cells_sd, float(sd), df, len(own), alone and df > 0, tuple(own), balanced,
+            self.blood_draws(stage, split),
+        )  # fmt: skip
 
     def _borrowed(self, stage: int, split: str, score: str, model: str) -> tuple[float, int]:
         """Spread over seeds, and its degrees of freedom, of the register's runs of the same stage,
