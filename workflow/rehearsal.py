@@ -28,6 +28,8 @@ import psutil
 
 from compendium import ROOT, profiles, runs
 from compendium.data.simulated import make_record, table2
+from compendium.signals import ended_by_signals
+from rbc import RbcError
 from rbc.files import whole_folder
 
 # The server that speaks Zenodo's form is the tests' own.
@@ -62,7 +64,10 @@ def main() -> None:
     steps = Steps(scratch / f"{chosen.command}.json")
     server = Zenodo({path.name: path for path in zips})
     try:
-        code = watched(chosen, server.base, steps)
+        with ended_by_signals():
+            code = watched(chosen, server.base, steps)
+    except RbcError as stopped:
+        raise SystemExit(str(stopped)) from None
     finally:
         server.close()
     if code:
