@@ -24,19 +24,27 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
+import torch
 
 from compendium import ROOT, profiles, runs
 from compendium.data.simulated import make_record, table2
+from compendium.profiles import Profile
 from compendium.signals import ended_by_signals
-from rbc import RbcError
+from rbc import RbcError, sequences, training
 from rbc.files import whole_folder
+from rbc.inputs import predict, rows
+from rbc.paper import Configuration, in_stage
+from rbc.sequences import Sequences
+from rbc.settings import Training, folds
 
 # The server that speaks Zenodo's form is the tests' own.
 sys.path.insert(0, str(ROOT / "tests"))
 from zenodo import Zenodo
 
 EVERY_S = 0.5  #: between two looks at the memory
+TIMED = 256  #: sequences, four batches
 KEPT = runs.REFERENCE / "rehearsal.json"
 #: what `rbc book` says when a step ends, and the step that ended
 ENDS = {": fetched and verified": "fetch", "data of ": "read"}
@@ -53,7 +61,13 @@ def main() -> None:
         "--command", choices=("book", "grid"), default="book", help="grid: runs without pages"
     )
     options.add_argument("--keep", action="store_true", help="write data/reference/rehearsal.json")
+    options.add_argument(
+        "--speeds", action="store_true", help="only measure epochs anew, for the kept table"
+    )
     chosen = options.parse_args()
+    if chosen.speeds:
+        told = json.loads(KEPT.read_text(encoding="utf-8"))
+        return keep(told | {"epochs_of": epochs_of(profiles.load(chosen.profile))})
     scratch = ROOT / "data" / "raw" / f"rehearsal-{chosen.sequences}"
     record = scratch / "record"
     if not record.is_dir():
@@ -82,12 +96,63 @@ def main() -> None:
         "processor": platform.machine(),
         "memory_bytes": psutil.virtual_memory().total,
         "steps": steps.rows,
+        "epochs_of": epochs_of(profile),
         "finished": runs.now(),
         **runs.checkout(),
     }
     if chosen.keep:
-        KEPT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        keep(told)
     print(json.dumps(told))
+
+
+def keep(told: dict) -> None:
+    """Write the table that the book shows."""
+    KEPT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def epochs_of(profile: Profile) -> list[dict]:
+    """How long one epoch of each stage, network and K takes here, from its speeds on a few
+    sequences: what a longer training adds.
+
+    Parameters
+    ----------
+    profile : its sequences are prepared, its settings hold
+    """
+    cells, found = sequences.load(profile.data_folder), []
+    torch.set_num_threads(profile.training.threads)
+    splits = folds(cells.index, [])
+    validated = (cells.index["split"] == "validation").to_numpy()
+    for c in {(c.stage, c.model, c.k): c for c in profile.configurations()}.values():
+        learned = len(training.balanced(cells.index["label"], splits, c)[0])
+        asked = int((validated & in_stage(cells.index["label"], c.stage)).sum())
+        trains, answers = speeds(cells, c, profile.training_of(c))
+        row = {"stage": c.stage, "model": c.model, "k": c.k, "learned": learned, "validated": asked}
+        row |= {"trains_per_s": round(trains, 1), "answers_per_s": round(answers, 1)}
+        found.append(row | {"epoch_s": round(learned / trains + asked / answers, 1)})
+    return found
+
+
+def speeds(cells: Sequences, c: Configuration, settings: Training) -> tuple[float, float]:
+    """Sequences a second in training and in answering, on the first `TIMED` of the training split.
+
+    Parameters
+    ----------
+    cells, c, settings : as of `rbc.training.train`
+    """
+    inside = (cells.index["split"] == "train").to_numpy()
+    inside &= in_stage(cells.index["label"], c.stage)
+    few = cells.select(inside & (np.cumsum(inside) <= TIMED))
+    data, numbers = rows(few, c, torch.device("cpu")), np.arange(TIMED)
+    made = training.learner(data, numbers, numbers[:2], c, settings)
+    took = []
+    for _ in range(2):  # the first epoch warms up
+        began = time.perf_counter()
+        with made.no_logging():
+            made.fit(1)
+        took.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    predict(made.model, data, numbers, settings)
+    return TIMED / took[-1], TIMED / (time.perf_counter() - began)
 
 
 def clear_other(zips: list[Path]) -> None:

@@ -295,7 +295,7 @@ def test_a_score_of_an_impossible_row_is_compared_and_its_row_named(verdicts):
     is another claim.
     """
     v = verdicts["table3-cnn-similarity-k20-accuracy"]
-    assert v.compared and v.numbers["printed"] == 0.99 and "row cannot be one model" in v.found
+    assert v.numbers["printed"] == 0.99 and "row cannot be one model" in v.found
     assert "audit: table3 cnn similarity K = 20" in v.evidence
     assert verdicts["rows-table3-cnn-similarity-k20"].verdict == decisions.CONTRADICTED
 
@@ -324,8 +324,28 @@ def test_what_is_planned_is_not_yet_run_and_what_the_data_lacks_is_not_testable(
     }
 
 
-def test_moving_the_tolerance_moves_verdicts_and_the_written_one_gives_those_of_the_page(listed):
-    """The figure of tolerances must show the rule at work."""
+def test_cells_of_few_blood_draws_decide_no_printed_score(listed, monkeypatch):
+    """Three draws do not tell how far a fourth would be: the paper must not be said to differ."""
+    tolerance, _ = claims.load()
+    scores = [c for c in listed if c.rule.kind == "score"]
+    own = Study(profiles.load("released"), RELEASED)
+    found = {c.id: judging.judge(c, own, tolerance) for c in scores}
+    beside = [v for v in found.values() if "blood draws" in v.numbers]
+    assert len(beside) > 50
+    for v in beside:
+        assert v.verdict == "not resolved" and not v.compared and "±" not in v.found
+        assert v.numbers["blood draws"] < metrics.FEWEST_DRAWS
+    # Without that rule the same runs would differ from what is printed.
+    monkeypatch.setattr(metrics, "FEWEST_DRAWS", 1)
+    again = [judging.judge(c, own, tolerance).verdict for c in scores]
+    assert again.count("differs") > 0
+
+
+def test_moving_the_tolerance_moves_verdicts_and_the_written_one_gives_those_of_the_page(
+    listed, monkeypatch
+):
+    """The figure of tolerances must show the rule at work, here as if three draws were enough."""
+    monkeypatch.setattr(metrics, "FEWEST_DRAWS", 1)
     tolerance, _ = claims.load()
     own = Study(profiles.load("released"), RELEASED)  # with the register's spread over seeds
     found = {c.id: judging.judge(c, own, tolerance) for c in listed}

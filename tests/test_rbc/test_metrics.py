@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from rbc import RbcError, metrics
+from rbc import RbcError, figures, metrics
 from rbc.paper import positive
 
 
@@ -145,6 +145,29 @@ def test_the_interval_of_alike_acquisitions_is_wider_than_that_of_independent_ce
     assert ours["high"] - ours["low"] > 5 * (alone[1] - alone[0])
 
 
+@pytest.mark.parametrize(("draws", "given"), [(3, False), (8, False), (9, True)])
+def test_of_few_blood_draws_no_interval_is_given_but_the_range_of_draws(draws, given):
+    """Of three draws that all succeed the bootstrap says [1, 1], whatever a fourth would do."""
+    named = [f"P{i}_10s0{movie}" for i in range(draws) for movie in (1, 2)]
+    cells = pd.DataFrame({"acquisition": np.repeat(named, 10), "label": "flipping"})
+    found = np.where(cells["acquisition"] == "P0_10s01", 0.2, 0.9)
+    ours = metrics.uncertainty(cells.assign(name=cells.index, probability=found), 2, "recall")
+    assert ours["n_draws"] == draws and (ours["lowest"], ours["highest"]) == (0.5, 1.0)
+    assert np.isnan(ours["low"]) != given and np.isnan(ours["high"]) != given
+    assert ours["mean"] == pytest.approx(1 - 0.5 / draws)
+    words = figures.score(ours)
+    assert ("[" in words) == given and ("draws: 0.50 to 1.00" in words) != given
+
+
+def test_a_draw_without_the_class_is_no_draw_of_the_score():
+    """Nine draws of which one alone has tank-treading cells say as much of specificity as one."""
+    cells = pd.DataFrame({"acquisition": [f"P{i}_1" for i in range(9)] * 4, "label": "flipping"})
+    cells.loc[cells.index[:1], "label"] = "tank-treading"
+    ours = metrics.uncertainty(cells.assign(name=cells.index, probability=0.2), 2, "specificity")
+    assert ours["n_draws"] == 1 and np.isnan(ours["low"])
+    assert figures.score(ours) == "1.00 (one draw)"
+
+
 def test_uncertainty_keeps_seeds_and_cells_apart():
     """The spread over seeds is no error of the sample, nor the other way round."""
     cells = runs_of(3, skill=2.0)
@@ -153,7 +176,8 @@ def test_uncertainty_keeps_seeds_and_cells_apart():
     assert ours["mean"] == pytest.approx(np.mean(each)) and ours["seed_sd"] == pytest.approx(
         np.std(each, ddof=1)
     )
-    assert ours["low"] < ours["mean"] < ours["high"] and ours["n_seeds"] == 3
+    low, high = metrics.clustered(cells, 2, "auc")
+    assert low < ours["mean"] < high and ours["n_seeds"] == 3
     assert np.isnan(metrics.uncertainty(cells[cells["seed"] == 0], 2, "auc")["seed_sd"])
 
 
