@@ -8,6 +8,8 @@ contrast, halo and intruders.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.distance import cdist
@@ -61,16 +63,47 @@ def of_frames(frames: np.ndarray, background: float) -> np.ndarray:
     -------
     (T, F) float32
     """
-    x = (frames.astype(np.float32) - np.float32(background)) / np.float32(SCALE)
+    x = _scaled(frames, background)
     # a stack of all is slower
-    blurred = [b @ (x.reshape(-1, FRAME_PX) @ b.T).reshape(x.shape) for b in BLURS]
-    power = [np.einsum("tij,tij->t", band, band) for band in map(np.subtract, blurred[1:], blurred)]
-    bands = np.log(np.stack(power, 1) / FRAME_PX**2 + 1e-6)  # (T, S - 1)
+    blurred = [_blurred(x, number) for number in range(len(BLURS))]
+    bands = _log(np.stack([_power(*pair) for pair in itertools.pairwise(blurred)], 1))  # (T, S - 1)
     smooth = blurred[1].reshape(len(x), -1)
     ring = smooth @ RING_MEANS
     uneven = np.sqrt(np.maximum(np.square(smooth) @ RING_MEANS - ring**2, 0))
     ends = np.stack([smooth.max(1), smooth.min(1), smooth.std(1)], 1)
     return np.concatenate([bands, bands - bands.mean(1, keepdims=True), ring, uneven, ends], 1)
+
+
+def band(frames: np.ndarray, background: float, number: int) -> np.ndarray:
+    """Log power of each frame in one band, as a column of `of_frames`: (T,) float32.
+
+    Parameters
+    ----------
+    frames : (T, 31, 31) uint8
+    background : grey level of the sequence's background
+    number : of the band, from 0 (finest) on
+    """
+    x = _scaled(frames, background)
+    return _log(_power(_blurred(x, number), _blurred(x, number + 1)))
+
+
+def _scaled(frames: np.ndarray, background: float) -> np.ndarray:
+    return (frames.astype(np.float32) - np.float32(background)) / np.float32(SCALE)
+
+
+def _blurred(x: np.ndarray, number: int) -> np.ndarray:
+    blur = BLURS[number]
+    return blur @ (x.reshape(-1, FRAME_PX) @ blur.T).reshape(x.shape)
+
+
+def _power(finer: np.ndarray, coarser: np.ndarray) -> np.ndarray:
+    """Of what is in the finer blur and not in the coarser: (T,)."""
+    apart = coarser - finer
+    return np.einsum("tij,tij->t", apart, apart)
+
+
+def _log(power: np.ndarray) -> np.ndarray:
+    return np.log(power / FRAME_PX**2 + 1e-6)
 
 
 def background(frames: np.ndarray) -> int:
