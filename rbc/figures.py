@@ -493,7 +493,7 @@ def _with_intervals(run: pd.Series) -> dict:
 
 def score(found: dict) -> str:
     """A score of `metrics.uncertainty` in words: with its interval, ``0.91 [0.85, 0.95]``, or where
-    none is given with its lowest and highest blood draw, ``0.91 (3 draws: 0.36 to 1.00)``.
+    none is given with its lowest and highest blood draw, ``0.91 (0.36 to 1.00)``.
 
     Parameters
     ----------
@@ -505,8 +505,7 @@ def score(found: dict) -> str:
         return interval(found["mean"], found["low"], found["high"])
     if found["n_draws"] < 2:
         return f"{found['mean']:.2f} (one draw)"
-    ends = f"{found['lowest']:.2f} to {found['highest']:.2f}"
-    return f"{found['mean']:.2f} ({found['n_draws']} draws: {ends})"
+    return f"{found['mean']:.2f} ({found['lowest']:.2f} to {found['highest']:.2f})"
 
 
 def interval(value: float, low: float, high: float) -> str:

@@ -156,7 +156,7 @@ def test_of_few_blood_draws_no_interval_is_given_but_the_range_of_draws(draws, g
     assert np.isnan(ours["low"]) != given and np.isnan(ours["high"]) != given
     assert ours["mean"] == pytest.approx(1 - 0.5 / draws)
     words = figures.score(ours)
-    assert ("[" in words) == given and ("draws: 0.50 to 1.00" in words) != given
+    assert ("[" in words) == given and ("(0.50 to 1.00)" in words) != given
 
 
 def test_a_draw_without_the_class_is_no_draw_of_the_score():
