@@ -57,6 +57,7 @@ TEAMS = {
     ],
 }  #: models that answer together
 SHIPPED_SEED = 0
+ALIKE = 0.05  #: motions kept or decided so far apart count as alike, as data/goals.yaml asks
 #: how many members of each kind, None for all, chosen for speed: stage 1 has one for each blood
 #: draw, which that member has not seen, and no networks (with the table of all models in sight);
 #: stage 2 has one for each of the first folds
@@ -453,9 +454,17 @@ def shipped_figures(cells: Sequences) -> list[dict]:
             {"stage": stage, "scores": [metrics.uncertainty(own, stage, score) for score in SCORES]}
         )
     wrong = (found["decision"] != found["label"]) & (found["decision"] != "unsure")
+    counts = pd.crosstab(found["label"], found["decision"])
+    reliable = found[found["label"].isin(RELIABLE)]
+    right = (reliable["decision"] == reliable["label"]).to_numpy()
     return [
         *out,
-        {"unsure": float((found["decision"] == "unsure").mean()), "wrong": float(wrong.mean())},
+        {
+            "unsure": float((found["decision"] == "unsure").mean()),
+            "wrong": float(wrong.mean()),
+            "decisions": {label: row.to_dict() for label, row in counts.iterrows()},
+            "motions": beyond.motions_apart(reliable["label"], right, ALIKE) | {"margin": ALIKE},
+        },
     ]
 
 
