@@ -626,7 +626,13 @@ def results(
         missing = (
             f", {len(about['missing'])} of the profile are missing" if about["missing"] else ""
         )
-        said = f"{about['runs']} runs in {submit}{missing}; its files are listed in SHA256SUMS"
+        stale = (
+            f", {len(about['stale'])} are stale (made from other settings, data or code than now)"
+            if about["stale"]
+            else ""
+        )
+        listed = "its files are listed in SHA256SUMS"
+        said = f"{about['runs']} runs in {submit}{missing}{stale}; {listed}"
         typer.echo(json.dumps(about, indent=1) if as_json else said)
         return
     if beside:

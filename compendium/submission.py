@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from compendium import runs
+from compendium import ROOT, building, runs
 from compendium.data.ingest import read_sums
 from compendium.profiles import Profile
-from rbc import RbcError
+from rbc import RbcError, metrics
 from rbc.files import file_hash, whole_folder
 
 SUMS, ABOUT = "SHA256SUMS", "submission.json"
@@ -23,6 +25,8 @@ OF_A_RUN = (
     "metrics.json", "provenance.json",
 )  # fmt: skip
 OF_THE_DATA = ("index.parquet", "dataset.json", "checks.json", "simple.parquet")
+LAST_BITS = 1e-6  #: by which another machine's scores of the same answers may differ
+HANDED_IN = ROOT / "data" / "submissions"  #: folders that came by pull request
 KEY = ["stage", "model", "sampling", "k", "variant", "split"]
 SHOWN = ("f1", "recall", "specificity")
 
@@ -38,10 +42,12 @@ def write(profile: Profile, out: Path) -> dict:
     Returns
     -------
     What submission.json holds: profile, title, runs, missing (those of the profile that are not
-    complete), simulated, data (SHA-256), commits
+    complete), stale (those that were made from other settings, data or code than now), simulated,
+    data (SHA-256), commits
     """
     results = profile.results_folder
-    listed = [c.path for c in profile.configurations()]
+    configured = profile.configurations()
+    listed = [c.path for c in configured]
     done = [path for path in listed if runs.complete(results / path)]
     if not done:
         raise RbcError(f"{results}: no complete run; make them with rbc grid")
@@ -52,10 +58,11 @@ def write(profile: Profile, out: Path) -> dict:
             f"{results / strange[0]}: made from other data than dataset.json describes; make it"
             " anew with rbc grid"
         )
+    stale = [c.path for c in configured if c.path in done and not building.is_fresh(c, profile)]
     about = {
         "profile": profile.name, "title": profile.title, "runs": len(done),
         "missing": [path for path in listed if path not in done],
-        "simulated": dataset["simulated"], "data": dataset["sha256"],
+        "stale": stale, "simulated": dataset["simulated"], "data": dataset["sha256"],
         "commits": sorted({_commit(origin) for origin in origins.values()}),
     }  # fmt: skip
     with whole_folder(out, (ABOUT, "*")) as part:
@@ -82,7 +89,8 @@ def _origin(run: Path) -> dict:
 
 
 def verify(folder: Path) -> dict:
-    """Check a folder that somebody handed on: every file is listed, and no other is there.
+    """Check a folder that somebody handed on: every file is as listed, no other is there, and the
+    scores follow from the predictions.
 
     Parameters
     ----------
@@ -95,7 +103,8 @@ def verify(folder: Path) -> dict:
     Raises
     ------
     RbcError
-        naming the first file that is missing, altered or not listed
+        naming the first file that is missing, altered or not listed, or whose scores are not those
+        of the predictions beside it
     """
     if not (folder / SUMS).is_file():
         raise RbcError(f"{folder}: holds no {SUMS}; name a folder of rbc results --submit")
@@ -111,7 +120,25 @@ def verify(folder: Path) -> dict:
     for path, digest in sums.items():
         if file_hash(folder / path) != digest:
             raise RbcError(f"{folder / path}: altered; ask for the folder again")
+    for file in sorted(folder.glob("stage*/*/metrics.json")):
+        _check_scores(file)
     return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+
+
+def _check_scores(file: Path) -> None:
+    """A list of checksums vouches for files, not for what they say: the scores are made anew."""
+    told = json.loads(file.read_text(encoding="utf-8"))
+    stage = json.loads((file.parent / "config.json").read_text(encoding="utf-8"))["stage"]
+    answers = pd.read_parquet(file.parent / "predictions.parquet")
+    for split, part in answers.groupby("split", observed=True):
+        for name, value in metrics.summary(part, stage).items():
+            said = told[split].get(name)
+            same = said == value or (None not in (said, value) and abs(said - value) < LAST_BITS)
+            if not same:
+                raise RbcError(
+                    f"{file}: {split} {name} is not that of predictions.parquet; ask for the folder"
+                    " again"
+                )
 
 
 def beside(one: Path, other: Path) -> pd.DataFrame:
@@ -135,3 +162,45 @@ def beside(one: Path, other: Path) -> pd.DataFrame:
     for score in SHOWN:
         both[f"{score} difference"] = both[f"{score} there"] - both[f"{score} here"]
     return both.reset_index()
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A folder that was handed in, and what it was held against.
+
+    name : of the folder; about : its submission.json; against : what `scores` compares with, in
+    words, empty where there is nothing yet; scores : of `beside`; refused : why the folder is not
+    shown, empty where it is whole
+    """
+
+    name: str
+    about: dict
+    against: str
+    scores: pd.DataFrame
+    refused: str = ""
+
+
+def compared(folders: Path = HANDED_IN, kept: Path = runs.REFERENCE) -> Iterator[Compared]:
+    """Each folder that was handed in, by name, beside earlier results of its profile.
+
+    These are the ones kept in this repository; without any, the folder of the same profile that
+    was last before it.
+
+    Parameters
+    ----------
+    folders : holds a folder of `write` each
+    kept : holds a folder of kept runs a profile
+    """
+    earlier: dict[str, Path] = {}
+    for folder in sorted(path for path in folders.glob("*") if path.is_dir()):
+        try:
+            about = verify(folder)
+        except RbcError as error:
+            yield Compared(folder.name, {}, "", pd.DataFrame(), str(error))
+            continue
+        own = kept / about["profile"]
+        other = own if runs.folders(own) else earlier.get(about["profile"])
+        against = f"{other.name} ({'kept here' if other == own else 'handed in'})" if other else ""
+        scores = beside(other, folder) if other else pd.DataFrame()
+        yield Compared(folder.name, about, against, scores)
+        earlier[about["profile"]] = folder

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from compendium import ROOT, cli, profiles, runs, submission
 from rbc import RbcError
+from rbc.files import file_hash
 
 KEPT = runs.REFERENCE / "released"
 
@@ -101,3 +102,52 @@ def test_the_kept_runs_hold_what_a_submission_holds():
     """The folder that is compared with must have the same files."""
     assert pd.read_parquet(KEPT / "simple.parquet").shape[0] == 553
     assert all((KEPT / name).exists() for name in submission.OF_THE_DATA)
+
+
+def resummed(folder):
+    """The list of checksums made anew, as somebody would who alters a file knowingly."""
+    lines = [
+        f"{file_hash(file)}  {file.relative_to(folder).as_posix()}\n"
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != submission.SUMS
+    ]
+    (folder / submission.SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["tp", "recall", "f1_low"])
+def test_scores_that_do_not_follow_from_the_predictions_are_refused(profile, tmp_path, name):
+    """A checksum vouches for a file, not for what it says."""
+    submission.write(profile, sent := tmp_path / "sent")
+    file = sent / "stage2" / "cnn-similarity-k20-s0" / "metrics.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["test"][name] += 1
+    file.write_text(json.dumps(content), encoding="utf-8")
+    resummed(sent)
+    with pytest.raises(RbcError, match=f"test {name} is not that of predictions"):
+        submission.verify(sent)
+
+
+def test_what_was_handed_in_stands_beside_what_is_kept_or_came_before(profile, tmp_path):
+    """The page shows each folder once, beside earlier results of its profile, or why it does
+    not.
+    """
+    submission.write(profile, tmp_path / "in" / "b-second")
+    shutil.copytree(tmp_path / "in" / "b-second", tmp_path / "in" / "a-first")
+    shutil.copytree(tmp_path / "in" / "b-second", tmp_path / "in" / "c-broken")
+    (tmp_path / "in" / "c-broken" / "index.parquet").unlink()
+    first, second, broken = submission.compared(tmp_path / "in", runs.REFERENCE)
+    assert first.against == "released (kept here)" and len(first.scores) >= 2
+    assert (second.name, second.refused) == ("b-second", "")
+    assert broken.name == "c-broken" and "index.parquet: is missing" in broken.refused
+    # Where nothing is kept, the folder before it takes its place.
+    first, second, _ = submission.compared(tmp_path / "in", tmp_path / "nothing")
+    assert first.against == "" and second.against == "a-first (handed in)"
+    assert (second.scores[[f"{s} difference" for s in submission.SHOWN]] == 0).all(axis=None)
+
+
+def test_stale_runs_that_are_handed_on_are_called_so(profile, tmp_path):
+    """Runs of other code or data than now may be sent, but never without a word."""
+    done = handed_on(tmp_path / "sent", "--submit")
+    about = submission.verify(tmp_path / "sent")
+    assert len(about["stale"]) == about["runs"] == 2
+    assert "2 are stale" in done.output
