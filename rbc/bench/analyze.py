@@ -121,7 +121,14 @@ def analyze(
         first, half = int(tracks["frame"].min()), overlay.box_half(found.meta)
         pictures = report.Pictures(
             Image.open(part / "tracked" / "overlay.png"),
-            overlay.film(open_movie(Path(video)), tracks, first, report.FILM_FRAMES, half),
+            overlay.film(
+                open_movie(Path(video)),
+                tracks,
+                first,
+                report.FILM_FRAMES,
+                half,
+                found.meta.get("every", 1),
+            ),
         )
         (part / "report.html").write_text(
             report.page(found, counting, result, rates, pictures, labels), encoding="utf-8"

@@ -87,16 +87,19 @@ def track(
     movie = open_movie(Path(video))
     sources = movie.about(um_per_px, frame_rate, shear_rate)
     units = tuple(sources[name]["value"] for name in ("um_per_px", "frame_rate", "shear_rate"))
-    # The models know one scale. Parameters in px are of the movie as it is, so it stays that.
+    # The models know one scale and one pace. Parameters in px and frames are of the movie as it is,
+    # so it stays that.
     by = scale.factor(units[0]) if parameters is None else 1.0
-    shown = movie if by == 1 else scale.resized(movie, by)
+    every = scale.every(*units[1:]) if parameters is None else 1
+    shown = movie if every == 1 else scale.thinned(movie, every)
+    shown = shown if by == 1 else scale.resized(shown, by)
     # The first pass: background, noise, direction and limits.
-    seen = (units[0] / by, *units[1:])
+    seen = (units[0] / by, units[1] / every, units[2])
     run = _Run(shown, parameters, seen, threads or os.cpu_count() or 1, chunk, progress)
     # The second pass: crops go to disk as their tracks end, so memory does not grow with the
     # movie.
     store = store or tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the frames mapped on it
-    spool = _Spool(store, in_words(movie.path.stem), patient, run.unturned, by)
+    spool = _Spool(store, in_words(movie.path.stem), patient, run.unturned, by, every)
     for ended in run.tracks():
         spool.add(ended)
     if not spool.rows:
@@ -109,7 +112,7 @@ def track(
     meta |= dict(zip(("um_per_px", "frame_rate", "shear_rate"), units, strict=True))
     meta |= {
         "parameters": asdict(run.parameters),
-        "n_frames": run.done,
+        "n_frames": min(run.done * every, movie.n_frames),
         "noise_variance": run.noise,
     }
     meta |= run.about(spool.names())
@@ -120,6 +123,14 @@ def track(
             f"frames resized from {units[0]:g} to {PX_UM:g} um/px, which the models know (px/frame"
             " below are of that size); check the pixel size: stated a little wrongly, it"
             " moves the marker far",
+        )
+    if every != 1:
+        meta["every"] = every
+        meta["notes"].insert(
+            0,
+            f"one of {every} frames is tracked: at {units[1]:g} frames/s and a shear rate of"
+            f" {units[2]:g}/s cells turn less from frame to frame than the models know (numbers of"
+            " frames and px/frame below are of those that are tracked)",
         )
     return spool.sequences(meta), spool.tracks()
 
@@ -155,7 +166,8 @@ def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object
         picture = overlay(open_movie(Path(video)), tracks, meta["n_frames"], half)
         picture.save(part / "overlay.png")
         if clip:
-            write_film(part / "clip.avi", open_movie(Path(video)), tracks, half)
+            film = open_movie(Path(video))
+            write_film(part / "clip.avi", film, tracks, half, every=meta.get("every", 1))
     return load(Path(out))
 
 
@@ -540,12 +552,14 @@ class _Spool:
         patient: str,
         place: Callable[[np.ndarray], np.ndarray],
         resized: float,
+        every: int,
     ) -> None:
         """place: from the places of a path to those in the movie as it was resized, by the factor
-        `resized`. The table is in px of the movie as it is.
+        `resized`, and thinned to one of `every` frames. The table is in px and frames of the movie
+        as it is.
         """
         self.file, self.acquisition, self.patient, self.place = file, acquisition, patient, place
-        self.resized = resized
+        self.resized, self.every = resized, every
         self.rows: list[tuple] = []
         self.tables: list[tuple] = []
         self.n = 0
@@ -567,7 +581,8 @@ class _Spool:
         path, speed = self.place(done.path), done.speed
         if self.resized != 1:
             path, speed = scale.original(path, self.resized), speed / self.resized
-        self.tables.append((number, done.frames, path, speed, name))
+        frames = np.asarray(done.frames) * self.every
+        self.tables.append((number, frames, path, speed / self.every, name))
         self.n += length
 
     def names(self) -> list[str]:

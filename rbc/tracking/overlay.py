@@ -67,7 +67,7 @@ def boxed(frame: np.ndarray, here: pd.DataFrame, half: float = HALF) -> Image.Im
 
 
 def film(
-    movie: Movie, tracks: pd.DataFrame, first: int, n: int, half: float = HALF
+    movie: Movie, tracks: pd.DataFrame, first: int, n: int, half: float = HALF, every: int = 1
 ) -> Iterator[Image.Image]:
     """Frames in a row with a box around each cell, one at a time: a movie's do not fit in memory.
 
@@ -78,23 +78,25 @@ def film(
     first : number of the first frame shown
     n : frames at most; damaged ones are left out
     half : half the side of a box, px
+    every : one of so many frames was tracked (`rbc.tracking.scale.every`)
     """
     here = tracks[tracks["frame"].between(first, first + n - 1)]
     by_frame, nobody = dict(tuple(here.groupby("frame"))), tracks.iloc[:0]
     for number, frame in islice(movie.frames(), first, first + n):
         if frame is not None:
-            yield boxed(frame, by_frame.get(number, nobody), half)
+            # Between two frames that were tracked the boxes stay where they were.
+            yield boxed(frame, by_frame.get(number - number % every, nobody), half)
 
 
 def write_film(
-    path: Path, movie: Movie, tracks: pd.DataFrame, half: float = HALF, n: int = 300
+    path: Path, movie: Movie, tracks: pd.DataFrame, half: float = HALF, n: int = 300, every: int = 1
 ) -> None:
     """Write the first frames of a movie with a box around each cell.
 
     Parameters
     ----------
     path : of the film, MJPEG
-    movie, tracks, half, n : as of `film`
+    movie, tracks, half, n, every : as of `film`
     """
-    pictures = map(np.asarray, film(movie, tracks, 0, n, half))
+    pictures = map(np.asarray, film(movie, tracks, 0, n, half, every))
     write_clip(path, pictures, movie.frame_rate or 60.0)

@@ -1,6 +1,9 @@
-"""Movies of another scale: frames resized to the pixels that the models know.
+"""Movies of another scale or pace: frames resized to the pixels that the models know, and as many
+as let a cell turn from one to the next as it did for the models.
 
-A crop of 31 x 31 px is a cell and its surroundings at 0.6 um/px alone.
+A crop of 31 x 31 px is a cell and its surroundings at 0.6 um/px alone. How far a cell turns and
+moves between two frames follows from the shear that passes between them, shear rate over frame
+rate; where little passes, tracks of cells that hardly move break.
 """
 
 from __future__ import annotations
@@ -12,13 +15,15 @@ import numpy as np
 from PIL import Image
 
 from rbc.paper import PX_UM
-from rbc.reading.video import Movie
+from rbc.reading.video import USUAL, Movie
 
 #: Factor by which the stated size of a pixel may differ from the models' without a change.
 ALIKE = 1.1
 #: Sizes of a pixel, um, from and to which frames are resized. Beyond, details are lost that decide
 #: (coarser), or were never tried (finer).
 KNOWN_UM = (0.3, 1.2)
+#: Shear from one of the models' frames to the next: 10/s at 60 frames/s.
+KNOWN_STRAIN = USUAL["shear_rate"] / USUAL["frame_rate"]
 
 
 def factor(um_per_px: float) -> float:
@@ -61,3 +66,41 @@ def resized(movie: Movie, by: float) -> Movie:
 def original(places: np.ndarray, by: float) -> np.ndarray:
     """Places x, y in px of the movie as it is, from those in the resized one: (n, 2) float64."""
     return (places + 0.5) / by - 0.5  # a pixel's middle stays in its middle
+
+
+def every(frame_rate: float, shear_rate: float) -> int:
+    """One of how many frames is tracked: as many as keep the shear between two of them at or below
+    `KNOWN_STRAIN`.
+
+    Parameters
+    ----------
+    frame_rate : frames/s
+    shear_rate : 1/s
+    """
+    # A movie of 119.88 frames/s is one of 120.
+    return max(1, int(KNOWN_STRAIN / (shear_rate / frame_rate) + 0.05))
+
+
+def thinned(movie: Movie, one_of: int) -> Movie:
+    """The same movie with one of so many frames, from the first one on; numbers count those that
+    are left.
+
+    Parameters
+    ----------
+    movie : as it was opened
+    one_of : of `every`
+    """
+
+    def read() -> Iterator[tuple[int, np.ndarray | None]]:
+        for number, frame in movie.read():
+            if number % one_of == 0:
+                yield number // one_of, frame
+
+    return replace(
+        movie,
+        n_frames=-(-movie.n_frames // one_of),
+        frame_rate=movie.frame_rate and movie.frame_rate / one_of,
+        times=None if movie.times is None else movie.times[::one_of],
+        read=read,
+        pick=lambda numbers: movie.pick([number * one_of for number in numbers]),
+    )

@@ -114,3 +114,64 @@ def test_a_movie_without_cells_names_the_pixel_size_it_was_read_with(tmp_path):
     movies.write(tmp_path / "a.avi", [np.full((64, 96), 100, np.uint8)] * 20, 60.0, "raw")
     with pytest.raises(RbcError, match=r"no moving cell in 20 frames, at 0\.5 um/px \(given\)"):
         tracking.track_movie(tmp_path / "a.avi", tmp_path / "out", um_per_px=0.5)
+
+
+@pytest.mark.parametrize(
+    ("frame_rate", "shear_rate", "one_of"),
+    [
+        (60, 10, 1),
+        (30, 10, 1),
+        (100, 10, 1),
+        (119.88, 10, 2),
+        (200, 10, 3),
+        (60, 5, 2),
+        (60, 20, 1),
+    ],
+)
+def test_as_many_frames_are_tracked_as_let_a_cell_turn_as_the_models_know(
+    frame_rate, shear_rate, one_of
+):
+    """Never so few that it turns further: the models were tried on little more."""
+    assert scale.every(frame_rate, shear_rate) == one_of
+    assert shear_rate * one_of / frame_rate <= max(shear_rate / frame_rate, 1.01 * 10 / 60)
+
+
+def test_a_faster_camera_gives_the_same_cells_bit_for_bit(tmp_path):
+    """Of a movie with a frame between each two, those between are passed over; numbers, speeds and
+    the drawn boxes are of the movie as it is.
+    """
+    scene = movies.Scene(shape=(200, 320), cells=6, seed=3)
+    part = {"tank-treading": 8, "flipping": 4}
+    cells = simulate.sequences({"test": part}, seed=1, acquisitions={"test": 1})
+    frames = list(movies.sprites(cells, scene)[0])[:80]
+    between = [frame for one in frames for frame in (one, np.full_like(one, 90))]
+    movies.write(tmp_path / "AA0101_1.avi", iter(frames), 60.0, "raw")
+    movies.write(tmp_path / "AA0101_2.avi", iter(between), 120.0, "raw")
+    given = {"um_per_px": 0.6, "shear_rate": 10.0, "threads": 1}
+    slow, there = tracking.track(tmp_path / "AA0101_1.avi", frame_rate=60.0, **given)
+    fast, tracks = tracking.track(tmp_path / "AA0101_2.avi", frame_rate=120.0, **given)
+    assert len(slow) > 5 and np.array_equal(slow.frames, fast.frames)
+    assert "every" not in slow.meta and fast.meta["every"] == 2
+    assert "one of 2 frames is tracked" in fast.meta["notes"][0]
+    assert fast.meta["n_frames"] == 2 * slow.meta["n_frames"] == 2 * len(frames)
+    assert (tracks["frame"] == 2 * there["frame"]).all()
+    np.testing.assert_allclose(tracks["speed_px"], there["speed_px"] / 2)
+    np.testing.assert_array_equal(tracks[["x_px", "y_px"]], there[["x_px", "y_px"]])
+    # On a frame between two, the boxes stay where they were.
+    first = int(tracks["frame"].min())
+    film = [
+        np.asarray(picture)
+        for picture in tracking.overlay.film(
+            open_movie(tmp_path / "AA0101_2.avi"), tracks, first, 2, every=2
+        )
+    ]
+    coloured = [(np.ptp(picture, axis=2) > 0) for picture in film]
+    assert coloured[0].any() and np.array_equal(*coloured)
+
+
+def test_a_movie_that_is_too_short_when_thinned_says_so(tmp_path):
+    """Half of twelve frames make no sequence; the line must not speak of twelve."""
+    frames = np.random.default_rng(0).integers(90, 110, (12, 100, 100)).astype(np.uint8)
+    movies.write(tmp_path / "a.avi", iter(frames), 240.0, "raw")
+    with pytest.raises(RbcError, match="3 frames"):
+        tracking.track(tmp_path / "a.avi", frame_rate=240.0, um_per_px=0.6, shear_rate=10.0)
