@@ -2,6 +2,7 @@
 PYTHON  ?= python3.11
 PROFILE ?= demo
 DATA    ?=
+JOBS    ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/ready
@@ -27,7 +28,7 @@ $(READY): requirements.lock pyproject.toml
 	touch $@
 
 book: $(READY)
-	$(BIN)/rbc book --profile $(PROFILE) $(if $(DATA),--data $(DATA))
+	$(BIN)/rbc book --profile $(PROFILE) $(if $(DATA),--data $(DATA)) $(if $(JOBS),--jobs $(JOBS))
 
 rehearsal: $(READY)
 	$(BIN)/python workflow/rehearsal.py
