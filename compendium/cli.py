@@ -426,13 +426,14 @@ def adapt_models(
 @app.command("export")
 def export(
     source: Annotated[
-        Path, typer.Argument(help="Folder that rbc track, rbc analyze or rbc study wrote.")
+        Path,
+        typer.Argument(help="Folder that rbc track, rbc analyze or rbc study wrote, or sequences."),
     ],
     out: Annotated[
         Path,
         typer.Argument(
             help="tracks.xml (TrackMate), tracks.csv (its table of spots), tracks.geff (a graph),"
-            " tables.xlsx, or SOURCE/ro-crate-metadata.json."
+            " tables.xlsx, SOURCE/ro-crate-metadata.json, or SOURCE/croissant.json (a data set)."
         ),
     ],
     as_json: JsonOption = False,

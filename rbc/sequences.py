@@ -18,7 +18,10 @@ from rbc.paper import FRAME_PX, LABELS, SPLITS
 UNLABELLED = "unlabelled"  #: a tracked cell that nobody has judged yet
 COLUMNS = ("name", "label", "acquisition", "patient", "split", "start", "length")
 #: What a folder of sequences may hold, its marker first.
-SEQUENCE_FILES = ("index.parquet", "meta.json", "frames.npy", "similarity.npy", "similarity.part")
+SEQUENCE_FILES = (
+    "index.parquet", "meta.json", "frames.npy", "similarity.npy", "similarity.part",
+    "croissant.json",  # by rbc export
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

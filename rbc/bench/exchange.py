@@ -1,7 +1,8 @@
 """Tracks, tables and descriptions in the forms that other programs read.
 
 The ending of the file says which: TrackMate's XML or a table of its spots (CSV), a graph (GEFF),
-a workbook of tables (XLSX), or the description of a folder as a research object (RO-Crate).
+a workbook of tables (XLSX), or the description of a folder as a research object (RO-Crate) or as
+a data set (Croissant).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from rbc import RbcError, __version__
+from rbc.bench import croissant
 from rbc.files import file_hash, new_file, whole_folder
 from rbc.reading.video import ASSUMED
 
@@ -52,9 +54,9 @@ def export(source: Path, out: Path) -> str:
 
     Parameters
     ----------
-    source : folder of `rbc track`, `rbc analyze` or `rbc study`
-    out : ``.xml``, ``.csv``, ``.geff``, ``.xlsx``, or a file called ``ro-crate-metadata.json`` in
-        `source` itself
+    source : folder of `rbc track`, `rbc analyze` or `rbc study`, or of sequences
+    out : ``.xml``, ``.csv``, ``.geff``, ``.xlsx``, or a file called ``ro-crate-metadata.json`` or
+        ``croissant.json`` in `source` itself
 
     Returns
     -------
@@ -72,10 +74,12 @@ def export(source: Path, out: Path) -> str:
         raise RbcError(f"{source}: no such folder; name one that rbc track, analyze or study wrote")
     if out.name == CRATE:
         return crate(source, out)
+    if out.name == croissant.NAME:
+        return croissant.describe(source, out)
     if out.suffix.lower() not in ways:
         raise RbcError(
             f"{out}: ends in {out.suffix or 'nothing'}; choose {', '.join(ways)}, or call it"
-            f" {CRATE}"
+            f" {CRATE} or {croissant.NAME}"
         )
     said = ways[out.suffix.lower()](source, out)
     return said if out.suffix.lower() == ".xlsx" else said + _assumed(tracked(source).meta)

@@ -121,6 +121,36 @@ def test_the_crate_names_every_file_and_the_movie_by_checksum(report, tmp_path):
     assert crate.dereference("#setting-PA0301_1.um_per_px")["value"] == 0.5
 
 
+def test_croissant_is_valid_and_gives_the_sequences_by_its_own_reader(cells, tmp_path):
+    """The library of the format's authors checks it, finds files whole, and reads the index."""
+    croissant = pytest.importorskip("mlcroissant")
+    cells.select(np.arange(len(cells)) < 12).save(tmp_path / "few")
+    out = tmp_path / "few" / "croissant.json"
+    assert "12 sequences described" in write(tmp_path / "few", out)
+    told = croissant.Dataset(jsonld=str(out))
+    assert not told.metadata.ctx.issues.errors
+    assert told.metadata.description.startswith("Simulated red blood cells")
+    records = list(told.records("sequences"))
+    index = pd.read_parquet(tmp_path / "few" / "index.parquet")
+    assert [r["sequences/name"].decode() for r in records] == index["name"].tolist()
+    assert [r["sequences/length"] for r in records] == index["length"].tolist()
+    # A file that was altered is not read by its description.
+    index.assign(label="flipping").to_parquet(tmp_path / "few" / "index.parquet")
+    with pytest.raises(Exception, match=r"Download\(index.parquet\)"):
+        list(croissant.Dataset(jsonld=str(out)).records("sequences"))
+    # Sequences may be made anew over it.
+    cells.select(np.arange(len(cells)) < 3).save(tmp_path / "few")
+
+
+def test_tracked_cells_are_described_in_their_own_folder_only(report, tmp_path):
+    """A description elsewhere would speak of files that are not beside it."""
+    with pytest.raises(RbcError, match="in its own folder"):
+        exchange.export(report, tmp_path / "croissant.json")
+    said = exchange.export(report, report / "tracked" / "croissant.json")
+    assert "sequences described" in said
+    (report / "tracked" / "croissant.json").unlink()
+
+
 def test_napari_finds_the_reader_and_gets_tracks(report):
     """npe2 is what napari reads plugins with: the manifest must hold, and the layer be one."""
     npe2 = pytest.importorskip("npe2")
