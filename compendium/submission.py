@@ -16,6 +16,7 @@ from compendium import ROOT, building, runs
 from compendium.data.ingest import read_sums
 from compendium.profiles import Profile
 from rbc import RbcError, metrics
+from rbc.bench import exchange
 from rbc.files import file_hash, whole_folder
 
 SUMS, ABOUT = "SHA256SUMS", "submission.json"
@@ -74,10 +75,36 @@ def write(profile: Profile, out: Path) -> dict:
             if (results / name).exists():
                 shutil.copy(results / name, part / name)
         (part / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        crate = _crate(part, about)
+        (part / exchange.CRATE).write_text(json.dumps(crate, indent=1) + "\n", encoding="utf-8")
         files = sorted(file for file in part.rglob("*") if file.is_file())
         lines = [f"{file_hash(file)}  {file.relative_to(part).as_posix()}\n" for file in files]
         (part / SUMS).write_text("".join(lines), encoding="utf-8")
     return about
+
+
+def _crate(folder: Path, about: dict) -> dict:
+    """The folder as a research object (RO-Crate): its files, and the commits and data behind."""
+    from rocrate.model import ContextEntity
+
+    kind = "simulated" if about["simulated"] else "real"
+    made, program = exchange.new_crate(
+        folder,
+        f"Runs of the profile {about['profile']}: {about['title']}",
+        f"{about['runs']} runs on {kind} cells: configuration, losses, predictions and scores; no"
+        " weights, no pixels.",
+    )
+    program["commit"] = about["commits"]
+    data = {"@type": "Dataset", "name": "sequences that the runs were made from"}
+    data = made.add(ContextEntity(made, "#data", properties=data | {"sha256": about["data"]}))
+    made.add(
+        ContextEntity(made, "#made", properties={
+            "@type": "CreateAction", "name": "training and testing",
+            "instrument": {"@id": program.id}, "object": [{"@id": data.id}],
+            "result": {"@id": "./"},
+        })
+    )  # fmt: skip
+    return made.metadata.generate()
 
 
 def _commit(origin: dict) -> str:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,6 +23,10 @@ from rbc import RbcError, __version__
 from rbc.bench import croissant
 from rbc.files import file_hash, new_file, whole_folder
 from rbc.reading.video import ASSUMED
+
+if TYPE_CHECKING:
+    from rocrate.model import SoftwareApplication
+    from rocrate.rocrate import ROCrate
 
 CRATE = "ro-crate-metadata.json"
 #: Of a spot in TrackMate. Its centre is what is known of a cell here, its outline is not: the
@@ -298,8 +302,7 @@ def crate(source: Path, out: Path) -> str:
     The description lies in the folder itself, as RO-Crate asks.
     """
     _needed("rocrate")
-    from rocrate.model import ContextEntity, SoftwareApplication
-    from rocrate.rocrate import ROCrate
+    from rocrate.model import ContextEntity
 
     if out.resolve().parent != source.resolve():
         raise RbcError(f"{out}: a crate is described in its own folder; write {source / CRATE}")
@@ -308,21 +311,11 @@ def crate(source: Path, out: Path) -> str:
         raise RbcError(f"{source}: no report and no study; name a folder that rbc analyze or study"
                        " wrote")  # fmt: skip
     about = json.loads(told.read_text(encoding="utf-8"))
-    made = ROCrate()
-    made.name = f"{'Report' if told.name == 'marker.json' else 'Study'} of {source.resolve().name}"
-    made.description = "The fraction of tank-treading red cells, by rbc. Research software."
-    made.root_dataset["license"] = "not stated: ask who filmed the cells"
-    program = made.add(
-        SoftwareApplication(
-            made, "#rbc", properties={"name": "rbc", "softwareVersion": __version__}
-        )
+    made, program = new_crate(
+        source,
+        f"{'Report' if told.name == 'marker.json' else 'Study'} of {source.resolve().name}",
+        "The fraction of tank-treading red cells, by rbc. Research software.",
     )
-    for file in sorted(f for f in source.rglob("*") if f.is_file() and f.name != CRATE):
-        path = file.relative_to(source).as_posix()
-        facts = {
-            "name": file.name, "contentSize": str(file.stat().st_size), "sha256": file_hash(file),
-        }  # fmt: skip
-        made.add_file(file, dest_path=path, properties=facts)
     movies = [
         made.add(ContextEntity(made, f"#movie-{name}", properties={
             "@type": "CreativeWork", "name": name, "sha256": digest,
@@ -344,6 +337,32 @@ def crate(source: Path, out: Path) -> str:
     with new_file(out) as part:
         part.write_text(json.dumps(made.metadata.generate(), indent=1) + "\n", encoding="utf-8")
     return f"{len(made.data_entities)} files described in {out}"
+
+
+def new_crate(folder: Path, name: str, description: str) -> tuple[ROCrate, SoftwareApplication]:
+    """A research object of every file in a folder, with size and SHA-256, and the program in it.
+
+    Parameters
+    ----------
+    folder : what is described
+    name, description : of the whole
+    """
+    _needed("rocrate")
+    from rocrate.model import SoftwareApplication
+    from rocrate.rocrate import ROCrate
+
+    made = ROCrate()
+    made.name, made.description = name, description
+    made.root_dataset["license"] = "not stated: ask who filmed the cells"
+    facts = {"name": "rbc", "softwareVersion": __version__}
+    program = made.add(SoftwareApplication(made, "#rbc", properties=facts))
+    for file in sorted(f for f in folder.rglob("*") if f.is_file() and f.name != CRATE):
+        path = file.relative_to(folder).as_posix()
+        facts = {
+            "name": file.name, "contentSize": str(file.stat().st_size), "sha256": file_hash(file),
+        }  # fmt: skip
+        made.add_file(file, dest_path=path, properties=facts)
+    return made, program
 
 
 def _movies(source: Path, about: dict) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from compendium import ROOT, cli, profiles, runs, submission
 from rbc import RbcError
+from rbc.bench import exchange
 from rbc.files import file_hash
 
 KEPT = runs.REFERENCE / "released"
@@ -46,6 +47,7 @@ def test_what_is_handed_on_is_verified_and_holds_no_pixels(profile, tmp_path):
     assert about["profile"] == "released" and not about["simulated"] and about["runs"] == 2
     names = {file.name for file in (tmp_path / "sent").rglob("*") if file.is_file()}
     allowed = {*submission.OF_A_RUN, *submission.OF_THE_DATA, submission.SUMS, submission.ABOUT}
+    allowed |= {exchange.CRATE}
     assert names == allowed
     assert str(ROOT) not in "".join(
         file.read_text(encoding="utf-8") for file in (tmp_path / "sent").rglob("*.json")
@@ -151,3 +153,16 @@ def test_stale_runs_that_are_handed_on_are_called_so(profile, tmp_path):
     about = submission.verify(tmp_path / "sent")
     assert len(about["stale"]) == about["runs"] == 2
     assert "2 are stale" in done.output
+
+
+def test_what_is_handed_on_is_a_research_object_of_all_its_files(profile, tmp_path):
+    """The library of the format reads it: each file with its checksum, the commit and the data."""
+    rocrate = pytest.importorskip("rocrate.rocrate")
+    about = submission.write(profile, sent := tmp_path / "sent")
+    crate = rocrate.ROCrate(sent)
+    files = {e.id: e["sha256"] for e in crate.data_entities if e.type == "File"}
+    lines = (sent / submission.SUMS).read_text(encoding="utf-8").splitlines()
+    listed = {path: digest for digest, path in (line.split("  ") for line in lines)}
+    assert files == {path: d for path, d in listed.items() if path != exchange.CRATE}
+    assert crate.dereference("#data")["sha256"] == about["data"]
+    assert crate.dereference("#rbc")["commit"] == about["commits"]
