@@ -503,8 +503,8 @@ def score(found: dict) -> str:
         return "undefined"
     if not pd.isna(found["low"]):
         return interval(found["mean"], found["low"], found["high"])
-    if found["n_draws"] < 2:
-        return f"{found['mean']:.2f} (one draw)"
+    if found["n_draws"] < 2:  # of none where no draw has cells of both classes
+        return f"{found['mean']:.2f} ({'one draw' if found['n_draws'] else 'of no single draw'})"
     return f"{found['mean']:.2f} ({found['lowest']:.2f} to {found['highest']:.2f})"
 
 

@@ -14,7 +14,7 @@ from rbc.paper import positive
 
 SCORES = ("f1", "accuracy", "precision", "recall", "specificity")
 #: blood draws from which on an interval is given. Simulated, intervals of 24 draws hold the truth
-#: in nine of ten cases up to a correlation of .2 within draws; of fewer they do not
+#: in about nine of ten cases up to a correlation of .2 within draws; of fewer they do not
 #: (data/reference/coverage.json)
 FEWEST_DRAWS = 24
 FEW = 5  #: acquisitions; fewer say too little of their spread to do without that of their cells

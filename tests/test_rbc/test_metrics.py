@@ -166,6 +166,10 @@ def test_a_draw_without_the_class_is_no_draw_of_the_score():
     ours = metrics.uncertainty(cells.assign(name=cells.index, probability=0.2), 2, "specificity")
     assert ours["n_draws"] == 1 and np.isnan(ours["low"])
     assert figures.score(ours) == "1.00 (one draw)"
+    # Each draw has one class alone: the AUC is that of all cells, of no single draw.
+    cells["label"] = np.where(cells["acquisition"] < "P2", "tank-treading", "flipping")
+    both = metrics.uncertainty(cells.assign(name=cells.index, probability=0.2), 2, "auc")
+    assert both["n_draws"] == 0 and figures.score(both) == "0.50 (of no single draw)"
 
 
 def test_uncertainty_keeps_seeds_and_cells_apart():
