@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +93,20 @@ def test_only_training_sequences_that_the_balance_draws_are_laid_in_memory(cells
             only_train = np.all([split == "train" for split in inside.splits], axis=0)
             assert trained[only_train].all() and len(inside.rows.frames) == len(names)
             assert len(splits) > 1 or len(names) < len(few.index)
+
+
+@pytest.mark.parametrize(("model", "kept"), [("crnn", "16"), ("cnn", None)])
+def test_a_recurrent_run_keeps_few_of_the_programs_made_for_its_shapes(
+    few, monkeypatch, model, kept
+):
+    """Every batch of a C-RNN has a shape of its own; keeping a program for each filled 17 GB."""
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.delenv(name, raising=False)
+    training.train(few, Configuration(2, model, "uniform", 10), TINY)
+    assert os.environ.get(name) == kept
+    monkeypatch.setenv(name, "4")
+    training.train(few, Configuration(2, model, "uniform", 10), TINY)
+    assert os.environ[name] == "4"  # what the user sets stays
 
 
 def test_stage_2_answers_for_the_unreliable_test_sequences_too(few):
