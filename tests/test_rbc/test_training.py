@@ -101,7 +101,8 @@ def test_a_recurrent_run_keeps_few_of_the_programs_made_for_its_shapes(
 ):
     """Every batch of a C-RNN has a shape of its own; keeping a program for each filled 17 GB."""
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
-    monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(name, "")  # so that what stood there comes back afterwards
+    monkeypatch.delenv(name)
     training.train(few, Configuration(2, model, "uniform", 10), TINY)
     assert os.environ.get(name) == kept
     monkeypatch.setenv(name, "4")
