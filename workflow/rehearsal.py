@@ -133,16 +133,17 @@ def epochs_of(profile: Profile) -> list[dict]:
 
 
 def speeds(cells: Sequences, c: Configuration, settings: Training) -> tuple[float, float]:
-    """Sequences a second in training and in answering, on the first `TIMED` of the training split.
+    """Sequences a second in training and in answering, on the first `TIMED` of the training
+    split, or all of fewer.
 
     Parameters
     ----------
     cells, c, settings : as of `rbc.training.train`
     """
-    inside = (cells.index["split"] == "train").to_numpy()
-    inside &= in_stage(cells.index["label"], c.stage)
+    trained = (cells.index["split"] == "train").to_numpy()
+    inside = trained & in_stage(cells.index["label"], c.stage)
     few = cells.select(inside & (np.cumsum(inside) <= TIMED))
-    data, numbers = rows(few, c, torch.device("cpu")), np.arange(TIMED)
+    data, numbers = rows(few, c, torch.device("cpu")), np.arange(len(few))
     made = training.learner(data, numbers, numbers[:2], c, settings)
     took = []
     for _ in range(2):  # the first epoch warms up
@@ -152,7 +153,7 @@ def speeds(cells: Sequences, c: Configuration, settings: Training) -> tuple[floa
         took.append(time.perf_counter() - began)
     began = time.perf_counter()
     predict(made.model, data, numbers, settings)
-    return TIMED / took[-1], TIMED / (time.perf_counter() - began)
+    return len(few) / took[-1], len(few) / (time.perf_counter() - began)
 
 
 def clear_other(zips: list[Path]) -> None:
