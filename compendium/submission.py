@@ -133,8 +133,10 @@ def verify(folder: Path) -> dict:
         naming the first file that is missing, altered or not listed, or whose scores are not those
         of the predictions beside it
     """
-    if not (folder / SUMS).is_file():
-        raise RbcError(f"{folder}: holds no {SUMS}; name a folder of rbc results --submit")
+    if not (folder / SUMS).is_file() or not (folder / ABOUT).is_file():
+        raise RbcError(
+            f"{folder}: holds no {SUMS} and {ABOUT}; name a folder of rbc results --submit"
+        )
     sums = read_sums(folder / SUMS)
     there = {
         file.relative_to(folder).as_posix()
@@ -147,17 +149,39 @@ def verify(folder: Path) -> dict:
     for path, digest in sums.items():
         if file_hash(folder / path) != digest:
             raise RbcError(f"{folder / path}: altered; ask for the folder again")
-    for file in sorted(folder.glob("stage*/*/metrics.json")):
-        _check_scores(file)
-    return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    # What the files say may be anything: they come from outside.
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        dataset = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
+        same = (about["simulated"], about["data"]) == (dataset["simulated"], dataset["sha256"])
+        named = Path(about["profile"]).name == about["profile"]
+        for file in sorted(folder.glob("stage*/*/metrics.json")):
+            _check_scores(file)
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise RbcError(
+            f"{folder}: not as rbc results --submit writes it ({why}); ask for the folder again"
+        ) from error
+    if not (same and named):
+        raise RbcError(
+            f"{folder / ABOUT}: its data or its profile are not those of the files beside it; ask"
+            " for the folder again"
+        )
+    return about
 
 
 def _check_scores(file: Path) -> None:
     """A list of checksums vouches for files, not for what they say: the scores are made anew."""
     told = json.loads(file.read_text(encoding="utf-8"))
     stage = json.loads((file.parent / "config.json").read_text(encoding="utf-8"))["stage"]
+    if file.parent.parent.name != f"stage{stage}":
+        raise RbcError(f"{file.parent / 'config.json'}: of another stage; ask for the folder again")
     answers = pd.read_parquet(file.parent / "predictions.parquet")
-    for split, part in answers.groupby("split", observed=True):
+    parts = dict(tuple(answers.groupby("split", observed=True)))
+    if set(told) != set(parts):
+        raise RbcError(f"{file}: scores of other splits than predictions.parquet; ask for the"
+                       " folder again")  # fmt: skip
+    for split, part in parts.items():
         for name, value in metrics.summary(part, stage).items():
             said = told[split].get(name)
             same = said == value or (None not in (said, value) and abs(said - value) < LAST_BITS)
@@ -227,7 +251,12 @@ def compared(folders: Path = HANDED_IN, kept: Path = runs.REFERENCE) -> Iterator
             continue
         own = kept / about["profile"]
         other = own if runs.folders(own) else earlier.get(about["profile"])
-        against = f"{other.name} ({'kept here' if other == own else 'handed in'})" if other else ""
+        against = ""
+        if other:
+            dataset = json.loads((other / "dataset.json").read_text(encoding="utf-8"))
+            data = "the same data" if dataset["sha256"] == about["data"] else "OTHER DATA"
+            where = "kept here" if other == own else "handed in"
+            against = f"{other.name} ({where}, {data})"
         scores = beside(other, folder) if other else pd.DataFrame()
         yield Compared(folder.name, about, against, scores)
         earlier[about["profile"]] = folder

@@ -33,8 +33,8 @@ from rbc.sequences import Sequences
 from rbc.settings import Fold, Training, folds, settings, variant
 
 #: How many of the programs that oneDNN writes for a shape of batch a C-RNN's run keeps. Each of its
-#: batches has its own number of frames, so its own shape; by default 1,024 programs are kept, which
-#: took 17 GB on a record of the paper's size.
+#: batches has its own number of frames, so its own shape; by default 1,024 programs are kept, and
+#: on a record of the paper's size the process grew to 17 GB.
 KEPT_PROGRAMS = {"crnn": "16"}
 #: what PyTorch's allocators and oneDNN say in a plain RuntimeError where memory is short
 NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
@@ -317,7 +317,7 @@ def asked(
     trained = balanced(labels, splits, c) if of_stage else []
     if of_stage:
         # A training sequence that no fold's balance draws is never looked at. On the full record
-        # these are two of three in stage 1, and their frames would fill gigabytes.
+        # these are about nine of ten in stage 1, and their frames would fill gigabytes.
         wanted = inside & (tested | np.any([split == "validation" for split in splits], axis=0))
         wanted[np.concatenate(trained)] = True
     else:

@@ -61,13 +61,7 @@ def main() -> None:
         "--command", choices=("book", "grid"), default="book", help="grid: runs without pages"
     )
     options.add_argument("--keep", action="store_true", help="write data/reference/rehearsal.json")
-    options.add_argument(
-        "--speeds", action="store_true", help="only measure epochs anew, for the kept table"
-    )
     chosen = options.parse_args()
-    if chosen.speeds:
-        told = json.loads(KEPT.read_text(encoding="utf-8"))
-        return keep(told | {"epochs_of": epochs_of(profiles.load(chosen.profile))})
     scratch = ROOT / "data" / "raw" / f"rehearsal-{chosen.sequences}"
     record = scratch / "record"
     if not record.is_dir():
@@ -101,13 +95,8 @@ def main() -> None:
         **runs.checkout(),
     }
     if chosen.keep:
-        keep(told)
+        KEPT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(told))
-
-
-def keep(told: dict) -> None:
-    """Write the table that the book shows."""
-    KEPT.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def epochs_of(profile: Profile) -> list[dict]:
@@ -213,7 +202,8 @@ def ended(line: str) -> str:
 
 
 class Steps:
-    """What each step took, kept in a file as it grows.
+    """What each step took, of which commit, and how busy the machine was; kept in a file as it
+    grows.
 
     A step that a killed command had begun is marked as resumed: its seconds are those of the rest.
     """
@@ -222,6 +212,7 @@ class Steps:
         self.file = file
         self.rows: list[dict] = json.loads(file.read_text("utf-8")) if file.exists() else []
         self.resumed = bool(self.rows)
+        self.commit = runs.checkout()["commit"]
         self.began = 0.0
 
     def begin(self) -> None:
@@ -232,6 +223,7 @@ class Steps:
         """The step that has run since the one before."""
         now = time.monotonic()
         row = {"step": step, "seconds": round(now - self.began, 1), "peak_bytes": peak_bytes}
+        row |= {"load": round(os.getloadavg()[2], 1), "commit": self.commit}
         self.rows = [other for other in self.rows if other["step"] != step]
         self.rows.append(row | {"resumed": self.resumed})
         part = self.file.with_suffix(".part")

@@ -24,7 +24,7 @@ from scipy.spatial import cKDTree
 
 from rbc import RbcError, in_words
 from rbc.files import whole_folder
-from rbc.paper import FRAME_PX, PX_UM
+from rbc.paper import FRAME_PX, MIN_FRAMES, PX_UM
 from rbc.reading.video import Movie, open_movie
 from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load
 from rbc.tracking import detection, flow, scale
@@ -91,6 +91,17 @@ def track(
     # so it stays that.
     by = scale.factor(units[0]) if parameters is None else 1.0
     every = scale.every(*units[1:]) if parameters is None else 1
+    if every != 1:
+        shear = f"{units[2]:g}/s ({sources['shear_rate']['source']})"
+        thinned = (
+            f"one of {every} frames is tracked: at {units[1]:g} frames/s and a shear rate of"
+            f" {shear} cells turn less from frame to frame than the models know"
+        )
+        if -(-movie.n_frames // every) < MIN_FRAMES:
+            raise RbcError(
+                f"{movie.path}: {movie.n_frames} frames are too few; {thinned}, and a sequence"
+                f" needs {MIN_FRAMES} of them"
+            )
     shown = movie if every == 1 else scale.thinned(movie, every)
     shown = shown if by == 1 else scale.resized(shown, by)
     # The first pass: background, noise, direction and limits.
@@ -128,9 +139,7 @@ def track(
         meta["every"] = every
         meta["notes"].insert(
             0,
-            f"one of {every} frames is tracked: at {units[1]:g} frames/s and a shear rate of"
-            f" {units[2]:g}/s cells turn less from frame to frame than the models know (numbers of"
-            " frames and px/frame below are of those that are tracked)",
+            f"{thinned} (numbers of frames and px/frame below are of those that are tracked)",
         )
     return spool.sequences(meta), spool.tracks()
 

@@ -24,6 +24,8 @@ ALIKE = 1.1
 KNOWN_UM = (0.3, 1.2)
 #: Shear from one of the models' frames to the next: 10/s at 60 frames/s.
 KNOWN_STRAIN = USUAL["shear_rate"] / USUAL["frame_rate"]
+#: A movie of 119.88 frames/s is one of 120: so little more shear than known may pass.
+NEARLY = 0.05
 
 
 def factor(um_per_px: float) -> float:
@@ -70,15 +72,17 @@ def original(places: np.ndarray, by: float) -> np.ndarray:
 
 def every(frame_rate: float, shear_rate: float) -> int:
     """One of how many frames is tracked: as many as keep the shear between two of them at or below
-    `KNOWN_STRAIN`.
+    `KNOWN_STRAIN` (nearly).
 
     Parameters
     ----------
     frame_rate : frames/s
     shear_rate : 1/s
     """
-    # A movie of 119.88 frames/s is one of 120.
-    return max(1, int(KNOWN_STRAIN / (shear_rate / frame_rate) + 0.05))
+    if not (0 < frame_rate < np.inf and 0 < shear_rate < np.inf):
+        return 1  # `Parameters.derive` refuses these, in words
+    known_in_strains = KNOWN_STRAIN * frame_rate / shear_rate
+    return max(1, int(known_in_strains + NEARLY))
 
 
 def thinned(movie: Movie, one_of: int) -> Movie:

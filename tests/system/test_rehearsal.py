@@ -65,6 +65,8 @@ def test_a_rehearsal_killed_twice_ends_complete_and_says_what_it_took(checkout, 
     runs = {f"stage{stage}/cnn-uniform-k10-s0" for stage in (1, 2)}
     assert {"fetch", "read", *runs} <= set(steps)
     assert all(row["seconds"] > 0 and row["peak_bytes"] > 0 for row in steps.values())
+    assert all(row["commit"] and row["load"] >= 0 for row in steps.values())
+    assert all(row["epoch_s"] > 0 for row in told["epochs_of"]) and len(told["epochs_of"]) == 2
     # The step that a kill cut short is not passed off as whole.
     assert any(row["resumed"] for row in steps.values())
     assert any(not row["resumed"] for row in steps.values())

@@ -1,12 +1,15 @@
 """Scores by blood draw: each draw's own, and an interval that counts draws, not cells."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from compendium import runs
+from compendium import ROOT, runs
 from compendium.evidence import draws
+from rbc import metrics
 
 
 def answers(kept: dict[str, tuple[int, int]]) -> pd.DataFrame:
@@ -60,3 +63,18 @@ def test_cells_of_a_kept_draw_are_those_of_its_answers():
     reliable = own["label"].isin(["flipping", "tank-treading"])
     assert len(found) == 3 and found["whole"].sum() == reliable.sum()
     assert found["part"].sum() == (reliable & (own["probability"] >= 0.5)).sum()
+
+
+def test_pages_name_the_number_of_draws_that_the_code_asks_for():
+    """It is typed in sentences; another number there would be a rule that does not hold."""
+    pages = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book").rglob("*.md")]
+    said = re.compile(
+        r"(?:[Ff]rom|fewer than|where) (\d+)(?: blood)? draws|fewer than (\d+) were judged"
+    )
+    found = [
+        (page.name, next(filter(None, match)))
+        for page in pages
+        for match in said.findall(page.read_text(encoding="utf-8"))
+    ]
+    assert len(found) >= 6
+    assert {number for _, number in found} == {str(metrics.FEWEST_DRAWS)}, found

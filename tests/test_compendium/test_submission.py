@@ -138,12 +138,12 @@ def test_what_was_handed_in_stands_beside_what_is_kept_or_came_before(profile, t
     shutil.copytree(tmp_path / "in" / "b-second", tmp_path / "in" / "c-broken")
     (tmp_path / "in" / "c-broken" / "index.parquet").unlink()
     first, second, broken = submission.compared(tmp_path / "in", runs.REFERENCE)
-    assert first.against == "released (kept here)" and len(first.scores) >= 2
+    assert first.against == "released (kept here, the same data)" and len(first.scores) >= 2
     assert (second.name, second.refused) == ("b-second", "")
     assert broken.name == "c-broken" and "index.parquet: is missing" in broken.refused
     # Where nothing is kept, the folder before it takes its place.
     first, second, _ = submission.compared(tmp_path / "in", tmp_path / "nothing")
-    assert first.against == "" and second.against == "a-first (handed in)"
+    assert first.against == "" and second.against == "a-first (handed in, the same data)"
     assert (second.scores[[f"{s} difference" for s in submission.SHOWN]] == 0).all(axis=None)
 
 
@@ -166,3 +166,39 @@ def test_what_is_handed_on_is_a_research_object_of_all_its_files(profile, tmp_pa
     assert files == {path: d for path, d in listed.items() if path != exchange.CRATE}
     assert crate.dereference("#data")["sha256"] == about["data"]
     assert crate.dereference("#rbc")["commit"] == about["commits"]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("submission.json", {"profile": "../../ours"}, "its profile"),
+        ("submission.json", {"simulated": True}, "its data"),
+        ("submission.json", None, "not as rbc results"),
+        ("stage2/cnn-similarity-k20-s0/config.json", {"stage": 1}, "another stage"),
+        ("stage2/cnn-similarity-k20-s0/metrics.json", {"train": {"tp": 1}}, "other splits"),
+    ],
+)
+def test_a_folder_that_says_what_its_files_do_not_is_one_line(
+    profile, tmp_path, file, change, said
+):
+    """It comes from outside: no traceback on the page, no path out of the kept results, and no
+    simulated run passed off as real.
+    """
+    submission.write(profile, tmp_path / "in" / "sent")
+    path = tmp_path / "in" / "sent" / file
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | change) if change else "[]", encoding="utf-8")
+    resummed(tmp_path / "in" / "sent")
+    (found,) = submission.compared(tmp_path / "in", runs.REFERENCE)
+    assert said in found.refused and "\n" not in found.refused and found.scores.empty
+
+
+def test_runs_of_other_data_are_called_so_where_they_are_compared(profile, tmp_path):
+    """A difference between two data sets must not be read as one between two trainings."""
+    submission.write(profile, tmp_path / "in" / "sent")
+    kept = tmp_path / "kept" / "released"
+    shutil.copytree(KEPT, kept)
+    dataset = json.loads((kept / "dataset.json").read_text(encoding="utf-8"))
+    (kept / "dataset.json").write_text(json.dumps(dataset | {"sha256": "0" * 64}), "utf-8")
+    (found,) = submission.compared(tmp_path / "in", tmp_path / "kept")
+    assert found.against == "released (kept here, OTHER DATA)"

@@ -170,8 +170,22 @@ def test_a_faster_camera_gives_the_same_cells_bit_for_bit(tmp_path):
 
 
 def test_a_movie_that_is_too_short_when_thinned_says_so(tmp_path):
-    """Half of twelve frames make no sequence; the line must not speak of twelve."""
+    """A quarter of twelve frames make no sequence, and the line says why twelve do not."""
     frames = np.random.default_rng(0).integers(90, 110, (12, 100, 100)).astype(np.uint8)
     movies.write(tmp_path / "a.avi", iter(frames), 240.0, "raw")
-    with pytest.raises(RbcError, match="3 frames"):
+    with pytest.raises(RbcError, match="12 frames are too few; one of 4 frames is tracked"):
         tracking.track(tmp_path / "a.avi", frame_rate=240.0, um_per_px=0.6, shear_rate=10.0)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_shear_rate_that_is_none_thins_nothing(wrong):
+    """What no flow has is refused in words later, not by a division here."""
+    assert scale.every(60.0, wrong) == scale.every(wrong, 10.0) == 1
+
+
+def test_a_shear_rate_that_nobody_gave_is_called_assumed(tmp_path):
+    """How many frames are tracked hangs on it."""
+    frames = np.random.default_rng(0).integers(90, 110, (12, 100, 100)).astype(np.uint8)
+    movies.write(tmp_path / "a.avi", iter(frames), 240.0, "raw")
+    with pytest.raises(RbcError, match=r"10/s \(assumed\)"):
+        tracking.track(tmp_path / "a.avi", frame_rate=240.0, um_per_px=0.6)

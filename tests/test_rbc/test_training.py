@@ -99,7 +99,7 @@ def test_only_training_sequences_that_the_balance_draws_are_laid_in_memory(cells
 def test_a_recurrent_run_keeps_few_of_the_programs_made_for_its_shapes(
     few, monkeypatch, model, kept
 ):
-    """Every batch of a C-RNN has a shape of its own; keeping a program for each filled 17 GB."""
+    """Every batch of a C-RNN has a shape of its own: with a program kept for each, memory grows."""
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     monkeypatch.setenv(name, "")  # so that what stood there comes back afterwards
     monkeypatch.delenv(name)
