@@ -3,17 +3,20 @@ PYTHON  ?= python3.11
 PROFILE ?= demo
 DATA    ?=
 JOBS    ?=
+ONLY    ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/ready
 
-.PHONY: help book rehearsal pdf test quick check serve clean
+.PHONY: help book rehearsal reference pdf test quick check serve clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book    train a profile's runs and build the book into _build/html"
 	@echo "             (PROFILE=demo, or PROFILE=released DATA=folder of the released sample)"
 	@echo "make rehearsal  the paper's record at full size, simulated: from download to Table 5"
+	@echo "make reference  the kept results anew from this commit, and what changed (days on a CPU;"
+	@echo "             DATA=folder of the released sample, ONLY='names' of workflow/refresh.py --list)"
 	@echo "make pdf     print the built book into _build/book.pdf (needs chromium)"
 	@echo "make test    run the tests"
 	@echo "make quick   run those that take a moment, while you work"
@@ -32,6 +35,9 @@ book: $(READY)
 
 rehearsal: $(READY)
 	$(BIN)/python workflow/rehearsal.py
+
+reference: $(READY)
+	$(BIN)/python workflow/refresh.py $(ONLY) $(if $(DATA),--data $(DATA))
 
 pdf: $(READY)
 	$(BIN)/python book/pdf.py

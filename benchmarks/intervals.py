@@ -32,6 +32,7 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import norm, t
 
+from compendium import runs
 from rbc import marker, metrics, prevalence
 from rbc.bench import analyze, classify
 from rbc.paper import LABELS, reported
@@ -87,6 +88,7 @@ def main() -> None:
         "rho": rho,
     }
     content = {"simulated": True, "what": what, "nominal": 0.95, "settings": settings, "rows": rows}
+    content |= {**runs.checkout(), "finished": runs.now()}
     if chosen.out:
         chosen.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(content))
@@ -126,6 +128,7 @@ def validity(repetitions: int, smoke: bool, jobs: int, out: Path | None) -> None
         " real cells"
     )
     content = {"simulated": True, "what": what, "nominal": 0.95, "rows": rows}
+    content |= {**runs.checkout(), "finished": runs.now()}
     if out:
         out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(content))

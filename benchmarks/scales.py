@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from compendium import runs
 from rbc import RbcError, simulate
 from rbc.bench import analyze
 from rbc.paper import PX_UM
@@ -76,6 +77,7 @@ def main() -> None:
     print(f"{time.perf_counter() - started:.0f} s")
     what = "the marker of simulated movies of other scales, frame rates and shear rates"
     content = {"simulated": True, "what": what, "cells": cells, "rows": rows}
+    content |= {**runs.checkout(), "finished": runs.now()}
     if chosen.out:
         chosen.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(content))

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from intervals import MOVIE, RELIABLE_OF_A_DRAW, _rates, correlation
 
+from compendium import runs
 from rbc import prevalence
 from rbc.bench import draws
 from rbc.paper import LABELS
@@ -59,6 +60,8 @@ def main() -> None:
         "movies_of_a_draw": MOVIES,
         "reliable_of_a_movie": MOVIE,
         "rows": rows,
+        **runs.checkout(),
+        "finished": runs.now(),
     }
     if chosen.out:
         chosen.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -86,7 +86,7 @@ def versions() -> tuple[str, ...]:
 def code_key(modules: tuple[str, ...]) -> str:
     """Of what some of our modules do, with all that they import of ours."""
     files = {module: _source(module) for module in closure(modules)}
-    return key_of({m: _code_hash(file.read_text(encoding="utf-8")) for m, file in files.items()})
+    return key_of({m: module_hash(file.read_text(encoding="utf-8")) for m, file in files.items()})
 
 
 def closure(modules: Iterable[str]) -> list[str]:
@@ -136,7 +136,7 @@ def _source(module: str) -> Path:
 
 
 @cache
-def _code_hash(code: str) -> str:
+def module_hash(code: str) -> str:
     """Of a module's statements, without comments, docstrings and layout."""
     tree = _parse(code)
     for node in ast.walk(tree):

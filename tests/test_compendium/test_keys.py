@@ -35,7 +35,7 @@ def test_threads_ask_for_keys_at_once(switching: None) -> None:
     """
     files = sorted((ROOT / "compendium").rglob("*.py"))[:15] * 4
     texts = [path.read_text(encoding="utf-8") for path in files]
-    anew = keys._code_hash.__wrapped__  # what is known already is not parsed again
+    anew = keys.module_hash.__wrapped__  # what is known already is not parsed again
     alone = [anew(text) for text in texts[: len(texts) // 4]]
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(anew, texts))
