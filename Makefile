@@ -15,7 +15,7 @@ help:
 	@echo "make book    train a profile's runs and build the book into _build/html"
 	@echo "             (PROFILE=demo, or PROFILE=released DATA=folder of the released sample)"
 	@echo "make rehearsal  the paper's record at full size, simulated: from download to Table 5"
-	@echo "make reference  the kept results anew from this commit, and what changed (days on a CPU;"
+	@echo "make reference  the kept results anew from this commit, and what changed (hours;"
 	@echo "             DATA=folder of the released sample, ONLY='names' of workflow/refresh.py --list)"
 	@echo "make pdf     print the built book into _build/book.pdf (needs chromium)"
 	@echo "make test    run the tests"

@@ -154,8 +154,7 @@ def main() -> None:
     recipes = named(chosen.names)
     if chosen.list:
         for recipe in recipes:
-            needs = "  (needs --data)" if recipe.needs_data else ""
-            print(f"{recipe.name:<10}{', '.join(recipe.writes)}{needs}")
+            print(listed(recipe))
         return
     commit = runs.checkout()["commit"]
     if commit == "unknown":
@@ -170,6 +169,16 @@ def main() -> None:
         print("uncommitted changes of this checkout are not in it", file=sys.stderr)
     told = [made(recipe, place, chosen.data) for recipe in recipes]
     print(json.dumps({"commit": commit, "results": told}))
+
+
+def listed(recipe: Recipe) -> str:
+    """Name, what is written, and how long its runs took when they were kept."""
+    found = [provenance(ROOT / file) for path in recipe.writes for file in files_of(ROOT, path)]
+    hours = sum(one.get("seconds", 0) for one in found) / 3600
+    notes = [f"its runs took {hours:.1f} h"] if hours else []
+    notes += ["needs --data"] if recipe.needs_data else []
+    told = f" ({', '.join(notes)})" if notes else ""
+    return f"{recipe.name:<10}{', '.join(recipe.writes)}{told}"
 
 
 def named(names: list[str]) -> list[Recipe]:
