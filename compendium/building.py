@@ -119,9 +119,7 @@ def is_prepared(p: Profile, data: Path | None) -> bool:
     p : the profile
     data : folder of the raw data that the user names; None: the default one
     """
-    if not (
-        (p.data_folder / "meta.json").exists() and (p.results_folder / "dataset.json").exists()
-    ):
+    if not (p.data_folder / "meta.json").exists():
         return False
     made = _made(p)
     if "key" not in made or made.get("sha256") != data_checksum(p):
@@ -144,8 +142,7 @@ def _data_stand(p: Profile) -> bool:
 
 def data_checksum(p: Profile) -> str:
     """Checksum of a profile's sequences; empty where there are none."""
-    meta = p.data_folder / "meta.json"
-    return json.loads(meta.read_text(encoding="utf-8"))["sha256"] if meta.exists() else ""
+    return _checksum_of(p.data_folder / "meta.json")
 
 
 def check_data(p: Profile) -> None:
@@ -153,6 +150,17 @@ def check_data(p: Profile) -> None:
     from rbc import sequences
 
     sequences.load(p.data_folder)
+
+
+def describe_data(p: Profile) -> None:
+    """Write what pages say of a profile's sequences, where it is gone or of other sequences.
+
+    It lies with the results, so ``make clean`` removes it and leaves the data.
+    """
+    from rbc import sequences
+
+    if _checksum_of(p.results_folder / "dataset.json") != data_checksum(p):
+        runs.describe(sequences.load(p.data_folder), p.results_folder)
 
 
 def counts(p: Profile) -> dict[str, dict[str, int]]:
@@ -457,7 +465,9 @@ def publish_runs(part: str, results: Path) -> None:
         else ROOT / "data" / "derived" / results.name
     )
     code = keys.code_key(("compendium.evidence.browse", "compendium.evidence.scoreboard"))
-    key = keys.key_of([[str(f), file_hash(f)] for f in files], _checksum_in(data), code)
+    key = keys.key_of(
+        [[str(f), file_hash(f)] for f in files], _checksum_of(data / "meta.json"), code
+    )
     note = ROOT / notebooks.LOGS / f"{part}.published"
     if (
         note.exists()
@@ -482,8 +492,8 @@ def publish_runs(part: str, results: Path) -> None:
     note.write_text(key, encoding="utf-8")
 
 
-def _checksum_in(folder: Path) -> str:
-    meta = folder / "meta.json"
+def _checksum_of(meta: Path) -> str:
+    """Of the sequences that a JSON file describes; empty where there is no such file."""
     return json.loads(meta.read_text(encoding="utf-8"))["sha256"] if meta.exists() else ""
 
 
@@ -604,6 +614,7 @@ def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar, simulated: bool =
     elif not is_prepared(p, data):
         found = prepare(p, data, progress=sys.stderr.isatty())
         bar.say(f"data of {p.name}: {found} sequences")
+    describe_data(p)
     check_splits(p)
 
 

@@ -519,6 +519,7 @@ def run(
     from compendium import building
 
     building.check_data(p)
+    building.describe_data(p)
     typer.echo(building.one(c, p))
 
 

@@ -58,7 +58,7 @@ def execute(
 
     from compendium import kernel
 
-    known = set(papermill.inspect_notebook(str(notebook)))
+    known = set(papermill.inspect_notebook(_as_written(notebook)))
     if unknown := sorted(set(parameters) - known):
         raise RbcError(
             f"{notebook}: unknown parameter {', '.join(unknown)}; it knows"
@@ -79,7 +79,7 @@ def execute(
         )
         try:
             papermill.execute_notebook(
-                str(part), str(part), parameters, progress_bar=False, cwd=str(ROOT),
+                _as_written(part), _as_written(part), parameters, progress_bar=False, cwd=str(ROOT),
                 kernel_name="python3", kernel_manager_class=kernel.manager(place),
             )  # fmt: skip
         except (papermill.PapermillExecutionError, DeadKernelError) as error:
@@ -105,6 +105,11 @@ def execute(
     _write_page(out, page)
     part.unlink()
     failed.unlink(missing_ok=True)  # of an earlier attempt
+
+
+def _as_written(path: Path) -> str:
+    """A path for papermill, which would fill in what stands in braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def is_fresh(out: Path, notebook: Path, parameters: dict, words: dict[str, str]) -> bool:

@@ -10,10 +10,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from rbc import RbcError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LONGEST_NAME = 200  #: bytes; disks take 255, and a temporary name adds some to a folder's own
 
@@ -101,6 +105,23 @@ def new_file(file: Path) -> Iterator[Path]:
             part.rename(file)
         finally:
             part.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, file: Path) -> None:
+    """Write a table as Parquet.
+
+    Python opens the file, since pyarrow takes no path whose bytes are no text.
+    """
+    with Path(file).open("wb") as opened:
+        table.to_parquet(opened)
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Read a table that `write_table` wrote. Raises `OSError` or `ValueError` where it cannot."""
+    import pandas as pd  # slow to load, and not needed by what only writes folders
+
+    with Path(file).open("rb") as opened:
+        return pd.read_parquet(opened)
 
 
 def _beside(folder: Path, what: str) -> Path:

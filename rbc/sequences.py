@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from rbc import RbcError
-from rbc.files import told_by_disk, whole_folder
+from rbc.files import read_table, told_by_disk, whole_folder, write_table
 from rbc.paper import FRAME_PX, LABELS, SPLITS
 
 UNLABELLED = "unlabelled"  #: a tracked cell that nobody has judged yet
@@ -132,7 +132,7 @@ def load(folder: Path) -> Sequences:
         )
     try:
         frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
-        index = pd.read_parquet(folder / "index.parquet")
+        index = read_table(folder / "index.parquet")
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         ranks = folder / "similarity.npy"
         similarity = np.load(ranks, mmap_mode="r", allow_pickle=False) if ranks.exists() else None
@@ -212,7 +212,7 @@ def finish(folder: Path, index: pd.DataFrame, meta: dict) -> None:
     index = index[list(COLUMNS)].reset_index(drop=True)
     frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
     Sequences(frames, index, meta)  # raises where the index makes no sense
-    index.to_parquet(folder / "index.parquet")
+    write_table(index, folder / "index.parquet")
     meta = {**meta, "sha256": _digest(folder / "frames.npy", frames.offset, index)}
     text = json.dumps(meta, indent=1, sort_keys=True) + "\n"
     (folder / "meta.json").write_text(text, encoding="utf-8")

@@ -224,9 +224,9 @@ LONGEST = (
 SLOW_FILES = {
     "test_analyze", "test_attempts", "test_benchmarks", "test_checkpoints", "test_cli",
     "test_cluster", "test_commands", "test_compare", "test_demo", "test_download",
-    "test_exercises", "test_golden", "test_packet", "test_patients", "test_release",
-    "test_simulate", "test_tracking", "test_training", "test_transfer", "test_wheel",
-    "test_workflow",
+    "test_exercises", "test_golden", "test_packet", "test_patients", "test_refresh",
+    "test_release", "test_setups", "test_simulate", "test_tracking", "test_training",
+    "test_transfer", "test_wheel", "test_workflow",
 }  # fmt: skip
 #: Fixtures that take long to make; a test that uses one is not for the inner loop.
 SLOW_FIXTURES = {"built", "html", "chromium", "checkout", "released_sample"}

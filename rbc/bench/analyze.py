@@ -117,7 +117,7 @@ def analyze(
             *prevalence.known_rates(errors),
             marker.most_unreliable(prevalence.by_draw(errors)),
         )
-        tracks = pd.read_parquet(part / "tracked" / "tracks.parquet")
+        tracks = files.read_table(part / "tracked" / "tracks.parquet")
         first, half = int(tracks["frame"].min()), overlay.box_half(found.meta)
         pictures = report.Pictures(
             Image.open(part / "tracked" / "overlay.png"),
@@ -217,7 +217,7 @@ def _cells(found: Sequences, said: pd.DataFrame, tracked: Path) -> pd.DataFrame:
     """A row a sequence, the least sure first: where it was, what was said, and the margin that
     decided it.
     """
-    tracks = pd.read_parquet(tracked / "tracks.parquet").groupby("name", sort=False)
+    tracks = files.read_table(tracked / "tracks.parquet").groupby("name", sort=False)
     place = tracks.agg(
         first_frame=("frame", "min"), speed_px=("speed_px", "first"), y_px=("y_px", "mean")
     )

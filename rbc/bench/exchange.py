@@ -21,7 +21,7 @@ import pandas as pd
 
 from rbc import RbcError, __version__
 from rbc.bench import croissant
-from rbc.files import file_hash, new_file, whole_folder
+from rbc.files import file_hash, new_file, read_table, whole_folder
 from rbc.reading.video import ASSUMED
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def tracked(source: Path) -> Tracked:
     if not (folder / "tracks.parquet").is_file():
         raise RbcError(f"{source}: holds no tracks; name a folder that rbc track or analyze wrote")
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    table = pd.read_parquet(folder / "tracks.parquet").sort_values(["track", "frame"])
+    table = read_table(folder / "tracks.parquet").sort_values(["track", "frame"])
     table = table.reset_index(drop=True)
     um = meta["um_per_px"]
     spots = pd.DataFrame(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from rbc.files import read_table
+
 #: what a reader gives napari: data, what it is shown with, and the kind of layer
 Layer = tuple[object, dict, str]
 
@@ -39,7 +41,7 @@ def read(path: str) -> list[Layer]:
     """
     folder = Path(path)
     tracked = folder / "tracked" if (folder / "tracked").is_dir() else folder
-    table = pd.read_parquet(tracked / "tracks.parquet").sort_values(["track", "frame"])
+    table = read_table(tracked / "tracks.parquet").sort_values(["track", "frame"])
     features = table[["name"]].fillna("")
     if (folder / "cells.csv").is_file():
         cells = pd.read_csv(folder / "cells.csv")[["name", "reliable", "flipping"]]

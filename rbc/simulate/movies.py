@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from rbc import RbcError
-from rbc.files import whole_folder
+from rbc.files import whole_folder, write_table
 from rbc.paper import FRAME_PX, PX_UM
 from rbc.sequences import Sequences
 from rbc.simulate.cells import PHYSICS, ROLLING
@@ -505,7 +505,7 @@ def simulate_movie(
     frames, truth = physics(scene) if sequences is None else sprites(sequences, scene)
     with whole_folder(Path(out), MOVIE_FILES) as part:
         n = write(part / "movie.avi", _counted(frames, progress), scene.frame_rate, codec)
-        truth.to_parquet(part / "truth.parquet")
+        write_table(truth, part / "truth.parquet")
         kind = "physics" if sequences is None else "sprites"
         meta = {"simulated": True, "kind": kind, "physics": PHYSICS}
         meta |= {**asdict(scene), "frames": n}

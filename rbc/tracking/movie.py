@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from rbc import RbcError, in_words
-from rbc.files import whole_folder
+from rbc.files import whole_folder, write_table
 from rbc.paper import FRAME_PX, MIN_FRAMES, PX_UM
 from rbc.reading.video import Movie, open_movie
 from rbc.sequences import COLUMNS, SEQUENCE_FILES, UNLABELLED, Sequences, checksum, load
@@ -165,12 +165,12 @@ def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object
     with whole_folder(Path(out), TRACKED_FILES) as part:
         with open(part / "frames.npy", "w+b") as store:
             sequences, tracks = track(video, store=store, **options)
-        sequences.index.to_parquet(part / "index.parquet")
+        write_table(sequences.index, part / "index.parquet")
         meta = {**sequences.meta, "sha256": checksum(sequences)}
         (part / "meta.json").write_text(
             json.dumps(meta, indent=1, sort_keys=True) + "\n", encoding="utf-8"
         )
-        tracks.to_parquet(part / "tracks.parquet")
+        write_table(tracks, part / "tracks.parquet")
         half = box_half(meta)
         picture = overlay(open_movie(Path(video)), tracks, meta["n_frames"], half)
         picture.save(part / "overlay.png")
