@@ -4,8 +4,10 @@ executed.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -34,6 +36,10 @@ MAX_FILES = 1_000_000
 MAX_RATIO = 100  #: of unpacked to packed bytes, above `FREE_BYTES`; pictures do not get near it
 FREE_BYTES = 100 * 10**6
 MAX_DEPTH = 3  #: archives within archives
+#: what Python's own modules say of damaged archives
+DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, ValueError, struct.error,
+)  # fmt: skip
 
 Member = tuple[str, int, IO[bytes] | None]  #: path, declared bytes, content (None: a folder)
 
@@ -120,14 +126,21 @@ def _unpack(archive: Path, folder: Path, depth: int) -> None:
             f"{archive}: packed in a way that Python does not open ({error}); unpack it with 7-Zip"
             " (7z x FILE) and give the folder"
         ) from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError) as error:
-        raise RbcError(
-            f"{archive}: damaged or cut off ({type(error).__name__}); fetch it again"
-        ) from error
+    except DAMAGED as error:
+        raise _damaged(archive, error) from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # the disk's own: full, read-only, forbidden
+            raise
+        # bz2 and gzip say so of damaged data; a place before the file's beginning is EINVAL
+        raise _damaged(archive, error) from error
     for inner in _archives(folder):
         _unpack(inner, _place(inner, inner.parent), depth - 1)
         inner.unlink()
     _hoist(folder)
+
+
+def _damaged(archive: Path, error: Exception) -> RbcError:
+    return RbcError(f"{archive}: damaged or cut off ({type(error).__name__}); fetch it again")
 
 
 def _hoist(folder: Path) -> None:

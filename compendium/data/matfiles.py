@@ -9,6 +9,7 @@ not known here. Read is what MATLAB would most plainly save: a cell array of N s
 from __future__ import annotations
 
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,12 @@ from scipy.io.matlab import MatReadError
 
 from rbc import RbcError
 from rbc.paper import FRAME_PX
+
+#: what scipy and HDF5 say of damaged files; an error of ours has its own words already
+DAMAGED = (
+    OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, EOFError,
+    ArithmeticError, MemoryError, MatReadError, struct.error, zlib.error,
+)  # fmt: skip
 
 
 def contents(file: Path, name: str) -> tuple[list[str], list[str], list[int]]:
@@ -114,16 +121,7 @@ def _variables(file: Path) -> Iterator[dict]:
             yield {
                 k: _Cells(v) if v.dtype == h5py.ref_dtype else _Reversed(v) for k, v in sets.items()
             }
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        NotImplementedError,
-        MemoryError,
-        MatReadError,
-        zlib.error,
-    ) as error:
+    except DAMAGED as error:
         raise RbcError(
             f"{file}: not a readable MATLAB file ({' '.join(str(error).split())})"
         ) from error

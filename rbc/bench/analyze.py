@@ -179,8 +179,9 @@ def read_corrections(path: Path, names: pd.Series) -> dict[str, str]:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
+        said = " ".join(str(error).split())
         raise RbcError(
-            f"{path}: corrections cannot be read ({error}); export them from the report"
+            f"{path}: corrections cannot be read ({said}); export them from the report"
         ) from error
     if not {"name", "after"} <= {*table.columns}:
         raise RbcError(

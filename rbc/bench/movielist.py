@@ -90,7 +90,8 @@ def _of_table(file: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise RbcError(f"{file}: neither a folder of movies nor a table ({error})") from error
+        said = " ".join(str(error).split())
+        raise RbcError(f"{file}: neither a folder of movies nor a table ({said})") from error
     if missing := {"movie", "patient", "date"} - {*table.columns}:
         raise RbcError(f"{file}: the table lacks the column {min(missing)}")
     if table.empty:

@@ -4,14 +4,22 @@ write them.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import av
 import numpy as np
+import tifffile
 from numba import njit
 
 #: number and grey levels; None where the frame cannot be decoded
 Numbered = tuple[int, np.ndarray | None]
+#: what PyAV, tifffile and its codecs raise where a file is damaged or of another kind
+DAMAGED = (
+    av.error.FFmpegError, tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError,
+    TypeError, AttributeError, RuntimeError, ArithmeticError, EOFError, MemoryError, struct.error,
+)  # fmt: skip
 TRIES = 300  #: frames tried at the start of a movie before it is called unreadable
 
 #: Lengths in um, times in s, as OME, ImageJ and people write them.

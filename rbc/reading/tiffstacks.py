@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from rbc import RbcError
-from rbc.reading.reel import LENGTHS, TIMES, Numbered, Reel, first_whole, luma
+from rbc.reading.reel import DAMAGED, LENGTHS, TIMES, Numbered, Reel, first_whole, luma
 
 TIFF = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".stk", ".lsm")
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".pgm")
@@ -330,7 +330,7 @@ def _opened(file: Path) -> tifffile.TiffFile | None:
     try:
         tif = tifffile.TiffFile(file)
         return tif if len(tif.pages) else None
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError):
+    except DAMAGED:
         return None
 
 

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-import tifffile
 
 from rbc import RbcError
-from rbc.reading.reel import Numbered, Reel
+from rbc.reading.reel import DAMAGED, Numbered, Reel
 from rbc.reading.tiffstacks import TIFF, is_tiff, open_folder, open_stack
 from rbc.reading.videofiles import open_video
 
@@ -204,14 +203,7 @@ def open_movie(path: Path) -> Movie:
         reel = _reel(path)
     except RbcError as error:
         raise error if str(path) in str(error) else RbcError(f"{path}: {error}") from error
-    except (
-        av.error.FFmpegError,
-        tifffile.TiffFileError,
-        OSError,
-        ValueError,
-        IndexError,
-        KeyError,
-    ) as error:
+    except DAMAGED as error:
         said = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise RbcError(
             f"{path}: not a readable movie ({said}); it may be truncated or of another kind"
