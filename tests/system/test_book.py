@@ -5,6 +5,7 @@ that is printed.
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -122,6 +123,41 @@ def test_a_formula_that_does_not_become_mathml_is_a_warning(tex, caplog):
     """A formula that is not shown must stop the build."""
     load("_ext/formulas.py").mathml(nodes.math(tex, tex), "inline")
     assert [tex in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize(
+    ("tex", "spaces"),
+    [
+        (r"y \log p", '<mo form="prefix" lspace="0.167em" rspace="0.167em">log</mo>'),
+        (r"\sin(x)", '<mo form="prefix" lspace="0.167em" rspace="0">sin</mo>'),
+        (r"\cos^2 x", '<mo form="prefix" lspace="0.167em" rspace="0.167em">cos</mo>'),
+    ],
+)
+def test_names_of_functions_stand_apart_from_what_they_are_of(tex, spaces):
+    """Without a space "y log p" reads like a product of five letters."""
+    assert spaces in load("_ext/formulas.py").mathml(nodes.math(tex, tex), "inline")
+
+
+def test_the_font_of_formulas_holds_their_signs_and_what_stretches(tmp_path):
+    """A sign that the font lacks comes from another one, or is not shown at all: the root was cut
+    away once, as no page spells it.
+    """
+    from fontTools.ttLib import TTFont
+
+    (tmp_path / "_static").mkdir()
+    page = "<p>no \u2603</p><math><mi>x</mi><mo>\u2211</mo><msqrt><mi>&#x003B1;</mi></msqrt></math>"
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    app = SimpleNamespace(builder=SimpleNamespace(format="html"), outdir=str(tmp_path))
+    formulas = load("_ext/formulas.py")
+    formulas.write_font(app, ValueError("the build failed"))
+    assert not list((tmp_path / "_static").iterdir())
+    formulas.write_font(app, None)
+    font = TTFont(tmp_path / "_static" / "formulas.woff2")
+    signs = font.getBestCmap()
+    assert {ord("x"), 0x2211, 0x3B1, 0x221A, 0x1D465} <= set(signs)
+    assert 0x2603 not in signs and "MATH" in font
+    root = font["MATH"].table.MathVariants.VertGlyphCoverage.glyphs
+    assert signs[0x221A] in root  # it grows with what is below it
 
 
 def test_every_page_names_the_file_that_it_is_made_from():

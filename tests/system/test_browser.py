@@ -175,3 +175,16 @@ def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three
     file = Path(unquote(urlsplit(link.evaluate("a => a.href")).path))
     page.close()
     assert file.read_text(encoding="utf-8").startswith("name,acquisition,label,")
+
+
+def test_formulas_are_set_in_the_font_that_the_site_carries(chromium, html):
+    """By a font of the reader's machine roots and braces stay small, and formulas read wrongly."""
+    page = chromium.new_page()
+    page.goto((html / "book" / "methods.html").as_uri())
+    loaded = """async () => { await document.fonts.ready;
+      return [...document.fonts].filter(f => f.family == "Formulas").map(f => f.status); }"""
+    assert page.evaluate(loaded) == ["loaded"]
+    brace = "[...document.querySelectorAll('math mo')].filter(m => m.textContent == '{')"
+    heights = page.evaluate(f"{brace}.map(m => m.getBoundingClientRect().height)")
+    assert max(heights) > 60, "the brace of a formula of four lines does not stretch"
+    page.close()
