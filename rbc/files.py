@@ -19,6 +19,7 @@ from rbc import RbcError
 if TYPE_CHECKING:
     import pandas as pd
 
+SUMS = "SHA256SUMS"  #: list of checksums beside the files that it lists
 LONGEST_NAME = 200  #: bytes; disks take 255, and a temporary name adds some to a folder's own
 
 
@@ -105,6 +106,40 @@ def new_file(file: Path) -> Iterator[Path]:
             part.rename(file)
         finally:
             part.unlink(missing_ok=True)
+
+
+def write_sums(folder: Path) -> None:
+    """List the files of a folder with their checksums in `SUMS`, in the form of ``sha256sum``."""
+    lines = [f"{file_hash(Path(folder) / name)}  {name}\n" for name in _listable(folder)]
+    (Path(folder) / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def check_sums(folder: Path) -> None:
+    """Hold the files of a folder against `SUMS`.
+
+    Raises `RbcError` where the list is missing or no list, or where a file is missing, altered,
+    damaged or not listed; hidden files do not count.
+    """
+    try:
+        lines = (Path(folder) / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RbcError(f"{folder}: no readable {SUMS} there, the list of checksums") from error
+    listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    there = _listable(folder)
+    if strange := sorted(listed.keys() ^ set(there)):
+        other = "lists it, but it is not there" if strange[0] in listed else "does not list it"
+        raise RbcError(f"{Path(folder) / strange[0]}: {SUMS} {other}")
+    for name in there:
+        if file_hash(Path(folder) / name) != listed[name]:
+            raise RbcError(
+                f"{Path(folder) / name}: altered or damaged (its SHA-256 differs from {SUMS})"
+            )
+
+
+def _listable(folder: Path) -> list[str]:
+    """Names of a folder's files but for hidden ones and the list itself."""
+    files = (path for path in Path(folder).iterdir() if path.is_file())
+    return sorted(p.name for p in files if p.name != SUMS and not p.name.startswith("."))
 
 
 def write_table(table: pd.DataFrame, file: Path) -> None:

@@ -136,9 +136,10 @@ def load(folder: Path) -> Sequences:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         ranks = folder / "similarity.npy"
         similarity = np.load(ranks, mmap_mode="r", allow_pickle=False) if ranks.exists() else None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
+        said = " ".join(str(error).split())
         raise RbcError(
-            f"{folder}: damaged sequences ({error}); remove the folder and make them again"
+            f"{folder}: damaged sequences ({said}); remove the folder and make them again"
         ) from error
     opened = Sequences(frames, index, meta, similarity)
     if meta.get("sha256", "") != _digest(folder / "frames.npy", frames.offset, index):

@@ -16,6 +16,7 @@ import io
 import json
 import multiprocessing
 import resource
+import shutil
 import sys
 import tarfile
 import tempfile
@@ -31,9 +32,10 @@ import numpy as np
 import pandas as pd
 import strips
 
+from compendium import profiles
 from compendium.data import archives, ingest
-from rbc import RbcError
-from rbc.bench import analyze, movielist
+from rbc import RbcError, sequences
+from rbc.bench import analyze, classify, movielist
 from rbc.reading.video import open_movie
 
 DIED = "the process died"
@@ -190,11 +192,40 @@ def movies(folder: Path, dice: np.random.Generator) -> None:
         pass
 
 
+def saved(folder: Path, dice: np.random.Generator) -> None:
+    """Sequences as `rbc` keeps them, one file damaged."""
+    RECORD.save(folder)
+    damage(one_of(folder, "*", dice), dice)
+    sequences.load(folder)
+
+
+def settings(folder: Path, dice: np.random.Generator) -> None:
+    """A profile, or the layout.yaml of a record, damaged."""
+    if dice.integers(2):
+        strips.one_csv(folder, RECORD)
+        damage(folder / "layout.yaml", dice)
+        ingest.read(folder)
+        return
+    folder.mkdir()
+    profile = folder / "own.yaml"
+    shutil.copy(Path(__file__).with_name("tiny.yaml"), profile)
+    damage(profile, dice)
+    profiles.load(str(profile)).configurations()
+
+
+def shipped(folder: Path, dice: np.random.Generator) -> None:
+    """Models for `--models`, one file damaged."""
+    shutil.copytree(classify.MODELS, folder)
+    damage(one_of(folder, "*", dice), dice)
+    classify.classify(RECORD, folder)
+
+
 #: HDF5's own library ends the process on some damaged MATLAB files, which no Python can hinder; a
 #: fetched record is verified by its checksums before it is read.
 MAY_DIE = {"matlab"}
 READERS: dict[str, Callable[[Path, np.random.Generator], None]] = {
     "strips": strip_files, "tables": tables, "archives": packed, "matlab": matlab, "movies": movies,
+    "sequences": saved, "settings": settings, "models": shipped,
 }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from scipy.special import expit
 
 from compendium import beyond, profiles, runs
 from compendium.profiles import Profile
-from rbc import RbcError, metrics, sequences, training
+from rbc import RbcError, files, metrics, sequences, training
 from rbc.bench import analyze, classify, thresholds
 from rbc.paper import MIN_FRAMES, POSITIVE, RELIABLE, STAGES, Configuration, in_stage, positive
 from rbc.sequences import Sequences, from_list
@@ -98,7 +98,7 @@ def main() -> None:
         own, shipped[str(stage)] = stage_of(stage, profile, cells, results)
         tables += own
     told(pd.concat(tables, ignore_index=True), kept)
-    write(classify.MODELS / "models.json", {"stages": shipped, "origin": origin, "input": INPUT})
+    specify({"stages": shipped, "origin": origin, "input": INPUT})
     end(cells, kept)
 
 
@@ -145,10 +145,7 @@ def stage1_anew(profile: Profile, cells: Sequences, kept: Path, origin: dict) ->
     told(pd.concat([*tables, before[before["stage"] == 2]], ignore_index=True), kept)
     stages = models["stages"] | {"1": own}
     origins = {"1": origin, "2": models.get("origins", {}).get("2", models["origin"])}
-    write(
-        classify.MODELS / "models.json",
-        models | {"stages": stages, "origin": origin, "origins": origins},
-    )
+    specify(models | {"stages": stages, "origin": origin, "origins": origins})
     end(cells, kept)
 
 
@@ -171,8 +168,14 @@ def unsure_anew(cells: Sequences, kept: Path, origin: dict) -> None:
         far = abs(np.mean(parts, axis=0) - own["threshold"])[inside]
         own["unsure_within"] = float(np.quantile(far, thresholds.UNSURE))
     models["unsure"] = {"share": thresholds.UNSURE, **origin}
-    write(classify.MODELS / "models.json", models)
+    specify(models)
     end(cells, kept)
+
+
+def specify(models: dict) -> None:
+    """Write models.json beside the shipped weights, and the list of checksums anew."""
+    write(classify.MODELS / "models.json", models)
+    files.write_sums(classify.MODELS)
 
 
 def setting_cells(cells: Sequences, stage: int) -> Sequences:

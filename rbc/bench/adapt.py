@@ -34,7 +34,7 @@ CALIBRATED_FROM = 60
 WEIGHED_FROM = 100
 SCORE = "balanced_accuracy"  #: by which shipped and adapted thresholds are compared
 #: What the folder of adapted models holds, its marker first.
-ADAPTED_FILES = ("models.json", "known.json", "card.md", "*.safetensors")
+ADAPTED_FILES = ("models.json", "known.json", "card.md", "*.safetensors", files.SUMS)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def adapt(parts: list[Sequences], out: Path, models: Path = classify.MODELS) -> 
         else
     """
     table = _scored(parts, models)
-    shipped = json.loads((Path(models) / "models.json").read_text(encoding="utf-8"))
+    shipped = classify.specification(models)
     stages = {stage: _learn(table, stage, shipped["stages"][str(stage)]) for stage in STAGES}
     errors = _left_out_answers(table, stages)
     said = _said(table, stages, errors)
@@ -142,6 +142,7 @@ def adapt(parts: list[Sequences], out: Path, models: Path = classify.MODELS) -> 
         _write(part / "models.json", shipped)
         _write(part / "known.json", _known(parts, errors))
         (part / "card.md").write_text(filled(CARD, **said), encoding="utf-8")
+        files.write_sums(part)
     return said
 
 
@@ -151,8 +152,8 @@ def _write(path: Path, content: dict) -> None:
 
 def _scored(parts: list[Sequences], models: Path) -> pd.DataFrame:
     """A row a labelled cell: name, acquisition, label, and each kind's score of each stage."""
-    specification = json.loads((Path(models) / "models.json").read_text(encoding="utf-8"))
-    stages = {stage: specification["stages"][str(stage)] for stage in STAGES}
+    shipped = classify.specification(models)["stages"]
+    stages = {stage: shipped[str(stage)] for stage in STAGES}
     tables, seen = [], set()
     for cells in parts:
         names = {*cells.index["acquisition"]}

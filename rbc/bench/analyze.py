@@ -18,7 +18,7 @@ from PIL import Image
 
 from rbc import RbcError, __version__, files, marker, prevalence, tracking
 from rbc.bench import report
-from rbc.bench.classify import MODELS, classify
+from rbc.bench.classify import MODELS, classify, specification
 from rbc.paper import FRAME_PX, POSITIVE, PX_UM, RELIABLE
 from rbc.reading.video import ASSUMED, open_movie
 from rbc.sequences import Sequences
@@ -204,8 +204,9 @@ def read_corrections(path: Path, names: pd.Series) -> dict[str, str]:
 def read_known(models: Path) -> dict:
     """What lies beside the weights in known.json (`describe`).
 
-    Raises `RbcError` where it is missing.
+    Raises `RbcError` where it is missing, or a file of the folder is not as SHA256SUMS says.
     """
+    specification(models)
     try:
         return json.loads((Path(models) / "known.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -247,9 +248,7 @@ def _result(
     """The marker and what it was made with."""
     ways = _ways(cells, errors, labels)
     kept = ("um_per_px", "frame_rate", "shear_rate", "n_frames", "notes", "simulated", "source")
-    origin = json.loads((Path(models) / "models.json").read_text(encoding="utf-8")).get(
-        "origin", {}
-    )
+    origin = specification(models).get("origin", {})
     return {
         "cells": len(cells),
         "decisions": {name: int(n) for name, n in cells["decision"].value_counts().items()},
@@ -450,6 +449,7 @@ def describe(cells: Sequences, models: Path = MODELS) -> None:
     cells : labelled sequences
     models : folder of the weights
     """
+    files.write_sums(models)  # who describes a folder of models vouches for what is in it
     answer = classify(cells, models)["decision"].to_numpy()
     table = cells.index[["acquisition", "label"]].assign(
         answer=np.where(np.isin(answer, RELIABLE), answer, "discarded")
@@ -457,6 +457,7 @@ def describe(cells: Sequences, models: Path = MODELS) -> None:
     counts = table.value_counts(sort=False).reset_index(name="n").to_dict("records")
     content = {"simulated": cells.simulated, "answers": counts, "looks": ranges_of(looks(cells))}
     (Path(models) / "known.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    files.write_sums(models)
 
 
 def ranges_of(looked: pd.DataFrame) -> dict[str, list[float]]:

@@ -24,7 +24,9 @@ from torch import nn
 from torch.nn.utils import fuse_conv_bn_eval
 from tqdm import tqdm
 
+from rbc import RbcError
 from rbc.bench import focus
+from rbc.files import SUMS, check_sums
 from rbc.inputs import Rows, predict, rows
 from rbc.metrics import log_odds
 from rbc.models import FrameNet
@@ -63,14 +65,12 @@ def classify(sequences: Sequences, models: Path = MODELS, progress: bool = False
     """
     if not len(sequences):
         return pd.DataFrame(columns=COLUMNS)
-    specification = json.loads((models / "models.json").read_text(encoding="utf-8"))["stages"]
+    stages = specification(models)["stages"]
     out = sequences.index[["name"]].copy()
     sure = {}
-    found = scores(
-        sequences, {stage: specification[str(stage)] for stage in STAGES}, models, progress
-    )
+    found = scores(sequences, {stage: stages[str(stage)] for stage in STAGES}, models, progress)
     for stage, parts in found.items():
-        own = specification[str(stage)]
+        own = stages[str(stage)]
         calibrated = [
             own["kinds"][kind]["slope"] * s + own["kinds"][kind]["offset"]
             for kind, s in parts.items()
@@ -83,6 +83,30 @@ def classify(sequences: Sequences, models: Path = MODELS, progress: bool = False
     motion = np.where(sure[2], np.where(flipping, POSITIVE[2], NEGATIVE[2]), "unsure")
     out["decision"] = np.where(sure[1], np.where(reliable, motion, NEGATIVE[1]), "unsure")
     return out
+
+
+def specification(models: Path) -> dict:
+    """What models.json of a folder of models says, once all its files are as SHA256SUMS lists them.
+
+    Weights with a flipped bit would answer all the same, and wrongly.
+
+    Parameters
+    ----------
+    models : folder with models.json, known.json, the weights and SHA256SUMS
+
+    Raises
+    ------
+    RbcError
+        where a file is missing, altered or damaged, or not listed
+    """
+    try:
+        check_sums(models)
+    except RbcError as error:
+        raise RbcError(
+            f"{error}; a folder of models holds models.json, known.json, the weights and their"
+            f" checksums (sha256sum * > {SUMS})"
+        ) from error
+    return json.loads((Path(models) / "models.json").read_text(encoding="utf-8"))
 
 
 def scores(

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,7 @@ from scipy.special import expit
 
 from compendium import runs
 from compendium.data import ingest
-from rbc import metrics
+from rbc import RbcError, metrics
 from rbc.bench import classify
 from rbc.paper import in_stage
 
@@ -70,3 +71,21 @@ def test_the_kept_figures_are_those_of_the_shipped_weights(released_sample):
             metrics.auc(own, stage) == pytest.approx(scores["auc"], abs=0.005)
             and scores["auc"] > 0.95
         )
+
+
+@pytest.mark.parametrize(
+    "file", ["models.json", "known.json", "stage1.safetensors", "stage2.safetensors", "SHA256SUMS"]
+)
+@pytest.mark.parametrize("damage", ["one bit", "cut", "gone"])
+def test_models_that_are_not_as_listed_judge_nothing(cells, tmp_path, file, damage):
+    """A flipped bit in a weight gives another answer and no error; a cut file gave a traceback."""
+    models = shutil.copytree(classify.MODELS, tmp_path / "models")
+    data = bytearray((models / file).read_bytes())
+    data[-9] ^= 1
+    if damage == "gone":
+        (models / file).unlink()
+    else:
+        (models / file).write_bytes(data if damage == "one bit" else data[: len(data) // 2])
+    with pytest.raises(RbcError, match="SHA256SUMS") as told:
+        classify.classify(cells, models)
+    assert len(str(told.value).splitlines()) == 1
