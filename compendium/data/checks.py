@@ -43,6 +43,7 @@ class Finding:
         plain sentences
     grave : whether results should not be read without it
     table : the figures behind it
+    pairs : whether a row is a pair of sequences, the gravest first, of which there may be very many
     """
 
     key: str
@@ -51,13 +52,22 @@ class Finding:
     matters: str
     grave: bool
     table: pd.DataFrame = field(compare=False)
+    pairs: bool = False
 
-    def record(self) -> dict:
-        """For JSON: the sentences, and the table as a list of rows."""
-        rows = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
+    def record(self, most: int | None = None) -> dict:
+        """For JSON: the sentences, the table as a list of rows, and how many rows it has.
+
+        Parameters
+        ----------
+        most : pairs that are listed at most, the first ones; all of them without it. Other tables
+            are always whole: facts are computed from them.
+        """
+        shown = self.table if most is None or not self.pairs else self.table.head(most)
+        rows = shown.astype(object).where(shown.notna(), None).to_dict("records")
         return {
             **{k: getattr(self, k) for k in ("key", "paper", "data", "matters", "grave")},
             "table": rows,
+            "rows": len(self.table),
         }
 
 
@@ -536,8 +546,10 @@ def _pairs_finding(
     columns = {c: one[c] for c in ("name", "split", "label")}
     columns |= {f"other_{c}": other[c] for c in ("name", "split", "label")}
     table = pd.DataFrame(columns | {score: np.round(scores, 2)})
-    across = int((table["split"] != table["other_split"]).sum())
-    differ = int((table["label"] != table["other_label"]).sum())
+    apart = table["split"] != table["other_split"]
+    disagree = table["label"] != table["other_label"]
+    across, differ = int(apart.sum()), int(disagree.sum())
+    gravest = (2 * apart + disagree).sort_values(ascending=False, kind="stable").index
     worst = [
         (across, "Test or validation scores are too good: the same film is in two splits."),
         (differ, "Labels contradict each other."),
@@ -551,5 +563,6 @@ def _pairs_finding(
         " labels.",
         next((text for n, text in worst if n), "No."),
         bool(across or differ),
-        table,
+        table.loc[gravest],
+        pairs=True,
     )
