@@ -9,7 +9,8 @@ import shutil
 from collections import Counter
 
 import pytest
-from setups import SETUPS, TINY, Machine, answer, tried
+from conftest import copy_checkout
+from setups import ONE_RUN, RESULT, SETUPS, TINY, Machine, tried
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,9 @@ def test_the_table_has_forty_set_ups_of_every_kind():
     assert set(kinds) == {"path", "locale", "kernel", "copy", "clock", "rights", "disk", "signal"}
 
 
-@pytest.mark.parametrize(
-    "name", ["movie and output in bytes that are no text", "checkout in {braces}", "full"]
-)
-def test_set_ups_that_were_wrong_once_are_right(machine, name):
-    """Parquet could not be written where a folder's name is no text; papermill filled in braces of
-    the checkout's own path.
-    """
+@pytest.mark.parametrize("name", ["movie and output in bytes that are no text", "full"])
+def test_set_ups_are_right_or_end_in_one_line(machine, name):
+    """Parquet could not be written where a folder's name is no text."""
     row = tried(_named(name), machine)
     assert not row["fault"], row
 
@@ -49,17 +46,18 @@ def test_a_fault_is_seen(machine):
     assert tried(dataclasses.replace(plain, expects="no space"), machine)["fault"]
 
 
-def test_a_run_after_the_results_were_removed_needs_no_new_data(machine):
-    """``make clean`` leaves the data; what pages say of them lies with the results, and a run ended
-    in "no such file" without it.
+def test_a_run_in_a_checkout_in_braces_after_the_results_were_removed(machine, tmp_path):
+    """Papermill filled in braces of the checkout's own path. And ``make clean`` leaves the data,
+    while what pages say of them goes with the results: a run ended in "no such file" without it.
     """
-    data = machine.checkout / "data" / "derived" / "tiny" / "frames.npy"
+    home = copy_checkout(tmp_path / "{braces}")
+    assert machine.rbc("data", "prepare", "--profile", TINY, checkout=home).returncode == 0
+    data = home / "data" / "derived" / "tiny" / "frames.npy"
     before = data.stat().st_mtime_ns
-    shutil.rmtree(machine.checkout / "results")
-    run = ("--stage", "2", "--model", "cnn", "--sampling", "similarity", "--k", "10")
-    done = machine.rbc("run", "--profile", TINY, *run)
+    shutil.rmtree(home / "results")
+    done = machine.rbc("run", "--profile", TINY, *ONE_RUN, checkout=home)
     assert done.returncode == 0, done.stderr
-    assert answer("run", machine.checkout, None, done) == machine.answers["run"]
-    assert (machine.checkout / "results" / "tiny" / "checks.json").exists()
-    grid = machine.rbc("grid", "--profile", TINY, "--dry-run")
+    assert (home / RESULT / "metrics.json").exists()
+    assert (home / "results" / "tiny" / "checks.json").exists()
+    grid = machine.rbc("grid", "--profile", TINY, "--dry-run", checkout=home)
     assert grid.returncode == 0 and data.stat().st_mtime_ns == before

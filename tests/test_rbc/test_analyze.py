@@ -76,7 +76,7 @@ def test_what_is_refused_leaves_nothing_and_says_why(movie, tmp_path):
     """A refused movie must leave no report that somebody could read as a result."""
     options = ("--out", tmp_path / "out", "--threads", 1, "--um-per-px", 0.8)
     assert "not judged: wrong scale, cells of" in one_line_error(rbc("analyze", movie, *options))
-    with pytest.raises(RbcError, match=r"no known\.json"):
+    with pytest.raises(RbcError, match="no readable SHA256SUMS"):
         analyze.analyze(movie, tmp_path / "out", models=tmp_path)
     with pytest.raises(RbcError, match="no such movie"):
         analyze.analyze(movie.with_name("none.avi"), tmp_path / "out")
