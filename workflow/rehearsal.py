@@ -88,6 +88,8 @@ def main() -> None:
         "epochs": profile.training.epochs,
         "cores": len(os.sched_getaffinity(0)),
         "processor": platform.machine(),
+        # How wide the processor computes says most of how fast networks learn on it.
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "memory_bytes": psutil.virtual_memory().total,
         "steps": steps.rows,
         "epochs_of": epochs_of(profile),

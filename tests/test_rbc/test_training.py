@@ -214,18 +214,21 @@ def test_out_of_memory_on_cuda_names_a_smaller_batch(cells):
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def test_bfloat16_changes_the_last_bits_and_learns_as_well():
-    """Half precision is a switched detail: it must do something, and no harm."""
+def test_bfloat16_changes_the_last_bits_and_little_more():
+    """Half precision is a switched detail: it must do something, and no harm. One epoch, as a
+    processor that knows no bfloat16 takes minutes for a whole training.
+    """
     c = Configuration(2, "crnn", "uniform", 10)
     short = EASY.model_copy(update={"epochs": 1})
-    full, other = (
+    full, half = (
         training.train(easy(), c, short.model_copy(update={"precision": p}))
         for p in ("float32", "bfloat16")
     )
-    assert not np.array_equal(full.predictions["probability"], other.predictions["probability"])
-    half = training.train(easy(), c, EASY.model_copy(update={"precision": "bfloat16"}))
-    called = half.predictions["probability"] >= 0.5
-    assert (called == (half.predictions["label"] == "flipping")).mean() > 0.8
+    apart = np.abs(full.predictions["probability"] - half.predictions["probability"])
+    assert 0 < apart.max() < 0.05
+    assert full.history["valid_loss"].item() == pytest.approx(
+        half.history["valid_loss"].item(), rel=0.05
+    )
 
 
 def test_raw_grey_levels_and_black_padding_are_what_they_say():
