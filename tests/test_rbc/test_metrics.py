@@ -246,3 +246,26 @@ def test_what_cannot_be_known_is_nan_and_nonsense_is_refused():
     assert np.isnan(metrics.f1_interval(metrics.Confusion(0, 0, 0, 7))).all()
     with pytest.raises(RbcError, match="between 0 and 1"):
         metrics.reweighted(metrics.confusion(one_class, 2), 93)
+
+
+def test_the_interval_of_balanced_accuracy_is_newcombes_published_one():
+    """56 of 70 against 48 of 80 (Newcombe, Stat. Med. 17:873, 1998, Table II, method 10): the
+    difference has the interval .0524 to .3339, and balanced accuracy is half of it, and a half.
+    """
+    low, high = metrics.balanced_interval(metrics.Confusion(tp=56, fn=14, fp=48, tn=32))
+    assert (2 * low - 1, 2 * high - 1) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+
+def test_the_spread_over_seeds_is_the_standard_error_of_two_means():
+    """Without the root of the number of seeds, more of them would seem to tell less."""
+    frames = [runs_of(4, 4.0), runs_of(3, 1.0, first=8)]
+    recalls = [
+        one.groupby("seed").apply(
+            lambda run: (run["probability"] >= 0.5)[positive(run["label"], 2)].mean(),
+            include_groups=False,
+        )
+        for one in frames
+    ]
+    expected = np.sqrt(sum(r.var(ddof=1) / len(r) for r in recalls))
+    found = metrics.difference(*frames, "recall")
+    assert found["seed_se"] == pytest.approx(expected)
