@@ -125,6 +125,7 @@ def check_sums(folder: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise RbcError(f"{folder}: no readable {SUMS} there, the list of checksums") from error
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    listed.pop(SUMS, None)  # ``sha256sum *`` lists an older list too
     there = _listable(folder)
     if strange := sorted(listed.keys() ^ set(there)):
         other = "lists it, but it is not there" if strange[0] in listed else "does not list it"

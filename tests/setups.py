@@ -154,11 +154,11 @@ def tried(setup: Setup, machine: Machine) -> dict:
         right = answer(setup.command, home, seen, done) == expected
         came, fault = ("right", setup.expects != "right") if right else ("OTHER ANSWER", True)
     elif len(said.splitlines()) == 1 and "Traceback" not in said:
-        came, fault = f"one line: {short(said, machine)}", setup.expects not in said
+        came = f"one line: {short(said, machine)}"
+        fault = setup.expects == "right" or setup.expects not in said
     else:
         came, fault = f"NOT ONE LINE: {said[-300:]}", True
-    leftovers = done.returncode != 0 and [path for path in results(setup.command, home, seen)]
-    if leftovers:
+    if done.returncode and (leftovers := list(results(setup.command, home, seen))):
         came, fault = f"{came}; LEFT {leftovers}", True
     return row | {"came": came, "fault": fault}
 

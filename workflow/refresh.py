@@ -11,8 +11,8 @@ another kept one reads that as it is committed: take the first, commit it, then 
 Interrupted, the same command goes on; results that are finished are not made again.
 
 Ends with one JSON line: for each file `equal` (bit for bit), `equal but for times`, `changed` (how
-far), `new` or `gone`; for each result the commits it was kept from, and which modules and packages
-have changed since.
+far), `new` or `gone`; for each result the commits it was kept from, and which of the code that makes
+it, of the profiles and of the packages has changed since.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ from compendium import ROOT, keys, runs
 from rbc.files import whole_folder
 
 SCRATCH = ROOT / "data" / "derived" / "refresh"
-#: Say when and where something was made, not what came out.
-TIMES = {"commit", "dirty", "finished", "seconds", "packages", "processor", "device", "key"}
+#: Say when and where something was made, not what came out; and, of a whole file, from what.
+TIMES = {"commit", "dirty", "finished", "seconds", "packages", "processor", "device"}
+OF_A_FILE = TIMES | {"key"}
 #: Holds times on every page, and no number that is not in the files beside it.
 NOTEBOOK = ".ipynb"
 
@@ -302,7 +303,7 @@ def leaves_of_json(path: Path) -> dict[str, object]:
     def walk(value: object, place: str) -> Iterator[tuple[str, object]]:
         inside = value.items() if isinstance(value, dict) else enumerate(value)
         for key, one in inside:
-            if key in TIMES:
+            if key in (TIMES if place else OF_A_FILE):
                 continue
             if isinstance(one, dict | list):
                 yield from walk(one, f"{place}/{key}")
@@ -333,11 +334,16 @@ def same(one: object, other: object) -> bool:
 
 
 def apart(one: object, other: object) -> float | None:
-    """The largest distance between numbers; nothing where they are none, or not as many."""
+    """The largest distance between numbers, infinite where one of two is not-a-number; nothing
+    where they are no numbers, or not as many.
+    """
     first, second = np.ravel(one), np.ravel(other)
     if len(first) != len(second) or not all(a.dtype.kind in "iuf" for a in (first, second)):
         return None
-    return float(np.nanmax(np.abs(first.astype(float) - second.astype(float)), initial=0.0))
+    first, second = first.astype(float), second.astype(float)
+    if (np.isnan(first) != np.isnan(second)).any():
+        return float("inf")
+    return float(np.nanmax(np.abs(first - second), initial=0.0))
 
 
 def since(kept: Path, recipe: Recipe) -> dict:
@@ -350,14 +356,15 @@ def since(kept: Path, recipe: Recipe) -> dict:
 
     Returns
     -------
-    dict of the commits, the modules of ours, and the packages with both versions
+    dict of the commits, the files of ours (code and profiles), and the packages with both versions
     """
     found = [provenance(kept / file) for path in recipe.writes for file in files_of(kept, path)]
     told = [one for one in found if "commit" in one]
     commits = {one["commit"] for one in told}
     if not commits:  # the result does not say: the commit that put it there
         commits = {git(kept, "log", "-1", "--format=%H", "--", *recipe.writes)}
-    modules = sorted({module for commit in commits for module in changed_since(kept, commit)})
+    sources = made_by(kept, recipe)
+    modules = sorted({file for commit in commits for file in changed_since(kept, commit, sources)})
     packages = {
         f"{name} {before} -> {version(name)}"
         for one in told
@@ -366,28 +373,43 @@ def since(kept: Path, recipe: Recipe) -> dict:
     }
     return {
         "kept_from": sorted(commit[:8] for commit in commits),
-        "modules_changed": modules,
+        "code_changed": modules,
         "packages_changed": sorted(packages),
     }
 
 
-def changed_since(kept: Path, commit: str) -> Iterator[str]:
-    """Modules that numbers come from whose statements differ from those of an older commit."""
-    if subprocess.run(
-        ["git", "-C", str(kept), "cat-file", "-e", commit], capture_output=True
-    ).returncode:
+def made_by(kept: Path, recipe: Recipe) -> list[str]:
+    """Files of ours that a result comes from: the code of its commands with all that it imports,
+    and the profiles. Rather too many than too few: what is missing here is never named.
+    """
+    scripts = {kept / w for command in recipe.commands for w in command.split() if w[-3:] == ".py"}
+    beside = {file for script in scripts for file in script.parent.glob("*.py")}
+    roots = {*keys.NUMBERS, *keys.MAKERS["released"]}
+    for file in beside:  # scripts of a folder import each other by their bare names
+        roots |= set(keys.imports(file.read_text(encoding="utf-8")))
+    found = [*beside, *(kept / "config").glob("*.yaml")]
+    for name in keys.closure(tuple(sorted(roots))):
+        module = kept.joinpath(*name.split("."))
+        found.append(module / "__init__.py" if module.is_dir() else module.with_suffix(".py"))
+    return sorted(file.relative_to(kept).as_posix() for file in found if file.exists())
+
+
+def changed_since(kept: Path, commit: str, files: list[str]) -> Iterator[str]:
+    """Those of some files that differ from an older commit: code by its statements, the rest by its
+    bytes.
+    """
+    git_there = ["git", "-C", str(kept)]
+    if subprocess.run([*git_there, "cat-file", "-e", commit], capture_output=True).returncode:
         yield f"unknown: {commit[:8]} is not in this history"
         return
-    for name in keys.closure(keys.NUMBERS):
-        file = kept.joinpath(*name.split("."))
-        file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
-        place = f"{commit}:{file.relative_to(kept).as_posix()}"
+    for file in files:
         before = subprocess.run(
-            ["git", "-C", str(kept), "show", place], capture_output=True, text=True
+            [*git_there, "show", f"{commit}:{file}"], capture_output=True, text=True
         )
-        now = keys.module_hash(file.read_text(encoding="utf-8"))
-        if before.returncode or keys.module_hash(before.stdout) != now:
-            yield name
+        digest = keys.module_hash if file.endswith(".py") else str
+        now = (kept / file).read_text(encoding="utf-8")
+        if before.returncode or digest(before.stdout) != digest(now):
+            yield file
 
 
 def provenance(file: Path) -> dict:
@@ -413,8 +435,8 @@ def said(told: dict) -> None:
         if row["state"] in ("changed", "new", "gone"):
             print(f"  {row['file']}: {row['state']} {row['how']}".rstrip(), file=sys.stderr)
     if "changed" in states:
-        why = told["modules_changed"] + told["packages_changed"]
-        reason = ", ".join(why) or "nothing that numbers hang on: another machine, or chance"
+        why = told["code_changed"] + told["packages_changed"]
+        reason = ", ".join(why) or "none of the code, profiles and packages that were looked at"
         print(f"  kept from {', '.join(told['kept_from'])}; since: {reason}", file=sys.stderr)
 
 

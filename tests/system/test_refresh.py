@@ -38,6 +38,8 @@ NAN = float("nan")
         (".json", {"a": NAN}, {"a": NAN, "commit": "z"}, SAME, ""),
         (".json", {"a": [1, 2.5]}, {"a": [1, 2.75]}, OTHER, "by 0.25 at most; the first: /a/1"),
         (".json", [{"a": None}], [{"a": 0.5}], OTHER, "1 of 1 values; the first: /0/a"),
+        (".json", {"a": 1.5}, {"a": NAN}, OTHER, "by inf at most"),
+        (".json", [{"key": "x"}], [{"key": "y"}], OTHER, "the first: /0/key"),
         (".json", {"a": 1}, {"b": 1}, OTHER, "2 values are in one of the two only"),
         (".csv", {"v": [1, 2]}, {"v": [1, 5]}, OTHER, "by 3"),
         (".parquet", {"v": [1.0, 2.0]}, {"v": [1.0]}, OTHER, "in one of the two only"),
@@ -113,3 +115,20 @@ def test_what_cannot_be_made_ends_in_one_line(options, words):
         [sys.executable, ROOT / "workflow/refresh.py", *options], capture_output=True, text=True
     )
     assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("coverage", "rbc/marker.py"),
+        ("coverage", "benchmarks/intervals.py"),
+        ("studies", "rbc/bench/draws.py"),
+        ("scores", "workflow/beyond.py"),
+        ("released", "rbc/training.py"),
+        ("duel", "config/duel.yaml"),
+    ],
+)
+def test_code_that_makes_a_result_is_looked_at(name, file):
+    """A change that is not looked at would leave a changed number with no reason but chance."""
+    recipe = next(recipe for recipe in refresh.RECIPES if recipe.name == name)
+    assert file in refresh.made_by(ROOT, recipe)

@@ -1,5 +1,6 @@
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pandas as pd
@@ -89,3 +90,11 @@ def test_models_that_are_not_as_listed_judge_nothing(cells, tmp_path, file, dama
     with pytest.raises(RbcError, match="SHA256SUMS") as told:
         classify.classify(cells, models)
     assert len(str(told.value).splitlines()) == 1
+
+
+def test_the_advice_of_the_refusal_makes_a_folder_that_is_taken(cells, tmp_path):
+    """A list by ``sha256sum *``, also where an older list lies there and is listed itself."""
+    models = shutil.copytree(classify.MODELS, tmp_path / "models")
+    subprocess.run("sha256sum * > SHA256SUMS", shell=True, cwd=models, check=True)
+    assert "  SHA256SUMS" in (models / "SHA256SUMS").read_text(encoding="utf-8")
+    assert len(classify.classify(cells, models)) == len(cells)
