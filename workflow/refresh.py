@@ -11,8 +11,8 @@ another kept one reads that as it is committed: take the first, commit it, then 
 Interrupted, the same command goes on; results that are finished are not made again.
 
 Ends with one JSON line: for each file `equal` (bit for bit), `equal but for times`, `changed` (how
-far), `new` or `gone`; for each result the commits it was kept from, and which of the code that makes
-it, of the profiles and of the packages has changed since.
+far), `new` or `gone`; for each result the commits it was kept from, and what has changed since: the
+code that makes it, the profiles, the packages.
 """
 
 from __future__ import annotations
