@@ -8,7 +8,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/ready
 
-.PHONY: help book rehearsal reference pdf test quick check serve clean
+.PHONY: help book rehearsal reference lab pdf test quick check serve clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make rehearsal  the paper's record at full size, simulated: from download to Table 5"
 	@echo "make reference  the kept results anew from this commit, and what changed (hours;"
 	@echo "             DATA=folder of the released sample, ONLY='names' of workflow/refresh.py --list)"
+	@echo "make lab     put a Python for the browser beside the built book, for its exercises (needs npm)"
 	@echo "make pdf     print the built book into _build/book.pdf (needs chromium)"
 	@echo "make test    run the tests"
 	@echo "make quick   run those that take a moment, while you work"
@@ -38,6 +39,9 @@ rehearsal: $(READY)
 
 reference: $(READY)
 	$(BIN)/python workflow/refresh.py $(ONLY) $(if $(DATA),--data $(DATA))
+
+lab: $(READY)
+	$(BIN)/python book/lab.py
 
 pdf: $(READY)
 	$(BIN)/python book/pdf.py

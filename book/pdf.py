@@ -1,27 +1,66 @@
 """Print the built book as one PDF, _build/book.pdf, by headless Chromium: python book/pdf.py.
 
-All pages become one document in the order of the table of contents; links between them lead to
-their headings.
+A cover with the table of contents, then all pages in its order, each from a new sheet. Links
+between pages lead to their headings; the outline has the book's parts, the pages and their
+sections. What is folded on a page (code, long tables) and what moves is left out, and the cover
+says so.
 """
 
+from __future__ import annotations
+
+import html
 import os
 import re
 import shutil
-import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-HTML = Path(__file__).resolve().parent.parent / "_build" / "html"
+import yaml
+from playwright.sync_api import sync_playwright
+
+BUILD = Path(__file__).resolve().parent.parent / "_build"
+HTML = BUILD / "html"
+#: What Chromium is called on Debian, on Ubuntu and Fedora, and by Google.
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+#: Sheets of A4 with page numbers; headings as on the pages, though they stand one level lower.
+STYLE = """
+@page {
+  size: A4; margin: 18mm 16mm 20mm;
+  @bottom-center { content: counter(page); font-size: 9pt; }
+}
+@page :first { @bottom-center { content: none; } }
+html { font-size: 10.5pt; }
+body { background: white; }
+.headerlink, .copybtn, .toggle-button { display: none !important; }
+article { max-width: none; padding: 0 !important; }
+article h1.part { break-before: page; margin-top: 30vh; text-align: center; font-size: 2.4em; }
+article h2 { font-size: 2em; break-after: avoid; }
+article h3 { font-size: 1.5em; break-after: avoid; }
+article h4, article h5, article h6 { font-size: 1.15em; break-after: avoid; }
+.cover { text-align: center; padding-top: 24vh; }
+.cover ~ nav { break-before: page; }
+nav li { list-style: none; }
+/* A wide table is made smaller rather than cut at the edge of the sheet. */
+table { font-size: 0.72em !important; }
+td, th { overflow-wrap: anywhere; white-space: normal !important; }
+"""
+
+
+def chapters(contents: dict) -> Iterator[tuple[str, list[str]]]:
+    """The parts of a table of contents with their pages, runs below a page left out."""
+    yield "", [contents["root"]]
+    for part in contents["parts"]:
+        yield part["caption"], [chapter["file"] for chapter in part["chapters"]]
 
 
 def article(page: Path) -> str:
-    """A page's content, with addresses as seen from the root, and names of its own for what it
-    links to.
+    """A page's content, with addresses as seen from the root, names of its own for what it links
+    to, and headings one level lower, so that the parts of the book stand above them.
     """
-    body = re.search(r"<article[^>]*>(.*)</article>", page.read_text(encoding="utf-8"), re.DOTALL)[
-        1
-    ]
+    text = page.read_text(encoding="utf-8")
+    body = re.search(r"<article[^>]*>(.*)</article>", text, re.DOTALL)[1]
 
     def address(found: re.Match) -> str:
         attribute, to = found.groups()
@@ -39,44 +78,86 @@ def article(page: Path) -> str:
     here = page.relative_to(HTML).as_posix()
     body = re.sub(r'\b(href|src)="([^"]*)"', address, body)
     body = re.sub(r'(?<=\sid=")', f"{here}:", body)
+    body = re.sub(r"(?<=<)(/?)h([1-5])\b", lambda h: f"{h[1]}h{int(h[2]) + 1}", body)
     return f'<article class="bd-article" id="{here}:" style="break-before: page">{body}</article>'
 
 
+def title(page: Path) -> str:
+    """The heading of a page, as text."""
+    text = page.read_text(encoding="utf-8")
+    heading = re.search(r"<h1>(.*?)<a class=\"headerlink\"", text, re.DOTALL)[1]
+    return html.unescape(re.sub(r"<[^>]+>", "", heading)).strip()
+
+
+def cover(first: Path, parts: list[tuple[str, list[Path]]]) -> str:
+    """The first sheet, and the table of contents on the next ones."""
+    built = re.search(r"Built on [^<]*?\.(?=\s|<)", first.read_text(encoding="utf-8"))
+    sheet = (
+        f'<section class="cover"><p style="font-size: 3em">{html.escape(title(first))}</p>'
+        f"<p>{built[0] if built else ''}</p><p>Folded code and tables, films and what one can"
+        " move are in the book of web pages only.</p></section>"
+    )
+    rows = []
+    for caption, pages in parts:
+        rows.append(f"<p><strong>{html.escape(caption)}</strong></p>" if caption else "")
+        rows.append("<ul>")
+        for page in pages:
+            there = page.relative_to(HTML).as_posix()
+            rows.append(f'<li><a href="#{there}:">{html.escape(title(page))}</a></li>')
+        rows.append("</ul>")
+    return f'<article class="bd-article">{sheet}<nav>{"".join(rows)}</nav></article>'
+
+
+def document(contents: dict) -> str:
+    """The whole book as one page of HTML, with the theme's style sheets and without its scripts."""
+    parts = [
+        (caption, [HTML / f"{Path(name).with_suffix('')}.html" for name in names])
+        for caption, names in chapters(contents)
+    ]
+    first = parts[0][1][0]
+    text = first.read_text(encoding="utf-8")
+    up = os.path.relpath(HTML, first.parent).replace(os.sep, "/")
+    sheets = [
+        link.replace(f"{up}/_static", "_static")
+        for link in re.findall(r'<link [^>]*rel="stylesheet"[^>]*>', text)
+    ]
+    body = [cover(first, parts)]
+    for caption, pages in parts:
+        if caption:
+            heading = f'<h1 class="part">{html.escape(caption)}</h1>'
+            body.append(f'<article class="bd-article">{heading}</article>')
+        body += [article(page) for page in pages]
+    head = f'<meta charset="utf-8"><title>{html.escape(title(first))}</title>{"".join(sheets)}'
+    return (
+        f'<!DOCTYPE html><html lang="en" data-theme="light"><head>{head}<style>{STYLE}</style>'
+        f"</head><body>{''.join(body)}</body></html>"
+    )
+
+
 def main() -> None:
-    program = os.environ.get("RBC_CHROMIUM") or shutil.which("chromium")
+    found = (shutil.which(name) for name in PROGRAMS)
+    program = os.environ.get("RBC_CHROMIUM") or next(filter(None, found), None)
     if not program:
         sys.exit(
             "no chromium on the path and RBC_CHROMIUM is not set: install it, or print pages in a"
             " browser"
         )
-    first = HTML / "book" / "index.html"
-    head, contents = (
-        re.search(r"<head>.*?</head>", first.read_text(encoding="utf-8"), re.DOTALL)[0],
-        first.read_text(encoding="utf-8"),
-    )
-    links = dict.fromkeys(
-        re.findall(
-            r'<li class="toctree-l\d[^>]*><a class="reference internal" href="([^"#]+)"', contents
-        )
-    )
-    pages = [first, *(Path(os.path.normpath(first.parent / link)) for link in links)]
-    head = re.sub(r"<script.*?</script>", "", head, flags=re.DOTALL).replace(
-        '"../_static', '"_static'
-    )
-    whole = HTML / "whole.html"
-    whole.write_text(
-        '<html lang="en"'
-        f' data-theme="light">{head}<body>{"".join(map(article, pages))}</body></html>',
-        encoding="utf-8",
-    )
-    calm = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    if not (HTML / "index.html").exists() or not (BUILD / "toc.yml").exists():
+        sys.exit(f"{HTML}: no built book; run make book first")
+    contents = yaml.safe_load((BUILD / "toc.yml").read_text(encoding="utf-8"))
+    whole, made = HTML / "whole.html", BUILD / "book.pdf"
     try:
-        subprocess.run(
-            [program, *calm, f"--print-to-pdf={HTML.parent / 'book.pdf'}", whole.as_uri()],
-            check=True,
-        )
+        whole.write_text(document(contents), encoding="utf-8")
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path=program)
+            page = browser.new_page()
+            page.goto(whole.as_uri())
+            content = page.pdf(outline=True, tagged=True, prefer_css_page_size=True)
+            browser.close()
     finally:
-        whole.unlink()
+        whole.unlink(missing_ok=True)
+    made.write_bytes(content)
+    print(f"{made}: {made.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

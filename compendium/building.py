@@ -45,7 +45,7 @@ REPORTS = (
 #: Pages of no part.
 OWN = (
     "index", "tracking", "ladder", "audit", "beside", "learn-motion", "learn-optics",
-    "learn-sampling", "learn-networks", "learn-imbalance", "learn-prevalence",
+    "learn-sampling", "learn-networks", "learn-training", "learn-imbalance", "learn-prevalence",
 )  # fmt: skip
 ONE_PAGE = ("register", "ours")  #: parts with one report of their own name, without pages of runs
 KEPT = ("released", *ONE_PAGE)  #: committed results that every book shows

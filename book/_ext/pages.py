@@ -9,6 +9,8 @@ import time
 from functools import cache
 from pathlib import Path
 
+from sphinx.errors import ExtensionError
+
 from compendium.runs import git
 
 #: What the theme and docutils write, and what WCAG wants there instead.
@@ -23,6 +25,9 @@ MENDED = [
     # the theme's icons come from its font as well; this script, 1.5 MB, would only draw them again
     (re.compile(r"<script [^>]*fontawesome\.js[^>]*></script>"), ""),
 ]
+#: A figure, and the place on another page where it is shown again.
+FIGURE = re.compile(r'<figure [^>]*id="(fig-[\w-]+)".*?</figure>', re.DOTALL)
+PLACE = re.compile(r'<div class="figure-of" data-name="([\w-]+)"></div>')
 NOT_READ = ("fontawesome.js", "*.map")  #: files of the theme that no page reads
 
 
@@ -70,9 +75,37 @@ def history(app, page, template, context, doctree) -> None:
     )
 
 
+def shown_again(pages: dict[Path, str]) -> dict[Path, str]:
+    """The pages that show figures of others, with these in place.
+
+    Parameters
+    ----------
+    pages : address -> HTML of all pages; those that show figures of others lie as deep as they
+
+    Raises
+    ------
+    ExtensionError
+        for a figure that no page has
+    """
+    figures = {found[1]: found[0] for text in pages.values() for found in FIGURE.finditer(text)}
+
+    def figure(found: re.Match) -> str:
+        if found[1] not in figures:
+            raise ExtensionError(f"no page has the figure {found[1]}, which another one shows")
+        # A name may stand once on a page, and the link to the original's own place leads nowhere.
+        again = figures[found[1]].replace(f'id="{found[1]}"', f'id="again-{found[1]}"')
+        return re.sub(r'<a class="headerlink".*?</a>', "", again, flags=re.DOTALL)
+
+    return {path: PLACE.sub(figure, text) for path, text in pages.items() if PLACE.search(text)}
+
+
 def mend(app, error) -> None:
     """Mend the pages as they were written, and take out what none of them reads."""
-    for path in [] if error else Path(app.outdir).rglob("*.html"):
+    pages = [] if error else list(Path(app.outdir).rglob("*.html"))
+    texts = {path: path.read_text(encoding="utf-8") for path in pages}
+    for path, text in shown_again(texts).items():
+        path.write_text(text, encoding="utf-8")
+    for path in pages:
         text = path.read_text(encoding="utf-8")
         for pattern, better in MENDED:
             text = pattern.sub(better, text)

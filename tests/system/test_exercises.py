@@ -2,12 +2,19 @@
 answer do not.
 """
 
+import ast
 import importlib.util
-from types import SimpleNamespace
+import sys
+from collections import Counter
+from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from compendium import ROOT
+from rbc import models, prevalence, simulate
+from rbc.paper import reported
 
 FOLDER = ROOT / "book" / "learn" / "exercises"
 
@@ -28,7 +35,12 @@ WRONG = {
         "share_seen": lambda film, between: min(1, film / between),
     },  # a whole period
     "focus": {"sharpness": lambda frames: frames.std()},  # contrast, not focus
-    "leak": {"leaks": lambda table, column: set(table["name"][table["name"].duplicated()])},
+    # names that occur twice: no sequence does
+    "leak": {
+        "leaks": lambda table, column: {
+            name for name, n in Counter(row["name"] for row in table).items() if n > 1
+        }
+    },
     "link": {"predict": lambda track: track[-1] + 10},  # one speed for all cells
     "lying_metric": {
         "liar": lambda positives, negatives: (0, 0, positives, negatives),
@@ -49,9 +61,12 @@ WRONG = {
     },  # without biases
 }
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
+#: Those that work with cells or networks; all others need Python alone, and so run in a browser.
+NEED_RBC = {"focus", "padding", "released_similarity"}
 
 
-def load(path):
+def load(path) -> ModuleType:
+    """A file as a module."""
     specification = importlib.util.spec_from_file_location(f"exercise_{path.stem}", path)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
@@ -73,6 +88,68 @@ def test_a_wrong_answer_fails_and_is_told_why(name):
     with pytest.raises(AssertionError) as failure:
         load(FOLDER / f"{name}.py").check(SimpleNamespace(**WRONG[name]))
     assert len(str(failure.value).splitlines()[0]) > 10
+
+
+def imported(path) -> set[str]:
+    """Packages that a file names in its imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - NEED_RBC))
+def test_an_exercise_without_cells_or_networks_needs_python_alone(name):
+    """A class without an installation must be able to do it, in a browser or on any laptop."""
+    files = (FOLDER / f"{name}.py", FOLDER / "solutions" / f"{name}.py")
+    assert set().union(*map(imported, files)) <= set(sys.stdlib_module_names)
+
+
+def test_solutions_agree_with_the_library():
+    """What is taught by hand must be what the project computes with."""
+    known = {name: load(FOLDER / "solutions" / f"{name}.py") for name in NAMES}
+    for called in (0.05, 0.5, 0.85, 0.99):
+        assert known["adjust"].adjusted(called, 0.95, 0.10) == pytest.approx(
+            prevalence.adjusted_count(called, 0.95, 0.10)
+        )
+    cells = known["cells_needed"].cells_needed(0.05, 0.93)
+    shown = [prevalence.power_of_change(0.93, 0.05, n) for n in (cells - 1, cells)]
+    assert shown[0] < 0.8 <= shown[1]
+
+    facing = abs(simulate.jeffery(5000, 0.375, np.inf)[:, 2])  # 0 where a disc is seen edge-on
+    edges = 1 + np.flatnonzero((facing[1:-1] < facing[:-2]) & (facing[1:-1] <= facing[2:]))
+    between = known["flip_film"].frames_between_edges(0.375, simulate.SHEAR, simulate.FPS)
+    assert abs(between - np.diff(edges).mean()) < 0.5
+
+    x = torch.zeros(1, 1, 31, 31)
+    for layer in models.CRNN().features[:9]:
+        before, x = x.shape[-1], layer(x)
+        if isinstance(layer, torch.nn.Conv2d):
+            shape = (layer.kernel_size[0], layer.stride[0], layer.padding[0])
+            trained = sum(p.numel() for p in layer.parameters())
+            assert trained == known["sizes"].weights(
+                layer.in_channels, layer.out_channels, layer.kernel_size[0]
+            )
+        elif isinstance(layer, torch.nn.MaxPool2d):
+            shape = (layer.kernel_size, layer.stride, layer.padding)
+        else:
+            continue
+        assert known["sizes"].side(before, *shape) == x.shape[-1]
+
+
+def test_numbers_of_the_paper_in_the_exercises_are_the_papers():
+    """Exercises carry them as text, so that they need nothing else."""
+    printed = reported("test_results").set_index("stage").loc[1]
+    counts = (printed["n_positive"], printed["n_negative"])
+    assert counts == (1839, 52815) and (printed["tpr_percent"], printed["tnr_percent"]) == (92, 97)
+    for name in ("predict_confusion", "lying_metric"):
+        text = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+        assert "1839" in text and "52815" in text
+    flow = load(FOLDER / "flip_film.py")
+    assert (flow.SHEAR_RATE, flow.FRAME_RATE) == (simulate.SHEAR, simulate.FPS)
 
 
 @pytest.mark.parametrize(

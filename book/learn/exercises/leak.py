@@ -1,31 +1,47 @@
 """Find the leak in a broken split. Fill in `leaks`, then run this file."""
 
 import sys
+from random import Random
 
-import numpy as np
+#: Simulated: acquisitions of each split, with their patients.
+PLAN = {
+    "train": {"A1": "SA", "A2": "SB", "A3": "SC"},
+    "validation": {"A4": "SA", "A5": "SD"},
+    "test": {"A6": "SB", "A7": "SE"},
+}
 
-from rbc import simulate
+
+def sequences(plan):
+    """Twenty sequences of each acquisition: a list of dictionaries with name, acquisition, patient
+    and split.
+    """
+    return [
+        {"name": f"{film}-{n}", "acquisition": film, "patient": patient, "split": split}
+        for split, films in plan.items()
+        for film, patient in films.items()
+        for n in range(20)
+    ]
 
 
 def broken_split(table, rng):
     """Shuffle all sequences; give six tenths to train, and of the rest half to validation and half
     to test.
     """
-    split = np.array(["train"] * 6 + ["validation"] * 2 + ["test"] * 2)[np.arange(len(table)) % 10]
-    return table.assign(split=rng.permutation(split))
+    shuffled = rng.sample(table, len(table))
+    deal = ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+    return [{**row, "split": deal[n % 10]} for n, row in enumerate(shuffled)]
 
 
 def leaks(table, column):
     """Values of a column ("acquisition" or "patient") that occur in more than one split: a set.
 
-    `table` has one row a sequence, with name, label, acquisition, patient and split.
+    `table` is a list of dictionaries, as of `sequences`.
     """
     ...
 
 
 def check(answer):
-    part = {"tank-treading": 60, "flipping": 12, "unreliable": 60}
-    fair = simulate.plan({"train": part, "validation": part, "test": part}, seed=0)
+    fair = sequences(PLAN)
     assert answer.leaks(fair, "acquisition") is not None, "leaks gives nothing yet"
     assert answer.leaks(fair, "acquisition") == set(), (
         "whole acquisitions were dealt out here: nothing leaks"
@@ -33,13 +49,10 @@ def check(answer):
     assert answer.leaks(fair, "patient") == {"SA", "SB"}, (
         "two simulated patients are in training and elsewhere"
     )
-    moved = fair.copy()
-    moved.loc[0, "split"] = "test"
-    assert answer.leaks(moved, "acquisition") == {fair.loc[0, "acquisition"]}, (
-        "one stray sequence is a leak too"
-    )
-    shuffled = broken_split(fair, np.random.default_rng(0))
-    missed = set(shuffled["acquisition"]) - answer.leaks(shuffled, "acquisition")
+    stray = [{**fair[0], "split": "test"}, *fair[1:]]
+    assert answer.leaks(stray, "acquisition") == {"A1"}, "one stray sequence is a leak too"
+    shuffled = broken_split(fair, Random(0))
+    missed = {row["acquisition"] for row in fair} - answer.leaks(shuffled, "acquisition")
     assert not missed, f"{min(missed)} is in several splits after shuffling"
 
 

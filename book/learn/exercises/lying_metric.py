@@ -1,8 +1,7 @@
 """A metric that lies, and one that does not. Fill in both functions, then run this file."""
 
 import sys
-
-import numpy as np
+from random import Random
 
 
 def liar(positives, negatives):
@@ -29,7 +28,9 @@ def check(answer):
         "this classifier looks: it calls the two classes differently"
     )
     assert answer.honest(1839, 0, 0, 52815) == 1, "a classifier without error deserves a 1"
-    for positives, called in np.random.default_rng(0).random((200, 2)):  # shares, at random
+    rng = Random(0)
+    for _ in range(200):
+        positives, called = rng.random(), rng.random()  # shares, at random
         tp, fp = positives * called, (1 - positives) * called
         score = answer.honest(tp, fp, positives - tp, 1 - positives - fp)
         assert score <= 0.5 + 1e-9, (

@@ -2,8 +2,6 @@
 
 import sys
 
-from rbc.paper import reported
-
 # The paper's stage 1 on its test set: 1,839 reliable sequences (positive) and 52,815 unreliable
 # ones (negative); recall 92 %, specificity 97 %. How many true and false positives and negatives
 # are there?
@@ -11,9 +9,8 @@ PREDICTED = {"tp": None, "fp": None, "fn": None, "tn": None}
 
 
 def check(answer):
-    printed = reported("test_results").set_index("stage").loc[1]
-    positives, negatives = printed["n_positive"], printed["n_negative"]
-    tp, tn = positives * printed["tpr_percent"] / 100, negatives * printed["tnr_percent"] / 100
+    positives, negatives = 1839, 52815
+    tp, tn = positives * 92 / 100, negatives * 97 / 100
     known = {"tp": tp, "fp": negatives - tn, "fn": positives - tp, "tn": tn}
     assert None not in answer.PREDICTED.values(), "there are numbers to fill in"
     total = sum(answer.PREDICTED.values())

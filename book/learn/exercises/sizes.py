@@ -2,10 +2,6 @@
 
 import sys
 
-import torch
-
-from rbc import models
-
 
 def side(before, kernel, stride, padding):
     """Side of the picture after a convolution or a pool, in px; all are whole numbers."""
@@ -19,25 +15,31 @@ def weights(n_in, n_out, kernel):
     ...
 
 
+def places(before, kernel, stride, padding):
+    """At how many places of one line the kernel fits, counted one by one."""
+    return len(range(-padding, before + padding - kernel + 1, stride))
+
+
 def check(answer):
     assert answer.side(31, 3, 1, 1) is not None, "side gives nothing yet"
-    x = torch.zeros(1, 1, 31, 31)
-    for layer in models.CRNN().features[:9]:
-        before, x = x.shape[-1], layer(x)
-        if isinstance(layer, torch.nn.Conv2d):
-            arguments = (before, layer.kernel_size[0], layer.stride[0], layer.padding[0])
-            trained = sum(p.numel() for p in layer.parameters())
-            given = answer.weights(layer.in_channels, layer.out_channels, layer.kernel_size[0])
-            assert given == trained, f"{layer}: {given} weights, but it has {trained}"
-        elif isinstance(layer, torch.nn.MaxPool2d):
-            arguments = (before, layer.kernel_size, layer.stride, layer.padding)
-        else:
-            continue
-        given = answer.side(*arguments)
-        assert given == x.shape[-1], f"{layer} makes {before} px {x.shape[-1]}, not {given}"
-    assert answer.side(31, 7, 2, 3) == 16, (
-        "the first convolution of the stacked network halves 31 px to 16"
-    )
+    # The first is B's first convolution, the last A's.
+    for layer in ((31, 3, 1, 1), (33, 2, 2, 0), (17, 3, 2, 1), (31, 2, 1, 1), (31, 7, 2, 3)):
+        given, known = answer.side(*layer), places(*layer)
+        before, kernel, stride, padding = layer
+        assert given == known, (
+            f"kernel {kernel}, stride {stride}, padding {padding}: {before} px become {known},"
+            f" not {given}"
+        )
+    for n_in, n_out, kernel in ((1, 8, 3), (8, 32, 2), (64, 128, 3)):  # as in B
+        given = answer.weights(n_in, n_out, kernel)
+        known = 0
+        for _ in range(n_out):
+            for _ in range(n_in):
+                known += kernel * kernel
+            known += 1  # the bias
+        assert given == known, (
+            f"{n_in} to {n_out} channels, kernel {kernel}: {given} weights, but it has {known}"
+        )
 
 
 if __name__ == "__main__":

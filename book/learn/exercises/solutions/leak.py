@@ -1,3 +1,5 @@
 def leaks(table, column):
-    splits = table.groupby(column)["split"].nunique()
-    return set(splits.index[splits > 1])
+    splits = {}
+    for row in table:
+        splits.setdefault(row[column], set()).add(row["split"])
+    return {value for value, found in splits.items() if len(found) > 1}
