@@ -8,7 +8,8 @@
   const blocks = [...document.querySelectorAll("div.lab")];
   if (!blocks.length) return;
   const state = document.getElementById("lab-state");
-  let worker = null;
+  let worker = null; // keeps Python ready between two runs
+  let stop = null; // ends the run in progress; null where none is
 
   function end() {
     worker?.terminate();
@@ -23,26 +24,29 @@
   };
 
   function run(source, output, buttons) {
-    end(); // one at a time: another exercise's run ends
-    output.textContent = "Python starts …\n";
+    stop?.("Stopped, as another exercise was run.");
+    output.textContent = worker ? "" : "Python starts …";
     const lines = [];
     const show = (words) => { lines.push(words); output.textContent = lines.join("\n"); };
     const finish = (words) => {
       clearTimeout(clock);
+      stop = null;
       if (words) show(words);
       buttons.run.disabled = false;
       buttons.stop.hidden = true;
     };
-    const clock = setTimeout(() => { end(); finish(`Stopped after ${SECONDS} seconds.`); }, SECONDS * 1000);
+    stop = (words) => { end(); finish(words); };
+    const clock = setTimeout(() => stop(`Stopped after ${SECONDS} seconds.`), 1000 * SECONDS);
     buttons.run.disabled = true;
     buttons.stop.hidden = false;
-    buttons.stop.onclick = () => { end(); finish("Stopped."); };
-    worker = new Worker(new URL("_static/lab-worker.js", root));
+    buttons.stop.onclick = () => stop("Stopped.");
+    worker ??= new Worker(new URL("_static/lab-worker.js", root));
     worker.onmessage = ({ data }) => {
       if (data.kind === "line") show(data.words);
-      else finish(data.kind === "broken" ? `Python did not run: ${data.words}` : data.words);
+      else if (data.kind === "end") finish(data.words);
+      else stop(`Python did not run: ${data.words}`);
     };
-    worker.onerror = (event) => { finish(`Python did not start: ${event.message || "its files are missing"}`); };
+    worker.onerror = (event) => stop(`Python did not start: ${event.message || "its files are missing"}`);
     worker.postMessage({ folder, source });
   }
 
