@@ -55,12 +55,17 @@ def chapters(contents: dict) -> Iterator[tuple[str, list[str]]]:
         yield part["caption"], [chapter["file"] for chapter in part["chapters"]]
 
 
+def content(page: Path) -> str:
+    """HTML of what a page says, without the theme's frame around it."""
+    text = page.read_text(encoding="utf-8")
+    return re.search(r"<article[^>]*>(.*)</article>", text, re.DOTALL)[1]
+
+
 def article(page: Path) -> str:
     """A page's content, with addresses as seen from the root, names of its own for what it links
     to, and headings one level lower, so that the parts of the book stand above them.
     """
-    text = page.read_text(encoding="utf-8")
-    body = re.search(r"<article[^>]*>(.*)</article>", text, re.DOTALL)[1]
+    body = content(page)
 
     def address(found: re.Match) -> str:
         attribute, to = found.groups()
@@ -84,8 +89,7 @@ def article(page: Path) -> str:
 
 def title(page: Path) -> str:
     """The heading of a page, as text."""
-    text = page.read_text(encoding="utf-8")
-    heading = re.search(r"<h1>(.*?)<a class=\"headerlink\"", text, re.DOTALL)[1]
+    heading = re.search(r'<h1>(.*?)<a class="headerlink"', content(page), re.DOTALL)[1]
     return html.unescape(re.sub(r"<[^>]+>", "", heading)).strip()
 
 

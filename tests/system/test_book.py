@@ -4,12 +4,18 @@ that is printed.
 
 import importlib.util
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from docutils import nodes
+from sphinx.errors import ExtensionError
 
 from compendium import ROOT
 
@@ -182,6 +188,28 @@ def test_pages_of_the_course_lead_to_binder_where_the_origin_is_on_github(origin
     assert launch(origin, "notebooks/marker.ipynb") == ""
 
 
+def test_a_figure_of_another_page_is_shown_again_under_a_name_of_its_own():
+    """Slides must show what the chapters show, and a name may stand once in a book."""
+    pages = load("_ext/pages.py")
+    figure = (
+        '<figure class="align-default" id="fig-a">\n<img src="../../_images/a.png">'
+        '<figcaption>A<a class="headerlink" href="#fig-a">#</a></figcaption>\n</figure>'
+    )
+    there, here = Path("there.html"), Path("here.html")
+    texts = {there: f"<p>{figure}</p>", here: '<div class="figure-of" data-name="fig-a"></div>'}
+    shown = pages.shown_again(texts)
+    assert list(shown) == [here]
+    assert 'id="again-fig-a"' in shown[here] and "_images/a.png" in shown[here]
+    assert "headerlink" not in shown[here]
+
+
+def test_a_slide_that_shows_a_figure_which_is_not_there_stops_the_build():
+    """An empty slide is found in front of the class otherwise."""
+    empty = {Path("here.html"): '<div class="figure-of" data-name="fig-b"></div>'}
+    with pytest.raises(ExtensionError, match="no page has the figure fig-b"):
+        load("_ext/pages.py").shown_again(empty)
+
+
 def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path, monkeypatch):
     """A printed book with holes is no book."""
     pdf, page = load("pdf.py"), tmp_path / "book" / "one.html"
@@ -200,3 +228,39 @@ def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path,
         'src="_images/a.png"',
     ):
         assert there in made
+
+
+def test_the_printed_book_has_an_outline_of_parts_and_pages_and_no_buttons(built, chromium):
+    """`make pdf` must give a book that one would print; it stopped once, and nobody saw it."""
+    made = built / "_build" / "book.pdf"
+    command = [sys.executable, str(built / "book" / "pdf.py")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    content = made.read_bytes()
+    titles = re.findall(rb"/Title \(((?:\\.|[^\\()])*)\)", content)  # brackets are escaped in a PDF
+    outline = {re.sub(r"\\(.)", r"\1", title.decode("latin-1")) for title in titles}
+    contents = yaml.safe_load((built / "_build" / "toc.yml").read_text(encoding="utf-8"))
+    assert {part["caption"] for part in contents["parts"]} <= outline
+    assert {"The course", "Glossary", "The methods"} <= outline
+    sheets = len(re.findall(rb"/Type\s*/Page\b", content))
+    assert 100 < sheets < 400, f"{sheets} sheets"
+
+
+def test_the_same_sources_build_with_plain_sphinx(built, html, tmp_path):
+    """Whoever leaves Jupyter Book must not lose the book."""
+    left_out = shutil.ignore_patterns("html", ".doctrees", "results", "jupyter_execute", ".git")
+    copy = shutil.copytree(built, tmp_path / "book", ignore=left_out)
+    tools = Path(sys.executable).parent
+    toc = copy / "_build" / "toc.yml"
+    configured = [tools / "jupyter-book", "config", "sphinx", copy, "--toc", toc]
+    subprocess.run(list(map(str, configured)), check=True, capture_output=True, timeout=60)
+    built_anew = [tools / "sphinx-build", "-W", "-n", "--keep-going", "-q", copy, tmp_path / "html"]
+    # Jupyter Book puts the folder of our extensions on the path by itself.
+    place = os.environ | {"PYTHONPATH": os.pathsep.join([str(copy / "book" / "_ext"), str(copy)])}
+    ended = subprocess.run(
+        list(map(str, built_anew)), cwd=copy, env=place, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    pages = {path.relative_to(html) for path in html.rglob("*.html")}
+    again = {path.relative_to(tmp_path / "html") for path in (tmp_path / "html").rglob("*.html")}
+    assert again == pages - {path for path in pages if path.parts[0] == "lab"}

@@ -87,11 +87,8 @@ def solved(name: str) -> str:
 
 def run(page, title: str, text: str | None = None) -> str:
     """Type a text into an exercise (none: as it stands), run it, and read what is said."""
-    editor = (
-        page.locator("section", has=page.get_by_role("heading", name=title))
-        .locator(".lab-editor")
-        .last
-    )
+    heading = page.get_by_role("heading", name=title)
+    editor = page.locator("section:has(> h2)", has=heading).locator(".lab-editor")
     if text is not None:
         editor.get_by_role("textbox").fill(text)
     editor.get_by_role("button", name="Run").click()
