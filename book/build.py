@@ -107,7 +107,7 @@ def status(toc: dict) -> str:
         if (row := _made(path, json.loads(path.read_text(encoding="utf-8"))))
     ]
     packages = [f"{name} {version(name)}" for name in (*runs.PACKAGES, "jupyter-book")]
-    box = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
+    box = ":::{admonition} No cells\n:class: kind\nThis page shows no cells and no scores.\n:::"
     head = (
         f"# Status of every page\n\n{box}\n\nEach page was made by running its notebook from"
         " top to bottom; all of "

@@ -640,7 +640,7 @@ def check_splits(p: Profile) -> None:
 
 DOWNLOAD, INGEST = (notebooks.FOLDER / f"{name}.ipynb" for name in ("download", "ingest"))
 OTHER_SERVER = "RBC_ZENODO_BASE"  #: names another server than Zenodo's: tests, rehearsals
-NO_CELLS = ":::{admonition} No cells\n:class: note\nThis page shows no cells and no scores.\n:::"
+NO_CELLS = ":::{admonition} No cells\n:class: kind\nThis page shows no cells and no scores.\n:::"
 
 
 def _record(p: Profile, data: Path | None, bar: Bar, simulated: bool) -> None:

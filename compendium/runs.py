@@ -143,7 +143,7 @@ def describe(sequences: Sequences, results: Path) -> None:
 
 
 def kind_words(meta: dict) -> dict[str, str]:
-    """What every page says of its data: the box at its top and the words in its captions."""
+    """What every page says of its data: the badge at its top and the words in its captions."""
     if meta["simulated"]:
         other = ", ".join(f"{name} {value}" for name, value in meta.get("ranges", {}).items())
         other = (
@@ -151,18 +151,18 @@ def kind_words(meta: dict) -> dict[str, str]:
             if other
             else ""
         )
-        box = (
-            ":::{admonition} Simulated data\n:class: warning\nEvery sequence, score and picture on"
+        badge = (
+            ":::{admonition} Simulated data\n:class: kind simulated\nEvery sequence, score and picture on"
             " this page comes "
             "from simulated cells. It shows that the pipeline works; it says nothing about real"
             f" blood.{other}\n:::"
         )
-        return {"banner": box, "kind": "simulated sequences"}
-    box = (
-        f":::{{admonition}} Real cells\n:class: tip\nThe sequences of this page are real"
+        return {"banner": badge, "kind": "simulated sequences"}
+    badge = (
+        f":::{{admonition}} Real cells\n:class: kind real\nThe sequences of this page are real"
         f" ({meta['source']}).\n:::"
     )
-    return {"banner": box, "kind": "real sequences"}
+    return {"banner": badge, "kind": "real sequences"}
 
 
 def complete(folder: Path) -> bool:
