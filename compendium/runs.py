@@ -153,8 +153,8 @@ def kind_words(meta: dict) -> dict[str, str]:
         )
         badge = (
             ":::{admonition} Simulated data\n:class: kind simulated\nEvery sequence, score and"
-            " picture on this page comes from simulated cells. It shows that the pipeline works; it says nothing about real"
-            f" blood.{other}\n:::"
+            " picture on this page comes from simulated cells. It shows that the pipeline works; it"
+            f" says nothing about real blood.{other}\n:::"
         )
         return {"banner": badge, "kind": "simulated sequences"}
     badge = (
