@@ -264,3 +264,29 @@ def test_the_same_sources_build_with_plain_sphinx(built, html, tmp_path):
     pages = {path.relative_to(html) for path in html.rglob("*.html")}
     again = {path.relative_to(tmp_path / "html") for path in (tmp_path / "html").rglob("*.html")}
     assert again == pages - {path for path in pages if path.parts[0] == "lab"}
+
+
+def test_what_jupyter_book_2_lacks_is_counted_by_kind(built):
+    """Who moves the book some day must know what that takes."""
+    command = [sys.executable, str(built / "workflow" / "book2.py")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if "npx" in ended.stderr:
+        pytest.skip(ended.stderr.strip())
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"read \d\d pages; \d+ complaints of \d+ kinds", ended.stdout)
+    # It does not know the form in which Sphinx writes a glossary.
+    assert "child of a glossary" in ended.stdout
+
+
+def test_complaints_of_one_kind_are_counted_together():
+    """A table with a row for each word of the glossary says nothing."""
+    said = (
+        "\x1b[33m⚠️  book/a.md:3:7 Cross reference target was not found: term-k\x1b[0m\n"
+        "⚠️  book/pages/b.ipynb Cross reference target was not found: term-track\n"
+        '⛔️ book/a.md:4 unexpected option "widths" provided (in list-table)\n'
+        "📖 Built book/a.md in 2 s.\n"
+    )
+    module = load("../workflow/book2.py")
+    found = module.complaints(said)
+    assert sum(found.values()) == 3
+    assert "| unexpected option ... provided (in list-table) | 1 |" in module.table(found, 2)
