@@ -153,9 +153,22 @@ def test_search_from_the_landing_page_finds_a_term_of_the_glossary_on_a_disk(chr
     assert errors == []
 
 
+@pytest.mark.parametrize("screen", [(1440, 900), (375, 812)])
+def test_the_landing_page_answers_on_the_first_screen(chromium, html, screen):
+    """Who looks for ten seconds must leave with the four answers, on a desk and on a phone."""
+    page = chromium.new_page(viewport=dict(zip(("width", "height"), screen)))
+    visit(page, (html / "book" / "pages" / "index.html").as_uri())
+    answers = page.locator(".answers article")
+    assert answers.count() == 4
+    ends = [box["y"] + box["height"] for box in (each.bounding_box() for each in answers.all())]
+    page.close()
+    assert max(ends) <= screen[1]
+
+
 def test_the_book_is_below_sixty_megabytes(html):
-    """The book must fit on a stick and through a mail."""
-    assert sum(p.stat().st_size for p in html.rglob("*") if p.is_file()) < 60e6
+    """The book must fit on a stick and through a mail; the browser's Python is not part of it."""
+    files = (p for p in html.rglob("*") if p.is_file() and html / "lab" not in p.parents)
+    assert sum(p.stat().st_size for p in files) < 60e6
 
 
 @pytest.mark.parametrize("seed", range(5))
