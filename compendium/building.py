@@ -20,6 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compendium import ROOT, attempts, keys, notebooks, runs
 from compendium.profiles import Profile
@@ -27,6 +28,9 @@ from compendium.signals import ended_by_signals
 from rbc import RbcError
 from rbc.files import file_hash
 from rbc.paper import LABELS, RELIABLE, SPLITS, Configuration
+
+if TYPE_CHECKING:
+    from rbc.sequences import Sequences
 
 PAGES = ROOT / "book" / "pages"
 FILES = ROOT / "book" / "files"  #: what the site holds beside its pages: predictions, films
@@ -101,7 +105,7 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
     # Similarity ranks serve every K, so they are computed once, with the data.
     ranks = sampling.ranks(found, threads=os.cpu_count(), progress=progress)
     sequences.add_similarity(p.data_folder, ranks)
-    runs.describe(found, p.results_folder)
+    _describe(p, found)
     files = _raw(p, data, made)
     digest = keys.data_key(p, {name: file[2] for name, file in files.items()})
     # What it was made from lies beside the data: a later command asks whether it still holds.
@@ -152,15 +156,38 @@ def check_data(p: Profile) -> None:
     sequences.load(p.data_folder)
 
 
+#: Code that says what pages tell of the data: what to know about them, one plain number a cell.
+DESCRIBING = ("compendium.data.checks", "compendium.evidence.simple")
+
+
 def describe_data(p: Profile) -> None:
-    """Write what pages say of a profile's sequences, where it is gone or of other sequences.
+    """Write what pages say of a profile's sequences, where it is gone, of other sequences, or by
+    other code than today's.
 
     It lies with the results, so ``make clean`` removes it and leaves the data.
     """
     from rbc import sequences
 
-    if _checksum_of(p.results_folder / "dataset.json") != data_checksum(p):
-        runs.describe(sequences.load(p.data_folder), p.results_folder)
+    note = _described(p)
+    whole = all((p.results_folder / name).exists() for name in (note.name, *runs.OF_THE_DATA))
+    if not whole or note.read_text(encoding="utf-8") != _description_key(p):
+        _describe(p, sequences.load(p.data_folder))
+
+
+def _describe(p: Profile, found: Sequences) -> None:
+    note = _described(p)
+    note.unlink(missing_ok=True)  # an interrupted description counts as none
+    runs.describe(found, p.results_folder)
+    note.write_text(_description_key(p), encoding="utf-8")
+
+
+def _described(p: Profile) -> Path:
+    """Where it is kept what the description of a profile's data was made from."""
+    return p.results_folder / "described.key"
+
+
+def _description_key(p: Profile) -> str:
+    return keys.key_of(data_checksum(p), keys.code_key(DESCRIBING))
 
 
 def counts(p: Profile) -> dict[str, dict[str, int]]:

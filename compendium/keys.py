@@ -11,6 +11,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -87,6 +88,37 @@ def code_key(modules: tuple[str, ...]) -> str:
     """Of what some of our modules do, with all that they import of ours."""
     files = {module: _source(module) for module in closure(modules)}
     return key_of({m: module_hash(file.read_text(encoding="utf-8")) for m, file in files.items()})
+
+
+#: What a file beside a module may be called in its code.
+FILE_NAME = re.compile(r"[\w-]+\.\w+")
+
+
+def named_files(modules: Iterable[str]) -> dict[str, str]:
+    """Files that are no code, which one of our modules names and which lie beside it: templates of
+    HTML, checklists, tables.
+
+    Parameters
+    ----------
+    modules : ours; those that they import count as well
+
+    Returns
+    -------
+    A hash by path, relative to the checkout
+    """
+    files = {path for module in closure(modules) for path in _beside(module)}
+    return {str(path.relative_to(ROOT)): file_hash(path) for path in sorted(files)}
+
+
+@cache  # pages share most of their modules
+def _beside(module: str) -> tuple[Path, ...]:
+    """Files beside a module that its code names and that are no code."""
+    source, found = _source(module), []
+    for node in ast.walk(_parse(source.read_text(encoding="utf-8"))):
+        named = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if named and FILE_NAME.fullmatch(node.value) and not node.value.endswith(".py"):
+            found.append(source.with_name(node.value))
+    return tuple(path for path in found if path.is_file())
 
 
 def closure(modules: Iterable[str]) -> list[str]:

@@ -140,7 +140,10 @@ def _key(notebook: Path, parameters: dict, words: dict[str, str]) -> str:
         for name, value in parameters.items()
         if name not in ("folder", "checkpoints")
     }
-    return keys.key_of(cells, own, words, keys.code_key(tuple(sorted(set(keys.imports(code))))))
+    modules = tuple(sorted(set(keys.imports(code))))
+    # A kernel does not see that a template is read where its module was imported before.
+    templates = keys.named_files(modules)
+    return keys.key_of(cells, own, words, keys.code_key(modules), templates)
 
 
 def _read(found: dict[str, list[str]], out: Path) -> dict[str, str]:

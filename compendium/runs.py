@@ -38,6 +38,8 @@ REFERENCE = ROOT / "data" / "reference"
 #: pairs of equal sequences that are kept for the page of checks; of a record that holds its
 #: sequences twice all of them weighed 58 MB
 LISTED = 200
+#: what `describe` writes: what pages say of the data, where these are not
+OF_THE_DATA = ("index.parquet", "dataset.json", "checks.json", "simple.parquet")
 #: share of the runs that call a sequence wrong, from which on it deserves a second look
 REVIEW = 0.8
 

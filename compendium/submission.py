@@ -25,7 +25,6 @@ OF_A_RUN = (
     "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet",
     "metrics.json", "provenance.json",
 )  # fmt: skip
-OF_THE_DATA = ("index.parquet", "dataset.json", "checks.json", "simple.parquet")
 LAST_BITS = 1e-6  #: by which another machine's scores of the same answers may differ
 HANDED_IN = ROOT / "data" / "submissions"  #: folders that came by pull request
 KEY = ["stage", "model", "sampling", "k", "variant", "split"]
@@ -71,7 +70,7 @@ def write(profile: Profile, out: Path) -> dict:
             (part / path).mkdir(parents=True)
             for name in OF_A_RUN:
                 shutil.copy(results / path / name, part / path / name)
-        for name in OF_THE_DATA:
+        for name in runs.OF_THE_DATA:
             if (results / name).exists():
                 shutil.copy(results / name, part / name)
         (part / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")

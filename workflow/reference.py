@@ -28,7 +28,7 @@ def main(name: str) -> None:
     if missing:
         raise SystemExit(f"not complete, nothing copied: {', '.join(missing)}")
     with whole_folder(runs.REFERENCE / name, ("dataset.json", "*")) as part:
-        for file in ("index.parquet", "dataset.json", "checks.json", "simple.parquet"):
+        for file in runs.OF_THE_DATA:
             shutil.copy(profile.results_folder / file, part / file)
         for c in profile.configurations():
             ignored = shutil.ignore_patterns(*LEFT_OUT[name])

@@ -185,8 +185,10 @@ def test_a_change_makes_stale_exactly_the_pages_that_depend_on_it(
             lambda text: text.replace("Rule:", "By the rule:"),
             "released/claims",
         ),
+        # Read where a module is imported, before the page's own kernel is there.
+        ("rbc/bench/player.html", lambda text: text.replace("100)", "200)", 1), "index"),
     ],
-    ids=["a printed number", "the coverage table", "a template"],
+    ids=["a printed number", "the coverage table", "a template", "a template of a module"],
 )
 def test_what_a_page_reads_outside_of_data_counts_too(finished, changed, file, edit, depends):
     """Printed numbers, coverage and templates lie beside the code; a page must follow them."""
@@ -194,6 +196,23 @@ def test_what_a_page_reads_outside_of_data_counts_too(finished, changed, file, e
     stale = stale_pages(finished)
     assert depends in stale
     assert "learn-motion" not in stale
+
+
+def test_what_is_said_of_the_data_follows_the_code_that_says_it(finished, changed):
+    """Checks that were mended must be asked again of data that have not changed."""
+    kept = finished / "results" / "tiny" / "checks.json"
+    right = kept.read_text(encoding="utf-8")
+
+    def after(*command: str) -> str:
+        rbc(*command, "--profile", TINY, cwd=finished)
+        return kept.read_text(encoding="utf-8")
+
+    kept.write_text("[]", encoding="utf-8")  # as checks of another kind might have said
+    assert after("grid") == "[]"  # nothing has changed, nothing is asked again
+    changed("compendium/data/checks.py", appended("WIDER = 2"))
+    assert after("grid") == right
+    kept.unlink()
+    assert after("grid") == right
 
 
 def test_a_sentence_remakes_only_its_page_and_stale_runs_are_never_shown(finished, changed):

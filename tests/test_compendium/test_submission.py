@@ -27,7 +27,7 @@ def profile(tmp_path, monkeypatch):
         for name in submission.OF_A_RUN:  # the kept runs of stage 1 are older than two of these
             if not (results / run / name).exists():
                 shutil.copy(KEPT / chosen[1] / name, results / run / name)
-    for name in submission.OF_THE_DATA:
+    for name in runs.OF_THE_DATA:
         shutil.copy(KEPT / name, results / name)
     monkeypatch.setattr(profiles.Profile, "results_folder", property(lambda self: results))
     return profiles.load("released")
@@ -46,7 +46,7 @@ def test_what_is_handed_on_is_verified_and_holds_no_pixels(profile, tmp_path):
     about = submission.verify(tmp_path / "sent")
     assert about["profile"] == "released" and not about["simulated"] and about["runs"] == 2
     names = {file.name for file in (tmp_path / "sent").rglob("*") if file.is_file()}
-    allowed = {*submission.OF_A_RUN, *submission.OF_THE_DATA, submission.SUMS, submission.ABOUT}
+    allowed = {*submission.OF_A_RUN, *runs.OF_THE_DATA, submission.SUMS, submission.ABOUT}
     allowed |= {exchange.CRATE}
     assert names == allowed
     assert str(ROOT) not in "".join(
@@ -103,7 +103,7 @@ def test_runs_of_other_data_are_not_handed_on(profile, tmp_path):
 def test_the_kept_runs_hold_what_a_submission_holds():
     """The folder that is compared with must have the same files."""
     assert pd.read_parquet(KEPT / "simple.parquet").shape[0] == 553
-    assert all((KEPT / name).exists() for name in submission.OF_THE_DATA)
+    assert all((KEPT / name).exists() for name in runs.OF_THE_DATA)
 
 
 def resummed(folder):
