@@ -28,6 +28,11 @@ MENDED = [
 #: A figure, and the place on another page where it is shown again.
 FIGURE = re.compile(r'<figure [^>]*id="(fig-[\w-]+)".*?</figure>', re.DOTALL)
 PLACE = re.compile(r'<div class="figure-of" data-name="([\w-]+)"></div>')
+#: Folded code of a cell, as myst-nb writes it.
+FOLDED = re.compile(
+    r'<details class="admonition hide above-input">\s*<summary.*?</summary>\s*(.*?)</details>\s*',
+    re.DOTALL,
+)
 NOT_READ = ("fontawesome.js", "*.map")  #: files of the theme that no page reads
 
 
@@ -99,6 +104,19 @@ def shown_again(pages: dict[Path, str]) -> dict[Path, str]:
     return {path: PLACE.sub(figure, text) for path, text in pages.items() if PLACE.search(text)}
 
 
+def code_at_end(text: str) -> str:
+    """A page with the folded code of all its cells in one place, after what it says: up to
+    seventeen such lines stood between the figures of a page.
+    """
+    code = FOLDED.findall(text)
+    if not code:
+        return text
+    summary = '<summary><p class="admonition-title">Code of this page</p></summary>'
+    whole = f'<details class="admonition hide page-code">{summary}{"".join(code)}</details>'
+    before, end, after = FOLDED.sub("", text).rpartition("</article>")
+    return before + whole + end + after
+
+
 def mend(app, error) -> None:
     """Mend the pages as they were written, and take out what none of them reads."""
     pages = [] if error else list(Path(app.outdir).rglob("*.html"))
@@ -106,7 +124,7 @@ def mend(app, error) -> None:
     for path, text in shown_again(texts).items():
         path.write_text(text, encoding="utf-8")
     for path in pages:
-        text = path.read_text(encoding="utf-8")
+        text = code_at_end(path.read_text(encoding="utf-8"))
         for pattern, better in MENDED:
             text = pattern.sub(better, text)
         path.write_text(text, encoding="utf-8")

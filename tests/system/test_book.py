@@ -210,6 +210,21 @@ def test_a_slide_that_shows_a_figure_which_is_not_there_stops_the_build():
         load("_ext/pages.py").shown_again(empty)
 
 
+def test_folded_code_stands_in_one_place_after_what_a_page_says():
+    """A reader wants figures, a programmer all code in its order; nothing of it may be lost."""
+    pages = load("_ext/pages.py")
+    folded = (
+        '<details class="admonition hide above-input">\n<summary aria-label="Toggle"><p>Show</p>'
+        "</summary>\n<div>{}</div>\n</details>\n"
+    )
+    page = f"<article><h1>A</h1>{folded.format('x = 1')}<p>one</p>{folded.format('y = 2')}two"
+    made = pages.code_at_end(f"{page}</article><footer></footer>")
+    assert made.startswith("<article><h1>A</h1><p>one</p>two<details")
+    assert made.count("<details") == made.count("</details>") == 1
+    assert made.index("x = 1") < made.index("y = 2") < made.index("</article>")
+    assert pages.code_at_end("<article>none</article>") == "<article>none</article>"
+
+
 def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path, monkeypatch):
     """A printed book with holes is no book."""
     pdf, page = load("pdf.py"), tmp_path / "book" / "one.html"

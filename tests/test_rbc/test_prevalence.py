@@ -254,6 +254,8 @@ def test_end_to_end_takes_out_the_unreliable_cells_that_stage_1_lets_through():
     assert ours["counted"] == pytest.approx(treading / kept.sum()) and ours["counted"] < 0.7
     assert ours["adjusted"] == pytest.approx(0.75)
     assert ours["unreliable"] == pytest.approx(2 / 3)
+    # Known from one blood draw only, so nothing is promised: two unreliable for each reliable one.
+    assert "with 2.0 unreliable sequences per reliable one" in ours["withheld"]
     unseen = known[known["label"] != "unreliable"]
     assert np.isnan(prevalence.end_to_end(counted(rates * 100, "T1_10s01"), unseen)["estimate"])
     with pytest.raises(RbcError, match="its own errors"):
