@@ -308,7 +308,7 @@ def _order(rule: Order, study: Study, tolerance: Tolerance) -> Verdict:
     said = compared.verdict(tolerance.margin, tolerance.z)
 
     what = "Variances" if any("variance" in side.take for side in rule.sides()) else "Scores"
-    found = f"Left {ends[0]:.4f}, right {ends[1]:.4f}"
+    found = f"Left {ends[0]:.3f}, right {ends[1]:.3f}"
     numbers = {"left": ends[0], "right": ends[1], "difference": ends[0] - ends[1]}
     if len(pairs) == len(pairs[0]) == 1:
         found += f": {_interval(pairs[0][0], tolerance.z)}"

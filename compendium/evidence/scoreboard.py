@@ -67,7 +67,10 @@ def _row(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> dict:
 
 
 def _number(x: float | str) -> str:
-    return x if isinstance(x, str) else f"{x:.4g}"
+    """A number with three decimals at most, none that say nothing; a smaller one by its power."""
+    if isinstance(x, str):
+        return x
+    return f"{x:.0e}" if 0 < abs(x) < 0.001 else f"{round(x, 3):.10g}"
 
 
 def _links(evidence: str, part: str) -> list[dict[str, str]]:

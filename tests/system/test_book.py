@@ -72,12 +72,23 @@ FLAWED = {
         {"output_type": "display_data", "data": {"text/html": ["<p>", "/tmp/x.py</p>"]}},
         "/tmp/ stands on it",
     ),
+    "digits": (
+        {"output_type": "display_data", "data": {"text/html": "<td>0.8512</td>"}},
+        "more than three decimals stands on it: 0.8512",
+    ),
 }
 #: Outputs like these that are right.
 WHOLE = [
     STREAM,
     {"output_type": "execute_result", "data": {"text/plain": "'x'", "text/markdown": "x"}},
     {"output_type": "display_data", "data": {"text/plain": "<Figure>", "image/png": "AA"}},
+    {
+        "output_type": "display_data",
+        "data": {
+            "text/html": "<style>a { width: 1.23456em }</style>856 0.851, doi 10.1126/sciadv.adk,"
+            ' rate 0.0001 <a href="0.12345">on</a> version 1.2.34567'
+        },
+    },
 ]
 
 
