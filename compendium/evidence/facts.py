@@ -29,7 +29,8 @@ def judge_data(rule: Data, study: Study, _: Tolerance) -> Verdict:
     measure = MEASURES[rule.measure]
     found = float(measure.compute(study))
     numbers, evidence = {"found": found, "stated": rule.value}, (f"check: {measure.check}",)
-    words = f"{rule.measure.capitalize()}: {found:g}; stated: {rule.compare} {rule.value:g}."
+    counted = f"{round(found, 3):.10g}"
+    words = f"{rule.measure.capitalize()}: {counted}; stated: {rule.compare} {rule.value:g}."
     holds = _of_whole(rule, found, measure.moves, study.profile.data.source == "zenodo")
     if holds is None:
         agrees = COMPARE[rule.compare](found, rule.value)
