@@ -111,8 +111,8 @@ def code_at_end(text: str) -> str:
     code = FOLDED.findall(text)
     if not code:
         return text
-    summary = '<summary><p class="admonition-title">Code of this page</p></summary>'
-    whole = f'<details class="admonition hide page-code">{summary}{"".join(code)}</details>'
+    summary = "<summary>Code of this page</summary>"
+    whole = f'<details class="page-code">{summary}{"".join(code)}</details>'
     before, end, after = FOLDED.sub("", text).rpartition("</article>")
     return before + whole + end + after
 
