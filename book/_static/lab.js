@@ -31,7 +31,7 @@
     const finish = (words) => {
       clearTimeout(clock);
       stop = null;
-      if (words) show(words);
+      if (words || !lines.length) show(words || "It ended and printed nothing.");
       buttons.run.disabled = false;
       buttons.stop.hidden = true;
     };

@@ -126,6 +126,7 @@ def test_an_endless_loop_is_stopped_and_an_error_names_its_line(page, with_pytho
     editor.get_by_role("button", name="Stop").click()
     assert "Stopped." in editor.get_by_role("status").inner_text()
     title = next(iter(ON_PAGE))
+    assert run(page, title, "x = 1\n") == "It ended and printed nothing."
     assert run(page, title, "x = 1\ny = x +\n").startswith("SyntaxError in line 2")
     assert run(page, title, "print('so far')\n\n1 / 0\n") == (
         "so far\nZeroDivisionError in line 3: division by zero"
