@@ -286,9 +286,7 @@ def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path,
         assert there in made
 
 
-def test_the_printed_book_has_an_outline_of_parts_and_pages_and_no_buttons(
-    built, chromium, tmp_path
-):
+def test_the_printed_book_has_an_outline_of_parts_and_pages(built, chromium, tmp_path):
     """`make pdf` must give a book that one would print; it stopped once, and nobody saw it."""
     # A copy: other tests look at every page of the book while this one lays a page beside them.
     left_out = shutil.ignore_patterns(".doctrees", "jupyter_execute")
