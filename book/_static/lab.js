@@ -91,7 +91,7 @@
   }
 
   if (location.protocol === "file:") {
-    state.textContent = "This page was opened from a disk, where a browser runs no Python. Serve the book (make serve), or run the files.";
+    state.textContent = "This page was opened from a disk, where a browser runs no Python. Serve the book (make lab, then make serve), or run the files.";
     return;
   }
   fetch(`${folder}pyodide-lock.json`, { method: "HEAD" }).then((answer) => {

@@ -13,23 +13,21 @@ def spread(fraction, cells):
     ...
 
 
+def added_up(fraction, cells):
+    """The same, from all counts that a movie can show, each with its chance."""
+    total = 0.0
+    for n in range(cells + 1):
+        chance = comb(cells, n) * fraction**n * (1 - fraction) ** (cells - n)
+        total += chance * (n / cells - fraction) ** 2
+    return sqrt(total)
+
+
 def check(answer):
     for fraction, cells in ((0.93, 200), (0.7, 200), (0.7, 1000)):
-        # All counts that a movie can show, each with its chance.
-        known = sqrt(
-            sum(
-                comb(cells, n)
-                * fraction**n
-                * (1 - fraction) ** (cells - n)
-                * (n / cells - fraction) ** 2
-                for n in range(cells + 1)
-            )
-        )
-        given = answer.spread(fraction, cells)
+        given, known = answer.spread(fraction, cells), added_up(fraction, cells)
         assert given is not None, "spread gives nothing yet"
-        assert abs(given / known - 1) < 1e-6, (
-            f"{given:.4f}: movies of {cells} cells spread otherwise where {fraction} tank-tread"
-        )
+        words = f"{fraction} of {cells} cells tank-tread"
+        assert abs(given / known - 1) < 1e-6, f"{words}: movies do not spread by {given:.4f}"
 
 
 if __name__ == "__main__":
