@@ -2,6 +2,7 @@
 "use strict";
 
 const FEW = 8; // rows up to which a table needs no filter
+const LONG = 60, AT_FIRST = 40; // a longer table shows so many rows until all are asked for
 
 const words = new Intl.Collator("en", { numeric: true }).compare;
 
@@ -22,8 +23,10 @@ function sortable(table) {
       heads.forEach((h) => h.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
       body.append(...[...rows].sort((a, b) => order(key(a, column), key(b, column), sign)));
+      filter?.();
     });
   });
+  let filter = null;
   if (rows.length <= FEW) return;
 
   const controls = Object.assign(document.createElement("div"), { className: "table-controls" });
@@ -41,17 +44,34 @@ function sortable(table) {
     select.append(new Option("all", ""), ...values.map((value) => new Option(value, value)));
     return [(row) => !select.value || row.cells[column].textContent === select.value];
   });
+  let limit = rows.length > LONG ? AT_FIRST : Infinity;
   const status = document.createElement("span");
   status.setAttribute("role", "status");
-  controls.append(status);
-  const filter = () => {
+  const all = Object.assign(document.createElement("button"), { type: "button", textContent: "Show all rows" });
+  all.addEventListener("click", () => { limit = Infinity; filter(); });
+  controls.append(status, all);
+  filter = () => {
     const asked = said.value.toLowerCase().split(/\s+/);
-    for (const row of rows) {
+    let fitting = 0;
+    for (const row of body.rows) { // in the order that the table has now
       const text = row.textContent.toLowerCase();
-      row.hidden = !(picks.every((fits) => fits(row)) && asked.every((word) => text.includes(word)));
+      const fits = picks.every((pick) => pick(row)) && asked.every((word) => text.includes(word));
+      fitting += fits;
+      row.hidden = !fits || fitting > limit;
     }
-    status.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows shown`;
+    status.textContent = `${Math.min(fitting, limit)} of ${rows.length} rows shown`;
+    all.hidden = fitting <= limit;
   };
+  // A link to a row that is not shown yet shows it.
+  const reveal = () => {
+    const row = document.getElementById(location.hash.slice(1));
+    if (!row?.hidden || !rows.includes(row)) return;
+    limit = Infinity;
+    filter();
+    row.scrollIntoView({ block: "center" });
+  };
+  addEventListener("hashchange", reveal);
+  addEventListener("load", reveal);
   controls.addEventListener("input", filter);
   table.before(controls);
   filter();

@@ -182,12 +182,38 @@ def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three
     claims = page.locator("#claims-board tbody tr:has(a[href$='.csv'])")
     claims.first.wait_for(state="attached")  # the click only starts to load the page
     chosen = claims.nth(Random(seed).randrange(claims.count()))
+    if chosen.is_hidden():  # a long table shows its first rows
+        page.get_by_role("button", name="Show all rows").click()
     chosen.locator("summary").click()
     link = chosen.locator("a[href$='.csv']").first
     assert link.is_visible()
     file = Path(unquote(urlsplit(link.evaluate("a => a.href")).path))
     page.close()
     assert file.read_text(encoding="utf-8").startswith("name,acquisition,label,")
+
+
+def test_a_long_table_shows_its_first_rows_until_more_are_asked_for(chromium, html):
+    """A table of hundreds of rows is a wall; every row must still be found, sorted and linked."""
+    address = (html / "book" / "pages" / "released" / "claims.html").as_uri()
+    page = chromium.new_page()
+    visit(page, address)
+    rows, shown = (page.locator(f"#claims-board tbody tr{which}") for which in ("", ":visible"))
+    controls = page.locator(".table-controls:has(+ #claims-board)")
+    assert shown.count() == 40 < rows.count()
+    assert controls.get_by_role("status").inner_text() == f"40 of {rows.count()} rows shown"
+    last = rows.last.get_attribute("id")
+    controls.get_by_role("searchbox").fill(last)
+    assert page.locator(f"[id='{last}']").is_visible()
+    controls.get_by_role("searchbox").fill("")
+    controls.get_by_role("button", name="Show all rows").click()
+    assert shown.count() == rows.count()
+    page.close()
+
+    page = chromium.new_page()  # from elsewhere, straight to a row that is not among the first
+    visit(page, f"{address}#{last}")
+    page.locator(f"[id='{last}'] details[open]").wait_for()
+    assert page.locator(f"[id='{last}']").is_visible()
+    page.close()
 
 
 def test_formulas_are_set_in_the_font_that_the_site_carries(chromium, html):
