@@ -466,8 +466,8 @@ def pages(p: Profile) -> list[Page]:
 
 
 def publish_runs(part: str, results: Path) -> None:
-    """Lay the pages of a part's runs, their predictions and the films of its test sequences where
-    the book takes them.
+    """Lay the pages of a part's runs, their predictions and configurations, and the films of its
+    test sequences where the book takes them.
 
     Nothing is done where they were made from the same runs, data and code.
 
@@ -483,7 +483,7 @@ def publish_runs(part: str, results: Path) -> None:
     files = [
         f / name
         for f in found
-        for name in ("notebook.ipynb", "predictions.parquet")
+        for name in ("notebook.ipynb", "predictions.parquet", "config.json")
         if (f / name).exists()
     ]
     data = (
@@ -491,7 +491,8 @@ def publish_runs(part: str, results: Path) -> None:
         if part in KEPT
         else ROOT / "data" / "derived" / results.name
     )
-    code = keys.code_key(("compendium.evidence.browse", "compendium.evidence.scoreboard"))
+    makers = ("compendium.evidence.browse", "compendium.evidence.scoreboard", notebooks.__name__)
+    code = keys.code_key(makers)
     key = keys.key_of(
         [[str(f), file_hash(f)] for f in files], _checksum_of(data / "meta.json"), code
     )
@@ -512,7 +513,7 @@ def publish_runs(part: str, results: Path) -> None:
         stage, name = run_folder.parts[-2:]
         page = run_folder / "notebook.ipynb"
         if page.exists():
-            notebooks.copy_unsearched(page, folders[0] / f"{stage}-{name}.ipynb")
+            notebooks.copy_of_run(page, folders[0] / f"{stage}-{name}.ipynb", part)
         scoreboard.publish(results, f"{stage}/{name}", folders[1])
     browse.publish(results, data, folders[2])
     note.parent.mkdir(parents=True, exist_ok=True)

@@ -177,17 +177,27 @@ def _write_page(out: Path, page: dict) -> None:
     part.replace(out)
 
 
-def copy_unsearched(page: Path, out: Path) -> None:
-    """Copy a page whose text the book's search passes over: of hundreds of runs every word of the
-    same notebook would be found. Its title stays.
+def copy_of_run(page: Path, out: Path, part: str) -> None:
+    """Copy the page of a run into the book, with links to its predictions and its configuration.
+
+    The book's search passes over its text: of hundreds of runs every word of the same notebook
+    would be found. Its title stays.
 
     Parameters
     ----------
     page : an executed notebook
-    out : the copy
+    out : the copy, book/pages/<part>/runs/<name>.ipynb
+    part : of the book, whose files lie in predictions/<part> of the site
     """
     content = json.loads(page.read_text(encoding="utf-8"))
     content["metadata"]["nosearch"] = True  # of Sphinx
+    beside = f"../../../../predictions/{part}/{out.stem}"
+    links = (
+        f'<p>Of this run: <a href="{beside}.csv">predictions (CSV)</a>,'
+        f' <a href="{beside}.json">configuration (JSON)</a>.</p>'
+    )
+    cell = {"cell_type": "markdown", "id": "files-of-run", "metadata": {}, "source": [links]}
+    content["cells"].insert(1, cell)  # below the title
     _write_page(out, content)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -78,10 +79,11 @@ def _links(evidence: str, part: str) -> list[dict[str, str]]:
     kind, _, name = evidence.partition(": ")
     if kind == "run":
         file = name.replace("/", "-")
-        csv = f"../../../predictions/{part}/{file}.csv"
+        beside = f"../../../predictions/{part}/{file}"
         return [
             {"address": f"runs/{file}.html", "words": f"run {name}"},
-            {"address": csv, "words": "its predictions (CSV)"},
+            {"address": f"{beside}.csv", "words": "its predictions (CSV)"},
+            {"address": f"{beside}.json", "words": "its configuration (JSON)"},
         ]
     page = {"audit": "../audit.html", "check": "dataset.html"}[kind]
     return [{"address": page, "words": f"{kind}: {name}"}]
@@ -215,7 +217,8 @@ def best(stage: int, score: str) -> dict:
 
 
 def publish(results: Path, run: str, out: Path) -> Path:
-    """Write a run's predictions as CSV into the folder `out`, under the name of its page; the file.
+    """Write a run's predictions as CSV into the folder `out`, under the name of its page, and its
+    configuration as JSON beside them; the first file.
 
     No pixels.
 
@@ -223,9 +226,10 @@ def publish(results: Path, run: str, out: Path) -> Path:
     ----------
     results : folder of a profile's runs
     run : stage and name
-    out : where the file goes
+    out : where the files go
     """
     table: pd.DataFrame = runs.predictions(results, run)
     file = out / f"{run.replace('/', '-')}.csv"
     table.to_csv(file, index=False, float_format="%.6f")
+    shutil.copy(results / run / "config.json", file.with_suffix(".json"))
     return file

@@ -91,8 +91,12 @@ def test_the_book_has_a_page_for_every_run_and_report(html):
     """A run without a page cannot be looked into."""
     pages = {str(p.relative_to(html)) for p in html.rglob("*.html")}
     for run in RUNS:
-        assert f"book/pages/tiny/runs/{run.replace('/', '-')}.html" in pages
-        assert (html / f"predictions/tiny/{run.replace('/', '-')}.csv").exists()
+        name = run.replace("/", "-")
+        assert f"book/pages/tiny/runs/{name}.html" in pages
+        # Each leads to what it answered and to how it was trained.
+        text = (html / f"book/pages/tiny/runs/{name}.html").read_text(encoding="utf-8")
+        for file in (f"predictions/tiny/{name}.csv", f"predictions/tiny/{name}.json"):
+            assert f'href="../../../../{file}"' in text and (html / file).exists()
     for part in ("tiny", "released"):
         reports = (
             "dataset",

@@ -75,6 +75,8 @@ def test_published_predictions_are_those_of_the_run(tmp_path):
     assert (tmp_path / "stage1-crnn-uniform-k50-s0.csv").exists() and list(table) == list(kept)
     assert table["name"].tolist() == kept["name"].tolist()
     assert (table["probability"] - kept["probability"]).abs().max() < 1e-6
+    configured = (tmp_path / "stage1-crnn-uniform-k50-s0.json").read_bytes()
+    assert configured == (RELEASED / RUN / "config.json").read_bytes()
 
 
 def test_the_released_model_stands_beside_the_paper_and_ours(study):
