@@ -180,7 +180,8 @@ def test_a_claim_is_traced_from_the_landing_page_to_its_raw_predictions_in_three
     visit(page, (html / "book" / "pages" / "index.html").as_uri())
     page.locator("ul.verdicts a").first.click()
     claims = page.locator("#claims-board tbody tr:has(a[href$='.csv'])")
-    claims.first.wait_for(state="attached")  # the click only starts to load the page
+    # the click only starts to load the page, and the table is made ready last
+    page.locator(".table-controls:has(+ #claims-board)").wait_for()
     chosen = claims.nth(Random(seed).randrange(claims.count()))
     if chosen.is_hidden():  # a long table shows its first rows
         page.get_by_role("button", name="Show all rows").click()
