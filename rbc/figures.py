@@ -240,8 +240,14 @@ def network(layers: pd.DataFrame, title: str) -> Figure:
 
 def strips(named: dict[str, np.ndarray]) -> Figure:
     """One strip of frames a row, each with its name; grey levels stretched alike within a row."""
+    # About one dot a pixel of the cells: noise makes large files, and a page has eight of these.
     figure, axes = plt.subplots(
-        len(named), 1, figsize=(9, 0.5 * len(named) + 0.4), squeeze=False, layout="constrained"
+        len(named),
+        1,
+        figsize=(9, 0.5 * len(named) + 0.4),
+        dpi=72,
+        squeeze=False,
+        layout="constrained",
     )
     for axis, (name, frames) in zip(axes[:, 0], named.items()):
         axis.imshow(strip(frames), cmap="gray", aspect="equal")

@@ -16,8 +16,8 @@ from rbc.sequences import strip
 from rbc.templates import filled
 
 LONGEST = 60  #: frames of one film at most, its first
-#: frames on one page at most: at some 0.7 kB each (PNG in base64) it stays below 1.1 MB
-A_PAGE = 1400
+#: frames on one page at most: at some 0.7 kB each (PNG in base64) it stays below 0.9 MB
+A_PAGE = 1200
 SIDE = 3 * FRAME_PX  #: of the window, in px
 FILM = Path(__file__).with_name("film.html")
 GROUP = Path(__file__).with_name("film-group.html")
