@@ -59,7 +59,8 @@ function sortable(table) {
       fitting += fits;
       row.hidden = !fits || fitting > limit;
     }
-    status.textContent = `${Math.min(fitting, limit)} of ${rows.length} rows shown`;
+    const cut = limit < fitting && fitting < rows.length; // else a reader takes the first rows for all that fit
+    status.textContent = `${Math.min(fitting, limit)} of ${cut ? `${fitting} fitting, of ` : ""}${rows.length} rows shown`;
     all.hidden = fitting <= limit;
   };
   // A link to a row that is not shown yet shows it.

@@ -202,6 +202,10 @@ def test_a_long_table_shows_its_first_rows_until_more_are_asked_for(chromium, ht
     controls = page.locator(".table-controls:has(+ #claims-board)")
     assert shown.count() == 40 < rows.count()
     assert controls.get_by_role("status").inner_text() == f"40 of {rows.count()} rows shown"
+    controls.get_by_role("searchbox").fill("validation")  # in far more rows than are shown
+    fitting = sum("validation" in row.lower() for row in rows.all_text_contents())
+    words = f"40 of {fitting} fitting, of {rows.count()} rows shown"
+    assert 40 < fitting < rows.count() and controls.get_by_role("status").inner_text() == words
     last = rows.last.get_attribute("id")
     controls.get_by_role("searchbox").fill(last)
     assert page.locator(f"[id='{last}']").is_visible()
