@@ -26,22 +26,23 @@ SHOWN = ("text/html", "text/markdown", "text/plain")
 
 
 def contents(profile: str) -> dict:
-    """_toc.yml with the demo's part made the profile's (or gone, where that has a part of its
-    own).
+    """_toc.yml with the demo's pages made the profile's.
+
+    Pages of real cells come first, in a part of their own; those that stand in the book of every
+    profile do not come twice.
     """
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     about = json.loads((ROOT / "results" / profile / "dataset.json").read_text(encoding="utf-8"))
-    for part in list(toc["parts"]):
-        if "pages/demo/" in json.dumps(part) and not about["simulated"]:
-            part["caption"] = "Results on real cells"
-            toc["parts"].remove(part)
-            toc["parts"].insert(0, part)  # what this book was built for comes first
-    for part in toc["parts"]:
-        if "pages/demo/" in json.dumps(part):
-            steps = [name for name in ("download", "ingest") if _is_made(profile, name)]
-            part["chapters"] += [{"file": f"book/pages/demo/{name}"} for name in steps]
+    appendix = toc["parts"][-1]["chapters"]
+    demo = next(chapter for chapter in appendix if "pages/demo/" in json.dumps(chapter))
+    steps = [name for name in ("download", "ingest") if _is_made(profile, name)]
+    demo["sections"] += [{"file": f"book/pages/demo/{name}"} for name in steps]
     if profile in ("released", "register", "ours"):
-        toc["parts"] = [part for part in toc["parts"] if "pages/demo/" not in json.dumps(part)]
+        appendix.remove(demo)
+    elif not about["simulated"]:
+        appendix.remove(demo)
+        first = {"caption": "Results on real cells", "numbered": 1, "chapters": demo["sections"]}
+        toc["parts"].insert(0, first)
     return json.loads(json.dumps(toc).replace("pages/demo/", f"pages/{profile}/"))
 
 

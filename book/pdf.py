@@ -49,10 +49,18 @@ td, th { overflow-wrap: anywhere; white-space: normal !important; }
 
 
 def chapters(contents: dict) -> Iterator[tuple[str, list[str]]]:
-    """The parts of a table of contents with their pages, runs below a page left out."""
+    """The parts of a table of contents with their pages, those below a page too, without runs."""
     yield "", [contents["root"]]
     for part in contents["parts"]:
-        yield part["caption"], [chapter["file"] for chapter in part["chapters"]]
+        yield part["caption"], list(files(part["chapters"]))
+
+
+def files(entries: list[dict]) -> Iterator[str]:
+    """The pages of these entries and of those below them; runs are no file but a pattern."""
+    for entry in entries:
+        if "file" in entry:
+            yield entry["file"]
+            yield from files(entry.get("sections", []))
 
 
 def content(page: Path) -> str:

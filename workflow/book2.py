@@ -32,12 +32,21 @@ def source(root: Path, name: str) -> str:
     return name + next(found)
 
 
+def entries(root: Path, chapters: list[dict]) -> list[dict]:
+    """Pages with those below them in the form of Jupyter Book 2; runs, a pattern, are left out."""
+    found = []
+    for chapter in (chapter for chapter in chapters if "file" in chapter):
+        below = entries(root, chapter.get("sections", []))
+        page = {"file": source(root, chapter["file"])}
+        found.append(page | {"children": below} if below else page)
+    return found
+
+
 def settings(root: Path, contents: dict) -> dict:
     """What Jupyter Book 2 is told in myst.yml: the bibliography and the table of contents."""
     toc = [{"file": source(root, contents["root"])}]
     for part in contents["parts"]:
-        chapters = [{"file": source(root, chapter["file"])} for chapter in part["chapters"]]
-        toc.append({"title": part["caption"], "children": chapters})
+        toc.append({"title": part["caption"], "children": entries(root, part["chapters"])})
     project = {"title": "Red cell dynamics", "bibliography": ["book/references.bib"], "toc": toc}
     return {"version": 1, "project": project, "site": {"template": "book-theme"}}
 
