@@ -50,6 +50,7 @@ REPORTS = (
 OWN = (
     "index", "tracking", "ladder", "audit", "beside", "learn-motion", "learn-optics",
     "learn-sampling", "learn-networks", "learn-training", "learn-imbalance", "learn-prevalence",
+    "example-report",
 )  # fmt: skip
 ONE_PAGE = ("register", "ours")  #: parts with one report of their own name, without pages of runs
 KEPT = ("released", *ONE_PAGE)  #: committed results that every book shows
@@ -452,9 +453,13 @@ def pages(p: Profile) -> list[Page]:
     found = []
     simulated = runs.kind_words({"simulated": True})
     for name in OWN:
-        given = {"profile": notebooks.inside(p.path), "results": notebooks.inside(p.results_folder)}
-        reads = name == "beside"
-        found.append(Page(name, name, given if reads else {}, simulated, reads))
+        given = {}
+        if name == "beside":  # the only one that shows the profile's runs
+            given = {"profile": p.path, "results": p.results_folder}
+        elif name == "example-report":  # the site takes what lies there as it is
+            given = {"folder": FILES / name}
+        given = {key: notebooks.inside(place) for key, place in given.items()}
+        found.append(Page(name, name, given, simulated, name == "beside"))
     for part, results in parts(p).items():
         profile = p if part == p.name else profiles.load(part)
         for name in (part,) if part in ONE_PAGE else REPORTS:
