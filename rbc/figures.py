@@ -35,7 +35,8 @@ class Sentence(str):
 
 NO_PICTURES = Sentence(
     "Pictures of real cells are made only where the data lies:"
-    " `make book PROFILE=released DATA=FOLDER`."
+    " `make book PROFILE=released DATA=FOLDER`. The same page on simulated cells, in the appendix"
+    " of the demo's book, has them."
 )
 COUNTS = ["n", "tp", "fp", "fn", "tn"]
 
