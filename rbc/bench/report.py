@@ -146,7 +146,6 @@ def _narrow(picture: Image.Image) -> Image.Image:
 
 
 def _made(result: dict) -> list[tuple[str, str]]:
-    models = ", ".join(f"{k} {v}" for k, v in result["models"].items())
     source = {name: f" ({unit['source']})" for name, unit in result.get("units", {}).items()}
     units = (
         ("Pixel size", "um_per_px", "um"),
@@ -161,9 +160,18 @@ def _made(result: dict) -> list[tuple[str, str]]:
             "Errors known from",
             f"{result['known_cells']} cells of {result['known_acquisitions']} acquisitions",
         ),
-        ("Models", models or "of the user"),
+        ("Models", _origin(result["models"])),
         ("Software", f"rbc {result['version']}"),
     ]
+
+
+def _origin(models: dict) -> str:
+    """Where the models come from; `marker.json` holds the whole hashes."""
+    if "commit" not in models:
+        return "of the user"
+    changes = " with changes" if models.get("dirty") else ""
+    data = f", learned from data {models['data'][:10]}" if "data" in models else ""
+    return f"commit {models['commit'][:10]}{changes}{data}"
 
 
 def _flow(flow: dict | None) -> list[tuple[str, str]]:

@@ -118,6 +118,20 @@ def test_every_page_loads_alone_and_meets_wcag(chromium, pages, scheme, width):
     assert wrong == {}
 
 
+def test_the_example_of_a_report_opens_on_its_page_and_works(html, chromium):
+    """A biologist must see what a report is before filming anything."""
+    page = chromium.new_page()
+    errors, _ = visit(page, (html / "book/pages/example-report.html").as_uri())
+    page.get_by_text("Show the report on this page").click()
+    report = page.frame_locator("iframe.report")
+    before = report.locator("#marker").inner_text()
+    assert "%" in before and "simulated" in report.locator("main").inner_text().lower()
+    report.locator(".cell input[value=flipping]:not(:checked)").first.check()
+    assert report.locator("#marker").inner_text() != before
+    assert errors == []
+    page.close()
+
+
 def test_axe_and_the_listeners_find_what_is_wrong(chromium, tmp_path):
     """A check that finds nothing on a bad page proves nothing on a good one."""
     bad = tmp_path / "bad.html"

@@ -5,6 +5,7 @@ browser.
 import csv
 import io
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -258,6 +259,20 @@ def test_the_report_asks_nothing_and_shows_the_marker(page, answer):
         'a "small", <b>.avi'
     ) and "Simulated movie" in page.inner_text("main")
     assert page.locator(".cell").count() == said["cells"]  # a small movie: every one is shown
+
+
+def test_the_report_fits_a_phone(page):
+    """A line that cannot break makes the whole page wider than the screen."""
+    page.set_viewport_size({"width": 375, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_the_report_says_where_the_models_come_from_in_words(page, answer):
+    """A reader must not have to read the dictionary of a program."""
+    row = page.locator("tr:has(th:text-is(\"Models\"))").inner_text()
+    commit = answer[0]["models"]["commit"]
+    assert f"commit {commit[:10]}" in row and commit not in row
+    assert not re.search("dirty|True|False", page.inner_text("main"))
 
 
 def test_the_film_with_tracks_is_turned_by_hand_and_by_itself(page):
