@@ -122,7 +122,7 @@ def test_the_example_of_a_report_opens_on_its_page_and_works(html, chromium):
     """A biologist must see what a report is before filming anything."""
     page = chromium.new_page()
     errors, _ = visit(page, (html / "book/pages/example-report.html").as_uri())
-    page.get_by_text("Show the report on this page").click()
+    page.locator("summary", has_text="Show the report on this page").first.click()
     report = page.frame_locator("iframe.report")
     before = report.locator("#marker").inner_text()
     assert "%" in before and "simulated" in report.locator("main").inner_text().lower()
