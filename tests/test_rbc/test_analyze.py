@@ -269,7 +269,7 @@ def test_the_report_fits_a_phone(page):
 
 def test_the_report_says_where_the_models_come_from_in_words(page, answer):
     """A reader must not have to read the dictionary of a program."""
-    row = page.locator("tr:has(th:text-is(\"Models\"))").inner_text()
+    row = page.locator('tr:has(th:text-is("Models"))').inner_text()
     commit = answer[0]["models"]["commit"]
     assert f"commit {commit[:10]}" in row and commit not in row
     assert not re.search("dirty|True|False", page.inner_text("main"))
