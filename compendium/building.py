@@ -161,18 +161,36 @@ def check_data(p: Profile) -> None:
 DESCRIBING = ("compendium.data.checks", "compendium.evidence.simple")
 
 
-def describe_data(p: Profile) -> None:
+def describe_data(p: Profile, say: Callable[[str], object]) -> None:
     """Write what pages say of a profile's sequences, where it is gone, of other sequences, or by
     other code than today's.
 
-    It lies with the results, so ``make clean`` removes it and leaves the data.
+    It lies with the results, so ``make clean`` removes it and leaves the data. Jobs of a cluster
+    may ask at the same time: one writes, the others wait.
+
+    Parameters
+    ----------
+    p : the profile
+    say : called with a line before the work begins, which takes minutes at full size
     """
+    from filelock import FileLock
+
     from rbc import sequences
 
+    if _is_described(p):
+        return
+    p.results_folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(p.results_folder / ".describing.lock"):
+        if _is_described(p):  # by another process, while this one waited
+            return
+        say(f"describing the data of {p.name} for its pages: not done yet, or by other code")
+        _describe(p, sequences.load(p.data_folder))
+
+
+def _is_described(p: Profile) -> bool:
     note = _described(p)
     whole = all((p.results_folder / name).exists() for name in (note.name, *runs.OF_THE_DATA))
-    if not whole or note.read_text(encoding="utf-8") != _description_key(p):
-        _describe(p, sequences.load(p.data_folder))
+    return whole and note.read_text(encoding="utf-8") == _description_key(p)
 
 
 def _describe(p: Profile, found: Sequences) -> None:
@@ -647,7 +665,7 @@ def _prepare_if_stale(p: Profile, data: Path | None, bar: Bar, simulated: bool =
     elif not is_prepared(p, data):
         found = prepare(p, data, progress=sys.stderr.isatty())
         bar.say(f"data of {p.name}: {found} sequences")
-    describe_data(p)
+    describe_data(p, bar.say)
     check_splits(p)
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -519,7 +520,7 @@ def run(
     from compendium import building
 
     building.check_data(p)
-    building.describe_data(p)
+    building.describe_data(p, partial(typer.echo, err=True))
     typer.echo(building.one(c, p))
 
 

@@ -26,6 +26,13 @@ print(json.dumps([page.name for page in pages if not page.is_fresh()]))
 """
 
 
+#: Says what pages tell of the tiny profile's data anew where that is stale.
+DESCRIBE = """
+from compendium import building, profiles
+building.describe_data(profiles.load("tests/tiny.yaml"), print)
+"""
+
+
 @pytest.fixture(scope="module")
 def finished(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the finished book, its files as new as a fresh checkout's."""
@@ -213,6 +220,22 @@ def test_what_is_said_of_the_data_follows_the_code_that_says_it(finished, change
     assert after("grid") == right
     kept.unlink()
     assert after("grid") == right
+
+
+def test_of_two_jobs_that_find_it_stale_one_describes_the_data_and_says_so(finished, changed):
+    """Jobs of a cluster start together: both writing at once would leave halves of two files."""
+    changed("compendium/data/checks.py", appended("WIDER = 3"))
+    kept = finished / "results" / "tiny" / "checks.json"
+    right = kept.read_text(encoding="utf-8")
+    kept.unlink()
+    command, there = [sys.executable, "-c", DESCRIBE], {**os.environ, "PYTHONPATH": str(finished)}
+    jobs = [
+        subprocess.Popen(command, cwd=finished, env=there, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = sorted(job.communicate(timeout=120)[0] for job in jobs)
+    assert said[0] == "" and said[1].startswith("describing the data of tiny")
+    assert kept.read_text(encoding="utf-8") == right
 
 
 def test_a_sentence_remakes_only_its_page_and_stale_runs_are_never_shown(finished, changed):
