@@ -49,6 +49,118 @@ def test_the_density_is_that_of_the_answers_where_stage_1_and_2_do_not_err():
     assert ours.high - ours.low < tails.high - tails.low + 0.03
 
 
+#: Shares of answers (rows) in classes (columns) of one network, and of a worse one.
+RATES = {
+    "good": np.array([[0.85, 0.06, 0.02], [0.05, 0.80, 0.03], [0.10, 0.14, 0.95]]),
+    "worse": np.array([[0.75, 0.10, 0.05], [0.10, 0.60, 0.05], [0.15, 0.30, 0.90]]),
+}
+
+
+def by_integral(said, rates):
+    """The same density from its definition: the multinomial likelihood of the answers, summed over
+    every share of unreliable cells.
+    """
+    p, u = marker.FRACTIONS[:, None], (np.arange(4000) + 0.5) / 4000
+    classes = np.stack([p * (1 - u), (1 - p) * (1 - u), np.tile(u, (len(p), 1))])
+    log = np.einsum("a,apu->pu", said, np.log(np.einsum("ac,cpu->apu", rates, classes)))
+    likelihood = np.exp(log - log.max()).sum(axis=1)
+    return likelihood / likelihood.sum()
+
+
+@pytest.mark.parametrize(
+    ("said", "name", "apart"),
+    [
+        ((60, 20, 80), "good", 0.001),
+        ((120, 5, 400), "good", 0.001),
+        ((30, 30, 20), "good", 0.001),
+        ((12, 3, 60), "good", 0.002),
+        ((60, 20, 80), "worse", 0.001),
+        ((12, 3, 60), "worse", 0.002),
+        # Fewer cells are discarded here than these rates let expect of reliable ones alone.
+        ((200, 80, 30), "good", 0.05),
+        ((30, 30, 20), "worse", 0.1),
+        ((200, 80, 30), "worse", 0.1),
+    ],
+)
+def test_the_density_is_its_definition_summed_over_unreliable_cells(said, name, apart):
+    """The closed form must be what it stands for; `apart` is half the area between both."""
+    rates = RATES[name]
+    ours = marker.density(np.array(said), np.tile(rates, (2048, 1, 1)))
+    assert np.abs(ours - by_integral(np.array(said), rates)).sum() / 2 < apart
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        stats.norm(0.8, 0.1),
+        stats.gamma(4, 0.3, 0.1),
+        stats.skewnorm(-6, 1.2, 0.3),
+        stats.expon(0, 0.2),
+        stats.norm(0.25, 0.115),  # its ends lie so near to 0 and to 1 that they are put there
+        stats.norm(1.32, 0.115),
+    ],
+)
+def test_the_ends_are_the_outer_ones_of_the_shortest_interval_and_of_equal_tails(law):
+    """An end further in holds the truth too seldom, one further out says less than is known."""
+    cells = law.pdf(marker.ANGLES)
+    cells /= cells.sum()
+    edges = np.linspace(0, np.pi / 2, len(cells) + 1)
+    sums = np.concatenate([[0], np.cumsum(cells)])
+    tails = np.linspace(0, 0.05, 20001)
+    first, last = (np.interp(share, sums, edges) for share in (tails, tails + 0.95))
+    shortest = np.argmin(last - first)
+    equal = np.interp([0.025, 0.5, 0.975], sums, edges)
+    low, high = min(first[shortest], equal[0]), max(last[shortest], equal[2])
+    low = 0 if low < marker.EDGE else low
+    high = np.pi / 2 if high > np.pi / 2 - marker.EDGE else high
+    ours = np.arcsin(np.sqrt(marker.ends(cells)))
+    assert ours == pytest.approx([equal[1], low, high], abs=0.01)
+
+
+def test_blood_draws_alike_tell_the_rates_as_one_draw_of_all_their_cells(monkeypatch):
+    """Cells must count once each: no more, no less."""
+    monkeypatch.setattr(marker, "CORRELATIONS", (0.0,))
+    drawn = marker.rate_draws(KNOWN, 20000, np.random.default_rng(0))
+    for c in range(3):
+        law = stats.dirichlet(KNOWN.sum(axis=0)[:, c] + marker.PSEUDO)
+        assert drawn[:, :, c].mean(axis=0) == pytest.approx(law.mean(), abs=0.002)
+        assert drawn[:, :, c].var(axis=0) == pytest.approx(law.var(), rel=0.1)
+
+
+@pytest.mark.parametrize("correlation", [0.05, 0.4])
+def test_rates_of_a_new_blood_draw_differ_as_the_correlation_says(monkeypatch, correlation):
+    """With very many known draws only the new draw's own difference is left."""
+    monkeypatch.setattr(marker, "CORRELATIONS", (correlation,))
+    known = np.concatenate([KNOWN] * 200)
+    drawn = marker.rate_draws(known, 20000, np.random.default_rng(0))
+    mean = KNOWN.sum(axis=0) / KNOWN.sum(axis=(0, 1))
+    assert drawn.mean(axis=0) == pytest.approx(mean, abs=0.01)
+    assert drawn.var(axis=0) == pytest.approx(mean * (1 - mean) * correlation, rel=0.1)
+
+
+def test_few_draws_that_differ_leave_their_mean_less_known(monkeypatch):
+    """Cells of one blood draw count for fewer than as many of several: the design effect."""
+    monkeypatch.setattr(marker, "CORRELATIONS", (0.2,))
+    counts = np.array([[40, 40, 0]] * 4)
+    drawn = marker.rate_draws(counts[:, :, None], 40000, np.random.default_rng(0))[:, 0, 0]
+    effect = 1 + 79 * 0.2
+    law = stats.dirichlet(counts.sum(axis=0) / effect + marker.PSEUDO)
+    own = 0.2 * (law.mean()[0] * (1 - law.mean()[0]) - law.var()[0])
+    assert drawn.var() == pytest.approx(law.var()[0] + own, rel=0.05)
+
+
+def test_the_operators_cells_count_as_they_are_each_as_one_of_the_movie():
+    """A movie's fraction is the mean of both groups of cells, weighed by their numbers."""
+    rates = np.tile(np.eye(3) * 0.999998 + 1e-6, (512, 1, 1))
+    shares = marker.density(np.array([45, 5, 0]), rates, own=(12, 18))
+    rest, own = stats.beta(45.5, 5.5), stats.beta(12.5, 18.5)
+    mean = (shares * marker.FRACTIONS).sum()
+    spread = np.sqrt((shares * (marker.FRACTIONS - mean) ** 2).sum())
+    assert mean == pytest.approx((50 * rest.mean() + 30 * own.mean()) / 80, abs=0.003)
+    expected = np.hypot(50 * rest.std(), 30 * own.std()) / 80
+    assert spread == pytest.approx(expected, rel=0.05)
+
+
 def test_draws_that_differ_make_it_wider():
     """Errors that vary between blood draws are less known than as many cells of one kind tell."""
     differing = KNOWN.copy()
