@@ -5,7 +5,6 @@ from.
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 import threading
 import time
@@ -25,8 +24,6 @@ CONTENT = (
     "rbc/validity.json", "compendium/evidence/templates/",
 )  # fmt: skip
 LOGS = "results/logs"
-#: How earlier code marked a page of real cells.
-OLD_BADGE = re.compile(r"(^:::\{admonition\} Real cells\n:class: )tip\n", re.MULTILINE)
 FILES_BESIDE = ("errors",)  #: notebooks that leave files beside their page
 stopping = threading.Event()  #: set when kernels are killed because the whole build is to end
 
@@ -184,7 +181,7 @@ def copy_of_run(page: Path, out: Path, part: str) -> None:
     """Copy the page of a run into the book, with links to its predictions and its configuration.
 
     The book's search passes over its text: of hundreds of runs every word of the same notebook
-    would be found. Its title stays. A run that earlier code made gets today's badge of its data.
+    would be found. Its title stays.
 
     Parameters
     ----------
@@ -201,9 +198,6 @@ def copy_of_run(page: Path, out: Path, part: str) -> None:
     )
     cell = {"cell_type": "markdown", "id": "files-of-run", "metadata": {}, "source": [links]}
     content["cells"].insert(1, cell)  # below the title
-    for cell in content["cells"]:
-        text = "".join(cell["source"])
-        cell["source"] = OLD_BADGE.sub(r"\1kind real\n", text).splitlines(keepends=True)
     _write_page(out, content)
 
 

@@ -141,9 +141,9 @@ def test_rates_of_a_new_blood_draw_differ_as_the_correlation_says(monkeypatch, c
 def test_few_draws_that_differ_leave_their_mean_less_known(monkeypatch):
     """Cells of one blood draw count for fewer than as many of several: the design effect."""
     monkeypatch.setattr(marker, "CORRELATIONS", (0.2,))
-    counts = np.array([[40, 40, 0]] * 4)
+    counts = np.array([[2, 2, 0]] * 40)
     drawn = marker.rate_draws(counts[:, :, None], 40000, np.random.default_rng(0))[:, 0, 0]
-    effect = 1 + 79 * 0.2
+    effect = 1 + 3 * 0.2  # of four cells a draw
     law = stats.dirichlet(counts.sum(axis=0) / effect + marker.PSEUDO)
     own = 0.2 * (law.mean()[0] * (1 - law.mean()[0]) - law.var()[0])
     assert drawn.var() == pytest.approx(law.var()[0] + own, rel=0.05)
@@ -152,13 +152,20 @@ def test_few_draws_that_differ_leave_their_mean_less_known(monkeypatch):
 def test_the_operators_cells_count_as_they_are_each_as_one_of_the_movie():
     """A movie's fraction is the mean of both groups of cells, weighed by their numbers."""
     rates = np.tile(np.eye(3) * 0.999998 + 1e-6, (512, 1, 1))
-    shares = marker.density(np.array([45, 5, 0]), rates, own=(12, 18))
+    shares = marker.density(np.array([45, 5, 70]), rates, own=(12, 18))
     rest, own = stats.beta(45.5, 5.5), stats.beta(12.5, 18.5)
     mean = (shares * marker.FRACTIONS).sum()
     spread = np.sqrt((shares * (marker.FRACTIONS - mean) ** 2).sum())
     assert mean == pytest.approx((50 * rest.mean() + 30 * own.mean()) / 80, abs=0.003)
     expected = np.hypot(50 * rest.std(), 30 * own.std()) / 80
     assert spread == pytest.approx(expected, rel=0.05)
+
+
+def test_a_count_by_hand_is_a_share_with_wilsons_interval():
+    """The operator's own count is the one number that no model can spoil."""
+    low, high = stats.binomtest(27, 30).proportion_ci(method="wilson")
+    assert marker.by_hand(27, 3) == pytest.approx((0.9, low, high))
+    assert np.isnan(marker.by_hand(0, 0)).all()
 
 
 def test_draws_that_differ_make_it_wider():
