@@ -430,6 +430,8 @@ class Page:
     parameters, words : as `compendium.notebooks.execute` takes them
     own : whether it reads the results of the profile whose book is built, so that its runs come
         first
+    leaves : files that it links to and leaves outside of book/pages; where one is gone, the page
+        is stale
     """
 
     name: str
@@ -437,6 +439,7 @@ class Page:
     parameters: dict[str, str] = field(default_factory=dict)
     words: dict[str, str] = field(default_factory=dict)
     own: bool = False
+    leaves: tuple[Path, ...] = ()
 
     @property
     def out(self) -> Path:
@@ -447,7 +450,8 @@ class Page:
         return notebooks.FOLDER / f"{self.notebook}.ipynb"
 
     def is_fresh(self) -> bool:
-        return notebooks.is_fresh(self.out, self.source, self.parameters, self.words)
+        whole = all(file.exists() for file in self.leaves)
+        return whole and notebooks.is_fresh(self.out, self.source, self.parameters, self.words)
 
     def job(self) -> Job:
         def work(environment: dict[str, str]) -> None:
@@ -471,13 +475,13 @@ def pages(p: Profile) -> list[Page]:
     found = []
     simulated = runs.kind_words({"simulated": True})
     for name in OWN:
-        given = {}
+        given, leaves = {}, ()
         if name == "beside":  # the only one that shows the profile's runs
             given = {"profile": p.path, "results": p.results_folder}
         elif name == "example-report":  # the site takes what lies there as it is
-            given = {"folder": FILES / name}
+            given, leaves = {"folder": FILES / name}, (FILES / name / "report.html",)
         given = {key: notebooks.inside(place) for key, place in given.items()}
-        found.append(Page(name, name, given, simulated, name == "beside"))
+        found.append(Page(name, name, given, simulated, name == "beside", leaves))
     for part, results in parts(p).items():
         profile = p if part == p.name else profiles.load(part)
         for name in (part,) if part in ONE_PAGE else REPORTS:

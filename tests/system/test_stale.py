@@ -222,6 +222,17 @@ def test_what_is_said_of_the_data_follows_the_code_that_says_it(finished, change
     assert after("grid") == right
 
 
+def test_a_page_whose_file_is_gone_is_stale(finished):
+    """Its link would lead nowhere, and a second make book would leave it so."""
+    report = finished / "book" / "files" / "example-report" / "report.html"
+    kept = report.read_bytes()
+    report.unlink()
+    try:
+        assert stale_pages(finished) == ["example-report"]
+    finally:
+        report.write_bytes(kept)
+
+
 def test_of_two_jobs_that_find_it_stale_one_describes_the_data_and_says_so(finished, changed):
     """Jobs of a cluster start together: both writing at once would leave halves of two files."""
     changed("compendium/data/checks.py", appended("WIDER = 3"))
