@@ -119,7 +119,7 @@ def test_every_figure_has_a_picture_with_words_and_every_link_inside_leads_somew
         for picture in re.findall(r"<img[^>]*>", text):
             assert re.search(r'alt="[^"]{3,}"', picture), (page, picture)
         for figure in re.findall(r"<figure.*?</figure>", text, re.DOTALL):
-            assert re.search(r"<(img|svg|table|div class=.cells)", figure), (page, figure)
+            assert re.search(r"<(img|svg|table|div id=.orbit)", figure), (page, figure)
         for link in re.findall(r'href="([^"#:?<]+)[#"]', text):
             assert (page.parent / link).exists(), (page, link)
 
