@@ -206,9 +206,21 @@ def test_lists_that_name_a_sequence_twice_or_not_at_all_are_refused(tmp_path) ->
     with pytest.raises(RbcError, match=f"{first}.* is in the list of another split too"):
         ingest.read(tmp_path)
     kept = [n for n in CELLS.index["name"][CELLS.index["split"] == "test"] if n != first]
-    (tmp_path / "test.txt").write_text("\n".join(kept[1:]), encoding="utf-8")
-    with pytest.raises(RbcError, match="in none of the lists"):
+    (tmp_path / "test.txt").write_text("\n".join(kept[2:]), encoding="utf-8")
+    with pytest.raises(RbcError, match=rf"'{kept[0]}' and 1 more are in none of the lists"):
         ingest.read(tmp_path)
+    (tmp_path / "test.txt").unlink()
+    with pytest.raises(RbcError, match=r"test\.txt: the list is missing"):
+        ingest.read(tmp_path)
+
+
+def test_a_folder_between_the_split_and_the_classes_hides_no_split(tmp_path) -> None:
+    """A split that is not seen is asked for, or worse, taken for another."""
+    for row, cell in ROWS:
+        place = tmp_path / FOLDERS[row.split] / "sequences" / CLASSES[row.label]
+        write_strip(place / f"{row.name}.png", cell)
+    got = ingest.read(tmp_path).index.set_index("name")["split"]
+    assert got.to_dict() == CELLS.index.set_index("name")["split"].to_dict()
 
 
 def test_frames_without_numbers_have_no_order(tmp_path) -> None:
