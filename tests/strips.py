@@ -105,6 +105,14 @@ def mat_v5(folder: Path, sequences: Sequences) -> None:
         savemat(folder / f"{split}.mat", {"seq": films, "label": codes, "id": names})
 
 
+def mat_strips(folder: Path, sequences: Sequences) -> None:
+    """One v5 .mat file a split: films as strips, 31 x 31T, left to right."""
+    for split, (films, codes, names) in _mat(sequences).items():
+        strips = np.empty_like(films)
+        strips[:] = [np.hstack(list(film.transpose(2, 0, 1))) for film in films]
+        savemat(folder / f"{split}.mat", {"seq": strips, "label": codes, "id": names})
+
+
 def mat_v73(folder: Path, sequences: Sequences) -> None:
     """One v7.3 .mat file a split, written as MATLAB does: axes reversed, cells as references, text
     as uint16.
@@ -135,4 +143,4 @@ def _mat(sequences: Sequences) -> dict[str, tuple[np.ndarray, np.ndarray, np.nda
     return parts
 
 
-LAYOUTS = {f.__name__: f for f in (split_csv, one_csv, class_folders, mat_v5, mat_v73)}
+LAYOUTS = {f.__name__: f for f in (split_csv, one_csv, class_folders, mat_v5, mat_strips, mat_v73)}

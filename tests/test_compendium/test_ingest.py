@@ -153,7 +153,7 @@ BROKEN = {
     ),
     "same name in two folders": (
         lambda s: Image.new("L", (31, 31)).save(s / "Stage_2/data/Flipping/BG1017_10s02_1.jpg"),
-        "listed twice",
+        "Flipping/BG1017_10s02_1.jpg: the sequence 'BG1017_10s02_1' is listed twice",
     ),
     "sums that climb": (
         lambda s: (s / "SHA256SUMS").write_text(f"{'0' * 64}  ../x\n", encoding="utf-8"),
