@@ -183,7 +183,7 @@ def describe_data(p: Profile, say: Callable[[str], object]) -> None:
     with FileLock(p.results_folder / ".describing.lock"):
         if _is_described(p):  # by another process, while this one waited
             return
-        say(f"describing the data of {p.name} for its pages: not done yet, or by other code")
+        say(f"describing the data of {p.name}: what its pages say of them is missing or stale")
         _describe(p, sequences.load(p.data_folder))
 
 
