@@ -248,7 +248,10 @@ def _result(
     """The marker and what it was made with."""
     ways = _ways(cells, errors, labels)
     kept = ("um_per_px", "frame_rate", "shear_rate", "n_frames", "notes", "simulated", "source")
-    origin = specification(models).get("origin", {})
+    described = specification(models)
+    origin = described.get("origin", {})
+    if "origins" in described:  # the stages were made by different commits
+        origin = origin | {"stages": described["origins"]}
     return {
         "cells": len(cells),
         "decisions": {name: int(n) for name, n in cells["decision"].value_counts().items()},

@@ -166,7 +166,11 @@ def _made(result: dict) -> list[tuple[str, str]]:
 
 
 def _origin(models: dict) -> str:
-    """Where the models come from; `marker.json` holds the whole hashes."""
+    """Where the models come from, by stage where these differ; `marker.json` holds the whole
+    hashes.
+    """
+    if "stages" in models:
+        return "; ".join(f"stage {s}: {_origin(one)}" for s, one in models["stages"].items())
     if "commit" not in models:
         return "of the user"
     changes = " with changes" if models.get("dirty") else ""
