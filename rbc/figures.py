@@ -66,7 +66,7 @@ def confusion_matrix(c: Confusion, names: tuple[str, str]) -> Figure:
         xticklabels=names,
         yticklabels=names,
     )
-    axis.set(xlabel="called", ylabel="true")
+    axis.set(xlabel="predicted class", ylabel="expert label")
     plt.close(figure)
     return figure
 
@@ -93,7 +93,7 @@ def matrices(panels: dict[str, Confusion], names: tuple[str, str]) -> Figure:
         ticks = {"xticklabels": names, "yticklabels": names}
         sns.heatmap(shares, square=True, ax=axis, **look, **ticks)
         axis.set_title(title, fontsize=10)
-        axis.set(xlabel="called", ylabel="true")
+        axis.set(xlabel="predicted class", ylabel="expert label")
     plt.close(figure)
     return figure
 

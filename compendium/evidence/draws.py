@@ -4,10 +4,14 @@ one of them.
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t
 
+from compendium import runs
+from compendium.profiles import Fold
 from rbc import metrics
 
 RATES = {"recall": ("tp", "fn"), "specificity": ("tn", "fp")}
@@ -80,3 +84,48 @@ def table(predictions: pd.DataFrame, stage: int) -> pd.DataFrame:
     return pd.DataFrame(rows | {"all cells": pooled, "mean of draws": mean}).T.rename_axis(
         "blood draw"
     )
+
+
+def shared_with_training(folds: list[Fold]) -> list[str]:
+    """Names of the tested blood draws of which another acquisition is in the same fold's training
+    set. A score on these says little about a new draw.
+    """
+    shared = set()
+    for fold in folds:
+        trained = {metrics.blood_draw(acquisition) for acquisition in fold.train}
+        tested = {metrics.blood_draw(acquisition) for acquisition in fold.test}
+        shared |= trained & tested
+    return sorted(shared)
+
+
+def warn_of_shared(folds: list[Fold], stage: int) -> str:
+    """A sentence for readers where tested blood draws also trained, with the scores of the same
+    networks when draws are left out; empty where no draw is in both.
+
+    Parameters
+    ----------
+    folds : of the profile's stage
+    stage : 1 or 2
+    """
+    shared = shared_with_training(folds)
+    if not shared:
+        return ""
+    words = (
+        f"**This test is easier than the paper's.** In stage {stage}, other acquisitions of the"
+        f" tested blood draws ({', '.join(shared)}) are in the training set."
+    )
+    kept = runs.REFERENCE / "duel" / "metrics.json"
+    duel = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else []
+    recalls = []
+    for row in duel:
+        if (row["stage"], row["training"]) == (stage, "as the paper trains"):
+            recall = next(one for one in row["together"] if one["score"] == "recall")
+            ends = f"{recall['lowest']:.2f} to {recall['highest']:.2f}"
+            recalls.append(f"{row['network']} {recall['mean']:.2f} ({ends})")
+    if recalls:
+        words += (
+            " When whole blood draws were left out of training, networks trained as the paper"
+            f" trains had a recall of: {'; '.join(recalls)} (lowest to highest draw). Their"
+            " threshold was set for a fixed specificity, see [Beyond the paper](../ours/ours.ipynb)."
+        )
+    return words
