@@ -126,6 +126,7 @@ def warn_of_shared(folds: list[Fold], stage: int) -> str:
         words += (
             " When whole blood draws were left out of training, networks trained as the paper"
             f" trains had a recall of: {'; '.join(recalls)} (lowest to highest draw). Their"
-            " threshold was set for a fixed specificity, see [Beyond the paper](../ours/ours.ipynb)."
+            " threshold was set for a fixed specificity"
+            " ([Beyond the paper](../ours/ours.ipynb))."
         )
     return words
