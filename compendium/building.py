@@ -48,7 +48,7 @@ REPORTS = (
 )
 #: Pages of no part.
 OWN = (
-    "index", "tracking", "ladder", "audit", "beside", "learn-motion", "learn-optics",
+    "index", "tracking", "ladder", "audit", "beside", "coverage", "learn-motion", "learn-optics",
     "learn-sampling", "learn-networks", "learn-training", "learn-imbalance", "learn-prevalence",
     "example-report",
 )  # fmt: skip

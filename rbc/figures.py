@@ -132,29 +132,37 @@ def forest(rows: pd.DataFrame) -> Figure:
 
 
 def dumbbells(panels: dict[str, pd.DataFrame]) -> Figure:
-    """A percentage counted by hand beside its estimate, a line an acquisition; panels below.
+    """A manual count of each acquisition beside its estimates; each panel has its own scale.
 
     Parameters
     ----------
-    panels : by title; columns name, hand, low, high (95 % of the count by hand), estimate; percent
+    panels : by title; columns name, hand, low, high (95 % of the manual count), estimate, and
+        corrected (nan where there is none); percent
     """
     rows = [len(table) for table in panels.values()]
     figure, axes = plt.subplots(
-        len(panels), 1, figsize=(7, 1.2 * len(panels) + 0.27 * sum(rows)), sharex=True,
+        len(panels), 1, figsize=(7, 1.2 * len(panels) + 0.34 * sum(rows)),
         height_ratios=[n + 1 for n in rows], layout="constrained", squeeze=False,
     )  # fmt: skip
     for axis, (title, table) in zip(axes[:, 0], panels.items(), strict=True):
         places = np.arange(len(table))
-        axis.hlines(places, table["low"], table["high"], color="0.75", lw=7)
-        axis.hlines(places, table["hand"], table["estimate"], color=SOURCES[0], lw=1)
-        axis.plot(table["hand"], places, "o", color=SOURCES[0], label="by hand, 95 % interval grey")
-        axis.plot(table["estimate"], places, "D", color=SOURCES[2], label="classify and count")
+        above, below = places - 0.17, places + 0.17  # so that no mark covers another
+        axis.hlines(above, table["low"], table["high"], color="0.75", lw=5)
+        axis.plot(table["hand"], above, "o", color=SOURCES[0], label="manual count, 95 % interval")
+        axis.hlines(below, table["hand"], table["estimate"], color=SOURCES[2], lw=1)
+        axis.plot(table["estimate"], below, "D", color=SOURCES[2], label="classify and count")
+        if table["corrected"].notna().any():
+            axis.plot(table["corrected"], below, "^", color=SOURCES[1], label="adjusted count")
         axis.set_yticks(places, table["name"])
         axis.set_ylim(len(table) - 0.5, -0.5)
         axis.set_title(title, fontsize=10, loc="left")
+        axis.set_xlabel("tank-treading cells (%)")
         axis.grid(axis="x", color="0.9")
-    axes[-1, 0].set(xlabel="tank-treading cells (%)")
-    axes[0, 0].legend(frameon=False, fontsize=9, loc="best")
+    # The panel with the most kinds of marks has the legend for all.
+    kinds = [len(axis.get_legend_handles_labels()[0]) for axis in axes[:, 0]]
+    fullest = axes[int(np.argmax(kinds)), 0]
+    handles, labels = fullest.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     plt.close(figure)
     return figure
 
