@@ -52,7 +52,8 @@ OWN = (
     "learn-sampling", "learn-networks", "learn-training", "learn-imbalance", "learn-prevalence",
     "example-report",
 )  # fmt: skip
-ONE_PAGE = ("register", "ours")  #: parts with one report of their own name, without pages of runs
+#: parts without pages of runs, and the reports of each
+ONE_PAGE = {"register": ("register",), "ours": ("ours", "ours-experiments")}
 KEPT = ("released", *ONE_PAGE)  #: committed results that every book shows
 #: the recurrent network takes longer: begun first, it ends with the others
 SLOWEST = {"crnn": 2, "cnn": 1}
@@ -484,7 +485,7 @@ def pages(p: Profile) -> list[Page]:
         found.append(Page(name, name, given, simulated, name == "beside", leaves))
     for part, results in parts(p).items():
         profile = p if part == p.name else profiles.load(part)
-        for name in (part,) if part in ONE_PAGE else REPORTS:
+        for name in ONE_PAGE.get(part, REPORTS):
             out = PAGES / part / f"{name}.ipynb"
             places = notebooks.report_places(name, profile, results, out)
             words = notebooks.words_of(results, profile.title)

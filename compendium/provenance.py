@@ -29,11 +29,12 @@ MADE_FROM = {
     "marker": "chosen runs",
     "register": "every run",
     "ours": "every run",
+    "ours-experiments": "every run",
     "packet": "every run",
     "beside": "every run",
 }
 #: pages that do not stand beside the pages of their runs
-WITHOUT_RUN_PAGES = ("register", "ours", "beside")
+WITHOUT_RUN_PAGES = ("register", "ours", "ours-experiments", "beside")
 
 
 def origins(results: Path) -> pd.DataFrame:
