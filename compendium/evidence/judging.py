@@ -584,14 +584,14 @@ def scope(study: Study) -> str:
     if study.meta["simulated"]:
         return "These cells are simulated, so no claim on runs is tested."
     if study.profile.data.source == "zenodo":
-        return "These runs learned from the paper's own sequences, so they test the paper."
+        return "These runs were trained on the paper's own sequences, so they test the paper."
     paper = " and ".join(
         f"{sum(audit.sizes(stage, 'train')):,} (stage {stage})" for stage in STAGES
     )
     return (
-        f"All {len(study.index)} sequences here are fewer than those that the paper's models"
-        f" learned from, {paper}: "
-        "what differs tells how the method fares on few cells and need not be wrong in the paper."
+        f"All {len(study.index)} sequences here are fewer than the paper's training sets, {paper}."
+        " A difference shows how the method performs with few cells and does not mean that the"
+        " paper is wrong."
     )
 
 

@@ -175,9 +175,9 @@ def shares(study: Study) -> pd.DataFrame:
                 answers = runs.predictions(study.folder, run).query("split == 'test'")
                 found = metrics.uncertainty(answers, stage, score)
                 n = int((metrics.truth_and_call(answers, stage)[0] == (score == "recall")).sum())
-                rows.append((quantity, "its network, trained here", *_ends(found, n)))
+                rows.append((quantity, "the paper's network, trained here", *_ends(found, n)))
             found = _of_ours(own, stage, score)
-            rows.append((quantity, "our own network", *_ends(found, found["n_sequences"])))
+            rows.append((quantity, "our models", *_ends(found, found["n_sequences"])))
     return pd.DataFrame(rows, columns=["quantity", "source", "value", "low", "high", "n", "draws"])
 
 
