@@ -34,6 +34,11 @@ MOVIE_FILES = ("truth.parquet", "movie.avi", "meta.json")
 #: px a cell is drawn on, by the largest defocus (um) it is meant for
 PATCH = {15.0: 47, np.inf: 79}
 BLOCK = 16  #: frames of one cell drawn at once
+#: What a `Scene` needs for its cells to be as large and as sharp as those that the shipped models
+#: know: a radius of 4 um, and most of them near the focus: stage 1 discards the others.
+#: `rbc simulate video` draws such movies. The defaults of `Scene` spread cells over all depths, to
+#: test the tracking.
+FAMILIAR = {"radius_px": 6.7, "depths_um": (50.0, 85.0)}
 TRUTH = (
     "cell",
     "frame",
@@ -73,6 +78,7 @@ class Scene:
     noise: float = 2.2  #: sd in grey levels
     grey: float = 115.0  #: background
     contrast: float = 0.7  #: of the cells, against `Optics`
+    radius_px: float = 6.0  #: mean radius of a cell
     #: grey levels that the light falls, from +uneven at the left to -uneven at the right
     uneven: float = 0.0
     vignette: float = 0.0  #: share of the light that is lost in the corners
@@ -225,7 +231,7 @@ class _Cell:
 
 def _shapes(motion: str, n: int, scene: Scene, rng: np.random.Generator) -> np.ndarray:
     """Shape matrices (n, 3, 3) of one cell; stuck ones stay as they are."""
-    radius = rng.normal(6.0, 0.4)
+    radius = rng.normal(scene.radius_px, 0.4)
     if motion in ("flipping", ROLLING):
         ratio = rng.uniform(0.25, 0.45)
         period = jeffery_period(ratio, scene.shear_rate, scene.frame_rate)
