@@ -1,0 +1,364 @@
+"""The marker of one movie from cells that an operator labels, chosen at random.
+
+The movie's cells are divided into strata by what the models predict. In each stratum some cells,
+chosen at random, get an expert label. What the labels show of a stratum holds for the whole of it,
+whatever the models do, so no error rates of other blood draws are needed (stratified sampling:
+Cochran, Sampling Techniques, 3rd edition, chapter 5). What stage 1 discards is a stratum too.
+
+Three kinds of uncertainty enter the interval: how many cells of the blood fall into each stratum
+(sampling error of the movie), which share of a stratum is tank-treading, flipping or unreliable
+(sampling error of the labels), and nothing else. Both are Dirichlet distributed; their draws give
+the density of the fraction on the grid of `rbc.marker`.
+
+report.html holds `density`, `next_looks` and `expected_half_width` in JavaScript. All draws come
+from one small generator of random numbers that is the same in both languages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import cos, log, pi, sqrt
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from scipy.special import gammaln
+
+from rbc.marker import FRACTIONS, STEP
+from rbc.paper import LABELS
+
+#: Strata by predicted class; `unsure` lies too near a threshold to be predicted.
+STRATA = ("tank-treading", "flipping", "unsure", "unreliable")
+#: Cells of each label (columns: `rbc.paper.LABELS`) that count as labelled in a stratum before any
+#: look: one in all. They say weakly that predictions are mostly right, and keep a stratum without
+#: a flipping cell among its labels from counting as free of them. Chosen by simulated coverage.
+PRIOR = np.array(
+    [
+        [0.50, 0.25, 0.25],
+        [0.25, 0.50, 0.25],
+        [1 / 3, 1 / 3, 1 / 3],
+        [0.15, 0.15, 0.70],
+    ]
+)
+#: How much a look into a stratum is worth for each of its cells. Cells predicted to flip are few,
+#: and most of the flipping cells are among them. Chosen by simulated width.
+WORTH = np.array([1.0, 2.0, 2.0, 0.6])
+PRIOR_SIZE = 0.5  #: cells by which a stratum's size is uncertain (Jeffreys)
+DRAWS = 4096  #: draws behind a density
+FEWEST_LOOKS = 25  #: random labels from which on the interval was simulated
+#: Strengths of the known error rates that `assisted_density` weighs by how well each predicts the
+#: labels: in labelled cells for each stratum.
+STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+
+
+# --- which cells are labelled ---
+
+
+def next_looks(sizes: Sequence[int]) -> list[int]:
+    """The stratum of each look, the first one first, until every cell is labelled.
+
+    Each look goes where it is worth most: to the stratum with the largest number of cells times
+    `WORTH`, divided by the looks it has got. The order depends on the predictions alone, never on a
+    label, so any number of looks from its start is a stratified random sample.
+
+    Parameters
+    ----------
+    sizes : cells of each stratum
+
+    Returns
+    -------
+    Numbers of strata, as many as there are cells
+    """
+    left = np.array(sizes, dtype=float)
+    worth = left * np.resize(WORTH, len(left))
+    looks = np.zeros(len(left))
+    order = []
+    for _ in range(int(left.sum())):
+        value = np.where(looks < left, worth / (looks + 1), -1.0)
+        stratum = int(np.argmax(value))  # the first of equal ones
+        looks[stratum] += 1
+        order.append(stratum)
+    return order
+
+
+def order_of_looks(names: Iterable[str], strata: Iterable[str], seed: int = 0) -> list[str]:
+    """All cells of a movie in the order in which they are to be labelled.
+
+    Within a stratum the order is random: by the SHA-256 of seed and name.
+
+    Parameters
+    ----------
+    names : of the cells
+    strata : what is predicted of each, of `STRATA`
+    seed : another seed gives another order
+
+    Returns
+    -------
+    Names; any number of them from the start is a stratified random sample
+    """
+    waiting: dict[str, list[str]] = {stratum: [] for stratum in STRATA}
+    for name, stratum in zip(names, strata, strict=True):
+        waiting[stratum].append(name)
+    for own in waiting.values():
+        own.sort(key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest(), reverse=True)
+    sizes = [len(waiting[stratum]) for stratum in STRATA]
+    return [waiting[STRATA[number]].pop() for number in next_looks(sizes)]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Labels of a movie by stratum, (S,) and (S, 3) with the columns of `rbc.paper.LABELS`.
+
+    Attributes
+    ----------
+    sizes : cells of each stratum
+    counts : labels of cells chosen at random
+    known : all labels, those that the operator picked included
+    looks : cells chosen at random that were looked at, those without an answer included
+    """
+
+    sizes: np.ndarray
+    counts: np.ndarray
+    known: np.ndarray
+    looks: int
+
+    @property
+    def labelled(self) -> int:
+        """Random labels that say a class."""
+        return int(self.counts.sum())
+
+
+def sample(cells: pd.DataFrame, labels: dict[str, str], seed: int | None) -> Sample:
+    """Sort an operator's labels into random and picked ones.
+
+    A label is random if its cell and all cells before it in `order_of_looks` are labelled, however
+    the operator came to it. All others were picked.
+
+    Parameters
+    ----------
+    cells : of one movie; columns name and decision (of `STRATA`)
+    labels : by name; one of `rbc.paper.LABELS`, or anything else where the operator could not tell
+    seed : of the order that the operator followed; None: all labels were picked
+    """
+    sizes = np.array([(cells["decision"] == stratum).sum() for stratum in STRATA])
+    counts, known = np.zeros((2, len(STRATA), len(LABELS)), dtype=int)
+    row = {name: STRATA.index(stratum) for name, stratum in cells[["name", "decision"]].to_numpy()}
+    for name, label in labels.items():
+        if label in LABELS:
+            known[row[name], LABELS.index(label)] += 1
+    looks = 0
+    if seed is not None:
+        for name in order_of_looks(cells["name"], cells["decision"], seed):
+            if name not in labels:
+                break
+            looks += 1
+            if labels[name] in LABELS:
+                counts[row[name], LABELS.index(labels[name])] += 1
+    return Sample(sizes, counts, known, looks)
+
+
+# --- the density of the fraction ---
+
+
+def density(
+    found: Sample, prior: np.ndarray | None = None, strata: Sequence[int] | None = None
+) -> np.ndarray:
+    """How likely the labels make each fraction of tank-treading cells among reliable ones.
+
+    Parameters
+    ----------
+    found : sizes and labels of the strata
+    prior : (S, 3) cells of each label that count as labelled before any look; None: `PRIOR`
+    strata : numbers of the strata that count; None: all. Without the last one the fraction is that
+        of the cells that stage 1 keeps
+
+    Returns
+    -------
+    (P,) float64: shares of `rbc.marker.FRACTIONS`; their sum is 1
+    """
+    if prior is None:
+        prior = np.resize(PRIOR, found.counts.shape)
+    chosen = list(range(len(found.sizes)) if strata is None else strata)
+    shares = _draw(
+        found.sizes[chosen].astype(float),
+        (found.counts + prior)[chosen].astype(float),
+        found.known[chosen].astype(float),
+        DRAWS,
+        len(FRACTIONS),
+    )
+    return shares / shares.sum()
+
+
+def assisted_density(found: Sample, expected: np.ndarray) -> np.ndarray:
+    """The same, with what the models' known error rates lead one to expect in each stratum.
+
+    The known rates count as labelled cells of each stratum. As many as `STRENGTHS` says, each
+    weighed by how likely it makes the labels (the Dirichlet-multinomial distribution). Where the
+    labels contradict the known rates, these count for little.
+
+    Parameters
+    ----------
+    found : sizes and labels of the strata
+    expected : (S, 3) expected share of each label in a stratum; rows sum to 1
+
+    Returns
+    -------
+    (P,) float64, as of `density`
+    """
+    weights = np.array([_log_evidence(found.counts, k * expected) for k in STRENGTHS])
+    weights = np.exp(weights - weights.max())
+    parts = [density(found, prior=k * expected) for k in STRENGTHS]
+    return np.average(parts, axis=0, weights=weights)
+
+
+def _log_evidence(counts: np.ndarray, prior: np.ndarray) -> float:
+    """Log probability of labels (S, 3) under a Dirichlet prior, up to a constant."""
+    n, k = counts.sum(axis=1), prior.sum(axis=1)
+    each = gammaln(counts + prior) - gammaln(prior)
+    return float(each.sum() + (gammaln(k) - gammaln(k + n)).sum())
+
+
+def expected_shares(rates: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+    """Expected share of each label in each stratum, by Bayes' theorem.
+
+    Parameters
+    ----------
+    rates : (3, 3) share of each prediction (tank-treading, flipping, discarded) in each class, as
+        of `rbc.prevalence.rates`
+    fractions : (3,) shares of the classes in the movie
+
+    Returns
+    -------
+    (4, 3): `STRATA`; unsure cells are discarded ones. One cell in a thousand of each label is
+    added, since no share is exactly 0
+    """
+    joint = rates * fractions + 1e-3
+    shares = joint / joint.sum(axis=1, keepdims=True)
+    return shares[[0, 1, 2, 2]]
+
+
+@njit(cache=True)
+def _draw(
+    sizes: np.ndarray, shapes: np.ndarray, known: np.ndarray, draws: int, cells: int
+) -> np.ndarray:
+    """Number of draws of the fraction in each cell of the grid.
+
+    sizes (S,), shapes (S, 3) of the Dirichlet distributions, known (S, 3) labelled cells.
+    """
+    found = np.zeros(cells)
+    for number in range(draws):
+        treading = 0.0
+        flipping = 0.0
+        for s in range(len(sizes)):
+            if sizes[s] == 0:
+                continue
+            stream = (number * len(sizes) + s) * 4
+            size = _gamma(sizes[s] + 0.5, stream)
+            first = _gamma(shapes[s, 0], stream + 1)
+            second = _gamma(shapes[s, 1], stream + 2)
+            third = _gamma(shapes[s, 2], stream + 3)
+            total = first + second + third
+            # A stratum has at least the cells that are labelled.
+            treading += max(size * first / total, known[s, 0])
+            flipping += max(size * second / total, known[s, 1])
+        if treading + flipping > 0:
+            angle = np.arcsin(np.sqrt(treading / (treading + flipping)))
+            found[min(int(angle / STEP), cells - 1)] += 1
+    return found
+
+
+# --- random numbers that report.html draws alike ---
+
+
+@njit(cache=True)
+def _scramble(x: int) -> int:
+    """A 32-bit number in which every bit of x counts (the finaliser of MurmurHash3)."""
+    x &= 0xFFFFFFFF
+    x = ((x ^ (x >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF
+    x = ((x ^ (x >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
+    return x ^ (x >> 16)
+
+
+@njit(cache=True)
+def _uniform(stream: int, step: int) -> float:
+    """The number of a step of a stream, between 0 and 1, both excluded."""
+    return (_scramble(_scramble(stream + 1) + step * 0x9E3779B9) + 0.5) / 4294967296.0
+
+
+@njit(cache=True)
+def _gamma(shape: float, stream: int) -> float:
+    """A gamma distributed number (Marsaglia & Tsang, ACM Trans. Math. Softw. 26:363, 2000)."""
+    scale = 1.0
+    step = 0
+    if shape < 1:  # their section 6
+        scale = _uniform(stream, step) ** (1 / shape)
+        step += 1
+        shape += 1
+    d = shape - 1 / 3
+    c = 1 / sqrt(9 * d)
+    while True:
+        # Normal by Box and Muller.
+        radius = sqrt(-2 * log(_uniform(stream, step)))
+        x = radius * cos(2 * pi * _uniform(stream, step + 1))
+        u = _uniform(stream, step + 2)
+        step += 3
+        v = (1 + c * x) ** 3
+        if v > 0 and log(u) < 0.5 * x * x + d - d * v + d * log(v):
+            return max(d * v * scale, 1e-300)
+
+
+# --- how many looks are needed ---
+
+
+def expected_half_width(found: Sample, looks: int) -> float:
+    """Half the width of the 95 % interval that so many looks are expected to give.
+
+    The error of a ratio by linearisation (Cochran, chapter 6), with the shares that the labels so
+    far show.
+
+    Parameters
+    ----------
+    found : sizes and labels so far
+    looks : looks in all, those so far included; more than there are cells count as all cells
+    """
+    order = next_looks(list(found.sizes))[:looks]
+    planned = np.bincount(order, minlength=len(found.sizes))
+    shapes = found.counts + np.resize(PRIOR, found.counts.shape)
+    shares = shapes / shapes.sum(axis=1, keepdims=True)
+    return _half_width(found.sizes, shares, planned)
+
+
+def _half_width(sizes: np.ndarray, shares: np.ndarray, planned: np.ndarray) -> float:
+    """The same from shares of labels (S, 3) and planned looks (S,) of each stratum."""
+    weight = sizes / sizes.sum()
+    reliable = float(weight @ (shares[:, 0] + shares[:, 1]))
+    p = float(weight @ shares[:, 0]) / reliable
+    # A cell contributes 1 - p if it tank-treads, -p if it flips, 0 if it is unreliable.
+    mean = shares[:, 0] * (1 - p) - shares[:, 1] * p
+    square = shares[:, 0] * (1 - p) ** 2 + shares[:, 1] * p**2
+    of_labels = weight**2 @ ((square - mean**2) / (planned + PRIOR.sum(axis=1).mean() + 1))
+    of_cells = weight @ mean**2 / (sizes.sum() + 1)
+    return 1.96 * sqrt(of_labels + of_cells) / reliable
+
+
+def looks_for(found: Sample, half_width: float) -> int | None:
+    """Looks in all after which the interval is expected to be so narrow; None where labelling every
+    cell does not suffice.
+
+    Parameters
+    ----------
+    found : sizes and labels so far
+    half_width : wanted, as a fraction
+    """
+    low, high = 0, int(found.sizes.sum())
+    if expected_half_width(found, high) > half_width:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if expected_half_width(found, middle) <= half_width:
+            high = middle
+        else:
+            low = middle + 1
+    return low
