@@ -4,11 +4,13 @@ models: no pixels.
     python workflow/beyond.py [--results results/ours]
     python workflow/beyond.py --stage1
     python workflow/beyond.py --unsure
+    python workflow/beyond.py --known
 
 Runs are those of `rbc grid --profile ours`. The support vector machines are fitted here, in
 seconds. With `--stage1` only stage 1 is judged and shipped anew, from the predictions that are
 kept: its shipped models are machines alone. Stage 2 stays as it is. With `--unsure` only what the
-shipped models leave open is set anew.
+shipped models leave open is set anew. With `--known` the models stay as they are, and only what is
+known of their errors is made anew (known.json and the kept figures of the shipped models).
 """
 
 from __future__ import annotations
@@ -81,6 +83,9 @@ def main() -> None:
     parser.add_argument(
         "--unsure", action="store_true", help="only what the shipped models leave open, anew"
     )
+    parser.add_argument(
+        "--known", action="store_true", help="only the known errors of the shipped models, anew"
+    )
     chosen = parser.parse_args()
     results = chosen.results
     cells = sequences.load(profile.data_folder)
@@ -89,7 +94,9 @@ def main() -> None:
     if chosen.stage1:
         return stage1_anew(profile, cells, kept, origin)
     if chosen.unsure:
-        return unsure_anew(cells, kept, origin)
+        return unsure_anew(profile, cells, kept, origin)
+    if chosen.known:
+        return end(profile, cells, kept)
     keep(results, kept)
     runs.describe(cells, kept)
     write(kept / "provenance.json", origin)
@@ -99,7 +106,7 @@ def main() -> None:
         tables += own
     told(pd.concat(tables, ignore_index=True), kept)
     specify({"stages": shipped, "origin": origin, "input": INPUT})
-    end(cells, kept)
+    end(profile, cells, kept)
 
 
 def stage_of(stage: int, profile: Profile, cells: Sequences, results: Path) -> tuple[list, dict]:
@@ -128,11 +135,40 @@ def scores(table: pd.DataFrame) -> list[dict]:
     return [dict(zip(columns, key)) | figures(part, key[0]) for key, part in groups]
 
 
-def end(cells: Sequences, kept: Path) -> None:
-    """What the shipped models say of labelled cells, for the page and beside the weights."""
+def end(profile: Profile, cells: Sequences, kept: Path) -> None:
+    """What the shipped models predict of labelled cells, for the page and beside the weights."""
+    limits = {"1": limits_of_draws(profile, cells)}
+    tests = cells.select((cells.index["split"] == "test").to_numpy())
     write(kept / "shipped.json", shipped_figures(cells))
+    write(kept / "thresholds.json", threshold_figures(tests, limits["1"]))
     write(kept / "nuisance.json", nuisance_figures(cells))
-    analyze.describe(cells.select((cells.index["split"] == "test").to_numpy()))
+    analyze.describe(tests, limits=limits)
+
+
+def limits_of_draws(profile: Profile, cells: Sequences) -> dict[str, dict[str, float]]:
+    """Stage 1's thresholds as they would be if a blood draw were not there, for each draw.
+
+    They are set on predictions for the other draws, each acquisition of them by a machine that saw
+    neither it nor the draw left out. Stage 2 needs none: the strips that set its thresholds are of
+    other draws than the test acquisitions.
+
+    Returns
+    -------
+    By blood draw: threshold and unsure_within, in the units of the shipped scores
+    """
+    left = left_out(profile, 1)
+    folds = machine_folds(left)
+    table, _ = beyond.machines(cells, folds, 1)
+    shipped = json.loads((classify.MODELS / "models.json").read_text(encoding="utf-8"))
+    about = shipped["stages"]["1"]["kinds"]["focus"]
+    out = {}
+    for draw in left["blood draw"]:
+        own = beyond.answers(table, folds, draw)
+        others = own[~own["acquisition"].isin(draw)]
+        score = about["slope"] * others["score"].to_numpy() + about["offset"]
+        threshold, within = thresholds.limits(score, positive(others["label"], 1), 1)
+        out[metrics.blood_draw(draw[0])] = {"threshold": threshold, "unsure_within": within}
+    return out
 
 
 def stage1_anew(profile: Profile, cells: Sequences, kept: Path, origin: dict) -> None:
@@ -146,10 +182,10 @@ def stage1_anew(profile: Profile, cells: Sequences, kept: Path, origin: dict) ->
     stages = models["stages"] | {"1": own}
     origins = {"1": origin, "2": models.get("origins", {}).get("2", models["origin"])}
     specify(models | {"stages": stages, "origin": origin, "origins": origins})
-    end(cells, kept)
+    end(profile, cells, kept)
 
 
-def unsure_anew(cells: Sequences, kept: Path, origin: dict) -> None:
+def unsure_anew(profile: Profile, cells: Sequences, kept: Path, origin: dict) -> None:
     """What the shipped models leave open, set anew; weights and thresholds stay as they are.
 
     Set on the cells that set the thresholds, each by the shipped members that have not seen it.
@@ -169,7 +205,7 @@ def unsure_anew(cells: Sequences, kept: Path, origin: dict) -> None:
         own["unsure_within"] = float(np.quantile(far, thresholds.UNSURE))
     models["unsure"] = {"share": thresholds.UNSURE, **origin}
     specify(models)
-    end(cells, kept)
+    end(profile, cells, kept)
 
 
 def specify(models: dict) -> None:
@@ -469,6 +505,44 @@ def shipped_figures(cells: Sequences) -> list[dict]:
             "motions": beyond.motions_apart(reliable["label"], right, ALIKE) | {"margin": ALIKE},
         },
     ]
+
+
+def threshold_figures(tests: Sequences, limits: dict[str, dict[str, float]]) -> dict:
+    """Stage 1 on the test acquisitions by the shipped threshold, which was set on these very cells,
+    and by thresholds that the other blood draws set.
+
+    Parameters
+    ----------
+    tests : the test acquisitions
+    limits : of `limits_of_draws`
+
+    Returns
+    -------
+    draws : a row a blood draw and label: threshold and cells kept, by both
+    scores : `metrics.uncertainty` of each score, by both
+    """
+    shipped = classify.specification(classify.MODELS)["stages"]["1"]["threshold"]
+    margin = classify.classify(tests)["reliable_margin"].to_numpy()
+    draw = tests.index["acquisition"].map(metrics.blood_draw)
+    nested = draw.map({name: limit["threshold"] for name, limit in limits.items()}).to_numpy()
+    cells = tests.index[beyond.KEY].assign(
+        draw=draw, shipped=margin >= 0, others=margin + shipped >= nested
+    )
+    rows = []
+    for (name, label), part in cells.groupby(["draw", "label"]):
+        row = {"draw": name, "label": label, "cells": len(part), "threshold_shipped": shipped}
+        row["threshold_of_others"] = limits[name]["threshold"]
+        row["kept_shipped"] = int(part["shipped"].sum())
+        row["kept_by_others"] = int(part["others"].sum())
+        rows.append(row)
+    margins = {"shipped": margin, "others": margin + shipped - nested}
+    scores_by = {
+        which: [
+            metrics.uncertainty(cells.assign(probability=expit(own)), 1, score) for score in SCORES
+        ]
+        for which, own in margins.items()
+    }
+    return {"draws": rows, "scores": scores_by}
 
 
 #: What another microscope may do to every sequence: grey levels above the background to the same.

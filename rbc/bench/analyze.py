@@ -18,8 +18,9 @@ from PIL import Image
 
 from rbc import RbcError, __version__, files, marker, prevalence, tracking
 from rbc.bench import report
-from rbc.bench.classify import MODELS, classify, specification
-from rbc.paper import FRAME_PX, POSITIVE, PX_UM, RELIABLE
+from rbc.bench.classify import MODELS, classify, decisions, specification
+from rbc.metrics import blood_draw
+from rbc.paper import FRAME_PX, POSITIVE, PX_UM, RELIABLE, STAGES
 from rbc.reading.video import ASSUMED, open_movie
 from rbc.sequences import Sequences
 from rbc.tracking import overlay, scale
@@ -441,26 +442,55 @@ WORDS = {
 # --- what is known of the models ---
 
 
-def describe(cells: Sequences, models: Path = MODELS) -> None:
+def describe(
+    cells: Sequences, models: Path = MODELS, limits: dict[str, dict] | None = None
+) -> None:
     """Write known.json beside the weights: how often they err, and how the known cells look.
 
-    `classify` judges each acquisition by members that were not trained on it, so these are errors
-    on unseen movies; but stage 1's threshold was set on such answers too.
+    `classify` predicts each acquisition by members that were not trained on it. Thresholds that
+    were set on these very cells would flatter the models all the same, so that `limits` gives each
+    blood draw those that the other draws set.
 
     Parameters
     ----------
     cells : labelled sequences
     models : folder of the weights
+    limits : by stage ("1", "2") and blood draw: threshold and unsure_within, in the units of
+        models.json. A stage or draw that is absent keeps those of models.json.
     """
     files.write_sums(models)  # who describes a folder of models vouches for what is in it
-    answer = classify(cells, models)["decision"].to_numpy()
+    limits = limits or {}
+    predicted = _by_limits(cells, models, limits)
     table = cells.index[["acquisition", "label"]].assign(
-        answer=np.where(np.isin(answer, RELIABLE), answer, "discarded")
+        answer=np.where(np.isin(predicted, RELIABLE), predicted, "discarded")
     )
     counts = table.value_counts(sort=False).reset_index(name="n").to_dict("records")
-    content = {"simulated": cells.simulated, "answers": counts, "looks": ranges_of(looks(cells))}
+    content = {
+        "simulated": cells.simulated,
+        "limits": limits,
+        "answers": counts,
+        "looks": ranges_of(looks(cells)),
+    }
     (Path(models) / "known.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     files.write_sums(models)
+
+
+def _by_limits(cells: Sequences, models: Path, limits: dict[str, dict]) -> np.ndarray:
+    """Predicted class of each of N sequences by its own blood draw's thresholds: (N,) of str."""
+    found = classify(cells, models)
+    shipped = specification(models)["stages"]
+    draws = cells.index["acquisition"].map(blood_draw)
+    margins, sure = {}, {}
+    for stage in STAGES:
+        own = shipped[str(stage)]
+        by_draw = limits.get(str(stage), {})
+        chosen = [by_draw.get(draw, own) for draw in draws]
+        threshold = np.array([limit["threshold"] for limit in chosen])
+        within = np.array([limit["unsure_within"] for limit in chosen])
+        margin = found[f"{POSITIVE[stage]}_margin"].to_numpy()
+        margins[stage] = margin + own["threshold"] - threshold
+        sure[stage] = abs(margins[stage]) >= within
+    return decisions(margins, sure)
 
 
 def ranges_of(looked: pd.DataFrame) -> dict[str, list[float]]:

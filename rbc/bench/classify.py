@@ -67,22 +67,54 @@ def classify(sequences: Sequences, models: Path = MODELS, progress: bool = False
         return pd.DataFrame(columns=COLUMNS)
     stages = specification(models)["stages"]
     out = sequences.index[["name"]].copy()
-    sure = {}
+    margins, sure = {}, {}
     found = scores(sequences, {stage: stages[str(stage)] for stage in STAGES}, models, progress)
     for stage, parts in found.items():
         own = stages[str(stage)]
-        calibrated = [
-            own["kinds"][kind]["slope"] * s + own["kinds"][kind]["offset"]
-            for kind, s in parts.items()
-        ]
-        score = np.mean(calibrated, axis=0)
+        score = calibrated(parts, own)
         out[POSITIVE[stage]] = expit(score)
-        out[f"{POSITIVE[stage]}_margin"] = score - own["threshold"]
-        sure[stage] = abs(score - own["threshold"]) >= own["unsure_within"]
-    reliable, flipping = (out[f"{POSITIVE[stage]}_margin"] >= 0 for stage in STAGES)
-    motion = np.where(sure[2], np.where(flipping, POSITIVE[2], NEGATIVE[2]), "unsure")
-    out["decision"] = np.where(sure[1], np.where(reliable, motion, NEGATIVE[1]), "unsure")
+        margins[stage] = score - own["threshold"]
+        out[f"{POSITIVE[stage]}_margin"] = margins[stage]
+        sure[stage] = abs(margins[stage]) >= own["unsure_within"]
+    out["decision"] = decisions(margins, sure)
     return out
+
+
+def calibrated(scores_of_kinds: dict[str, np.ndarray], stage: dict) -> np.ndarray:
+    """Mean over the kinds of model of their calibrated scores.
+
+    Parameters
+    ----------
+    scores_of_kinds : (N,) float64 by kind, of `scores`
+    stage : the stage's part of models.json
+
+    Returns
+    -------
+    (N,) float64, log odds
+    """
+    parts = [
+        stage["kinds"][kind]["slope"] * score + stage["kinds"][kind]["offset"]
+        for kind, score in scores_of_kinds.items()
+    ]
+    return np.mean(parts, axis=0)
+
+
+def decisions(margins: dict[int, np.ndarray], sure: dict[int, np.ndarray]) -> np.ndarray:
+    """Predicted class of each sequence by both stages.
+
+    Parameters
+    ----------
+    margins : (N,) float64 by stage, log odds above the threshold
+    sure : (N,) bool by stage, whether the margin is large enough
+
+    Returns
+    -------
+    (N,) of ``tank-treading``, ``flipping``, ``unreliable``, ``unsure``
+    """
+    motion = np.where(margins[2] >= 0, POSITIVE[2], NEGATIVE[2])
+    motion = np.where(sure[2], motion, "unsure")
+    both = np.where(margins[1] >= 0, motion, NEGATIVE[1])
+    return np.where(sure[1], both, "unsure")
 
 
 def specification(models: Path) -> dict:

@@ -15,8 +15,9 @@ import pytest
 from conftest import one_line_error, rbc
 
 from compendium.data import ingest
-from rbc import RbcError, marker, prevalence, sequences, simulate
+from rbc import RbcError, marker, metrics, prevalence, sequences, simulate
 from rbc.bench import analyze, classify
+from rbc.paper import RELIABLE
 from rbc.simulate import movies
 
 KNOWN = json.loads((classify.MODELS / "known.json").read_text(encoding="utf-8"))
@@ -178,12 +179,27 @@ def test_what_is_known_of_models_counts_every_labelled_cell(cells, tmp_path):
 def test_what_is_known_is_of_the_weights_that_are_shipped(released_sample, tmp_path):
     """Error rates of other weights would correct the wrong mistakes."""
     models = shutil.copytree(classify.MODELS, tmp_path / "models")
-    analyze.describe(ingest.strips(released_sample / "Stage_1" / "test"), models)
+    cells = ingest.strips(released_sample / "Stage_1" / "test")
+    analyze.describe(cells, models, KNOWN["limits"])
     again = pd.DataFrame(json.loads((models / "known.json").read_text(encoding="utf-8"))["answers"])
     keys = ["acquisition", "label", "answer"]
     both = again.merge(pd.DataFrame(KNOWN["answers"]), on=keys, how="outer").fillna(0)
     # a cell at a threshold may fall elsewhere on another machine
     assert (both["n_x"] - both["n_y"]).abs().sum() <= 2
+
+
+def test_known_errors_follow_the_thresholds_of_each_blood_draw(cells, tmp_path):
+    """A threshold set on a draw's own cells flatters the models on that draw."""
+    models = shutil.copytree(classify.MODELS, tmp_path / "models")
+    draws = cells.index["acquisition"].map(metrics.blood_draw)
+    strict = {"threshold": 1e9, "unsure_within": 0.0}  # stage 1 keeps nothing of this draw
+    analyze.describe(cells, models, {"1": {draws.iat[0]: strict}})
+    known = pd.DataFrame(json.loads((models / "known.json").read_text(encoding="utf-8"))["answers"])
+    mine = known["acquisition"].map(metrics.blood_draw) == draws.iat[0]
+    assert set(known["answer"][mine]) == {"discarded"}
+    plain = pd.Series(classify.classify(cells)["decision"]).isin(RELIABLE)
+    kept = known["n"][~mine & known["answer"].isin(RELIABLE)].sum()
+    assert kept == (plain & (draws != draws.iat[0]).to_numpy()).sum()
 
 
 def test_on_real_cells_the_interval_holds_the_fraction_by_hand(released_sample, tmp_path):
