@@ -46,7 +46,7 @@ WATCHED = f"""
 import atexit, sys
 held = lambda m: m in sys.modules and type(sys.modules[m]).__name__ != "_LazyModule"
 atexit.register(lambda: print("\\n" + " ".join(m for m in {HEAVY} if held(m))))
-from compendium.cli import main
+from rbc.cli import main
 main()
 """
 

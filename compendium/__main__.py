@@ -1,5 +1,5 @@
 """``python -m compendium``: the same as ``rbc``."""
 
-from compendium.cli import main
+from rbc.cli import main
 
 main()

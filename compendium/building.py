@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 
 from compendium import ROOT, attempts, keys, notebooks, runs
 from compendium.profiles import Profile
-from compendium.signals import ended_by_signals
 from rbc import RbcError
 from rbc.files import file_hash
 from rbc.paper import LABELS, RELIABLE, SPLITS, Configuration
+from rbc.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from rbc.sequences import Sequences

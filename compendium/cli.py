@@ -1,14 +1,10 @@
-"""``rbc``: the command line. Thin: every command calls one or two functions of the library."""
+"""The commands that the checkout adds to ``rbc``: the paper's reproduction and its review."""
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,21 +13,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from compendium import ROOT, need_checkout
-from rbc import RbcError, in_words
+from rbc import RbcError
+from rbc.cli import READERS, STRIPS, JsonOption
+from rbc.cli import main as main  # the rbc of an older installation calls it here
 
-# each command imports what it needs: --help and an error of an argument need none of it
+# Each command imports what it needs, because --help and a wrong argument need none of it.
 if TYPE_CHECKING:
     from compendium import attempts
     from compendium.evidence import audit, study
     from compendium.profiles import Profile
+    from rbc.sequences import Sequences
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__
-)
+app = typer.Typer()
 data_app = typer.Typer(no_args_is_help=True, help="The sequences a profile runs on.")
-simulate_app = typer.Typer(no_args_is_help=True, help="Simulated cells with known labels.")
-app.add_typer(data_app, name="data")
-app.add_typer(simulate_app, name="simulate")
+PAPER = "Reproduce the paper"  #: panels of ``rbc --help``, by who needs the commands
+REVIEW = "Review the paper"
+app.add_typer(data_app, name="data", rich_help_panel=PAPER)
 
 ProfileOption = Annotated[
     str, typer.Option(help="Name of a profile in config/, or a path to one (.yaml).")
@@ -42,42 +39,21 @@ DataOption = Annotated[
 SimulatedOption = Annotated[
     bool, typer.Option("--simulated", help="The given data are simulated, not real.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
-MovieArgument = Annotated[
-    Path, typer.Argument(help="Movie (AVI, MP4, MKV), TIFF stack, or folder of TIFF frames.")
-]
-
-
-def _above_zero(value: float | None) -> float | None:
-    """A number that must be above 0 and finite, where one is given."""
-    if value is not None and not 0 < value < math.inf:
-        raise typer.BadParameter(f"{value:g} is not above 0")
-    return value
-
-
-RateOption = Annotated[
-    float | None,
-    typer.Option(callback=_above_zero, help="Frames/s; by default from the file, else 60."),
-]
-PixelOption = Annotated[
-    float | None,
-    typer.Option(
-        callback=_above_zero, help="Pixel size in um; by default from the file, else 0.6."
-    ),
-]
-ShearOption = Annotated[
-    float | None, typer.Option(callback=_above_zero, help="Shear rate at the wall, 1/s; else 10.")
-]
-ThreadsOption = Annotated[
-    int, typer.Option(min=0, help="Threads; 0: one a core. The result does not depend on it.")
-]
-CountOption = Annotated[int, typer.Option(min=0, help="How many of them.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="The same seed gives the same bits.")]
-ModelsOption = Annotated[
-    Path | None, typer.Option(help="Folder of other models than the shipped ones.")
-]
 REFERENCE = ROOT / "data" / "reference"  #: runs that are kept in the checkout
 JobsOption = Annotated[int, typer.Option(help="Runs at the same time; 0: one a core.")]
+
+
+def add_to(commands: typer.Typer) -> None:
+    """Add these commands to those of ``rbc``, and let those open the paper's form of data."""
+    commands.add_typer(app)
+    READERS[STRIPS] = _strips
+
+
+def _strips(folder: Path) -> Sequences:
+    """Sequences of a folder of strips with dataset.csv."""
+    from compendium.data import ingest
+
+    return ingest.strips(folder)
 
 
 @data_app.command("fetch")
@@ -167,332 +143,7 @@ def data_summary(profile: ProfileOption = "demo", as_json: JsonOption = False) -
         )
 
 
-@simulate_app.command("sequences")
-def simulate_sequences(
-    out: Annotated[Path, typer.Option(help="Folder to write (Sequences).")],
-    tank_treading: CountOption = 30,
-    flipping: CountOption = 10,
-    unreliable: CountOption = 100,
-    seed: SeedOption = 0,
-) -> None:
-    """Simulate labelled sequences of single cells (all in the split 'test').
-
-    Example: rbc simulate sequences --out /tmp/cells --tank-treading 50 --seed 7
-    """
-    from rbc import simulate
-
-    counts = {
-        "test": {"tank-treading": tank_treading, "flipping": flipping, "unreliable": unreliable}
-    }
-    simulate.sequences(counts, seed=seed, progress=sys.stderr.isatty()).save(out)
-    typer.echo(f"{tank_treading + flipping + unreliable} simulated sequences in {out}")
-
-
-@simulate_app.command("video")
-def simulate_video(
-    out: Annotated[
-        Path, typer.Option(help="Folder to write: movie.avi, truth.parquet, meta.json.")
-    ],
-    frames: Annotated[int, typer.Option(min=1, help="Length of the movie.")] = 300,
-    cells: Annotated[
-        float,
-        typer.Option(
-            min=0, max=5000, help="Moving cells in a frame, on average (the paper: about 50)."
-        ),
-    ] = 50,
-    sprites: Annotated[
-        Path | None, typer.Option(help="Sequences to composite instead of drawing cells.")
-    ] = None,
-    seed: SeedOption = 0,
-) -> None:
-    """Simulate a movie of cells in shear flow with the truth about every cell.
-
-    The cells are as large and as sharp as those that the shipped models know, so that `rbc analyze`
-    accepts the movie.
-
-    Example: rbc simulate video --out /tmp/movie --frames 120 --cells 20
-    """
-    from tqdm import tqdm
-
-    from rbc import sequences
-    from rbc.simulate import movies
-
-    given = sequences.load(sprites) if sprites else None
-    with tqdm(total=frames, desc="simulate", unit="frame", disable=not sys.stderr.isatty()) as bar:
-        scene = movies.Scene(frames=frames, cells=cells, seed=seed, **movies.FAMILIAR)
-        movies.simulate_movie(out, scene, given, progress=lambda done: bar.update(done - bar.n))
-    made = json.loads((out / "meta.json").read_text(encoding="utf-8"))["frames"]
-    typer.echo(f"a simulated movie of {made} frames in {out}")
-    if made < frames:
-        typer.echo(
-            f"{sprites}: its {len(given)} sequences last no longer; give more for {frames} frames",
-            err=True,
-        )
-
-
-@app.command("track")
-def track(
-    video: MovieArgument,
-    out: Annotated[
-        Path, typer.Option(help="Folder to write: Sequences, tracks.parquet, overlay.png.")
-    ],
-    frame_rate: RateOption = None,
-    um_per_px: PixelOption = None,
-    shear_rate: ShearOption = None,
-    clip: Annotated[
-        bool,
-        typer.Option(help="Also write clip.avi, the first 300 frames with a box around each cell."),
-    ] = False,
-    threads: ThreadsOption = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Track the cells of a movie into sequences of 31 x 31 px.
-
-    Example: rbc track movie.avi --out /tmp/tracked --um-per-px 0.6
-    """
-    from rbc import tracking
-
-    options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
-    with _tracked() as progress:
-        found = tracking.track_movie(
-            video, out, clip=clip, threads=threads or os.cpu_count(), progress=progress, **options
-        )
-    notes, units = found.meta["notes"], found.meta["units"]
-    answer = {"sequences": len(found), "folder": str(out), "units": units, "notes": notes}
-    lines = [f"{len(found)} sequences in {out}", *_units_in_words(units), *notes]
-    typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join(lines))
-
-
-def _units_in_words(units: dict[str, dict]) -> list[str]:
-    """A line for each unit: its value, and whether the file says it, the user, or nobody."""
-    names = {
-        "um_per_px": "pixel size: {:g} um",
-        "frame_rate": "frame rate: {:g}/s",
-        "shear_rate": "shear rate: {:g}/s",
-    }
-    return [
-        f"{words.format(units[name]['value'])} ({units[name]['source']})"
-        for name, words in names.items()
-    ]
-
-
-@contextmanager
-def _tracked() -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar of tracking, as what `rbc.tracking.track` calls."""
-    from tqdm import tqdm
-
-    with tqdm(desc="track", unit="frame", disable=not sys.stderr.isatty()) as bar:
-
-        def progress(done: int, announced: int | None) -> None:
-            bar.total = announced
-            bar.update(done - bar.n)
-
-        yield progress
-
-
-@app.command("analyze")
-def analyze_movie(
-    video: MovieArgument,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write; by default <name of the movie>-report.")
-    ] = None,
-    frame_rate: RateOption = None,
-    um_per_px: PixelOption = None,
-    shear_rate: ShearOption = None,
-    models: ModelsOption = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Judge a movie unlike the known ones all the same; the report says so."
-        ),
-    ] = False,
-    corrections: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Your labels, as a report of this movie exported them (CSV)."
-        ),
-    ] = None,
-    threads: ThreadsOption = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """From a movie to the fraction of tank-treading cells and a report to correct.
-
-    Not a medical device.
-
-    Example: rbc analyze movie.avi --out /tmp/report --um-per-px 0.6
-    """
-    from rbc.bench import analyze
-
-    folder = out or Path(f"{video.stem}-report")
-    options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
-    with _tracked() as progress:
-        options |= {"models": models or analyze.MODELS, "force": force, "progress": progress}
-        options["corrections"] = corrections
-        found = analyze.analyze(video, folder, threads=threads or os.cpu_count(), **options)
-    typer.echo(
-        json.dumps(found, indent=1)
-        if as_json
-        else analyze.in_words(found) + f"\nreport: {folder}/report.html"
-    )
-
-
-@app.command("study")
-def study_of_movies(
-    movies: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MOVIES",
-            help="A folder of movies, or a table (CSV) with the columns movie, patient, date and,"
-            " if you like, draw, um_per_px, frame_rate, shear_rate.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder to write: study.html, tables, reports.")],
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="Regular expression for the names in a folder, with the groups (?P<patient>...),"
-            " (?P<date>...) and, if you like, (?P<draw>...); by default letters, then digits."
-        ),
-    ] = None,
-    frame_rate: RateOption = None,
-    um_per_px: PixelOption = None,
-    shear_rate: ShearOption = None,
-    models: ModelsOption = None,
-    jobs: Annotated[int, typer.Option(min=0, help="Movies at the same time; 0: two.")] = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """Judge many movies, put those of a blood draw together, and follow patients over time.
-
-    Not a medical device. The same command goes on where it was interrupted; a movie that cannot be
-    judged does not stop the others.
-
-    Example: rbc study movies/ --out followed --um-per-px 0.6 --frame-rate 60
-    """
-    from tqdm import tqdm
-
-    from compendium.signals import ended_by_signals
-    from rbc.bench import analyze, movielist, study
-
-    listed = movielist.read(movies, pattern or movielist.PATTERN)
-    study.check_place(out)
-    typer.echo(movielist.in_words(listed), err=True)  # names may mean something else than dates
-    units = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
-    jobs = min(jobs or 2, len(listed), os.cpu_count() or 1)
-    with tqdm(
-        total=len(listed), desc="study", unit="movie", disable=not sys.stderr.isatty()
-    ) as bar:
-
-        def progress(name: str) -> None:
-            bar.set_postfix_str(name)
-            bar.update()
-
-        options = {"models": models or analyze.MODELS, "jobs": jobs, "progress": progress}
-        with ended_by_signals():
-            found = study.judge(listed, out, **options, **units)
-    typer.echo(
-        study.as_json(found) if as_json else f"{study.in_words(found)}\nstudy: {out}/study.html"
-    )
-
-
-@app.command("adapt")
-def adapt_models(
-    labelled: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="LABELLED...",
-            help="Reports of rbc analyze, each with the corrections.csv exported from its page;"
-            " sequences with labels; or strips with dataset.csv.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder to write; --models takes it.")],
-    models: ModelsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Learn your microscope's error rates and thresholds from labelled cells.
-
-    Not a medical device. Acquisitions are left out to judge what was learned; thresholds that are
-    not better than the shipped ones by more than chance are not taken.
-
-    Example: rbc adapt followed/reports/* --out mine, then rbc analyze movie.avi --models mine
-    """
-    from compendium.data import ingest
-    from rbc.bench import adapt, classify
-
-    strips = [(folder / "dataset.csv").exists() for folder in labelled]
-    parts = [
-        ingest.strips(folder) if strip else adapt.labelled(folder)
-        for folder, strip in zip(labelled, strips, strict=True)
-    ]
-    said = adapt.adapt(parts, out, models or classify.MODELS)
-    typer.echo(json.dumps(said, indent=1) if as_json else f"{adapt.in_words(said)}\nmodels: {out}")
-
-
-@app.command("export")
-def export(
-    source: Annotated[
-        Path,
-        typer.Argument(help="Folder that rbc track, rbc analyze or rbc study wrote, or sequences."),
-    ],
-    out: Annotated[
-        Path,
-        typer.Argument(
-            help="tracks.xml (TrackMate), tracks.csv (its table of spots), tracks.geff (a graph),"
-            " tables.xlsx, SOURCE/ro-crate-metadata.json, or SOURCE/croissant.json (a data set)."
-        ),
-    ],
-    as_json: JsonOption = False,
-) -> None:
-    """Write tracks, tables or a description of them in the form that another program reads.
-
-    The ending of OUT says which. GEFF, XLSX and RO-Crate need: pip install 'rbc[exchange]'.
-
-    Example: rbc export report tracks.xml
-    """
-    from rbc.bench import exchange
-
-    said = exchange.export(source, out)
-    typer.echo(json.dumps({"out": str(out), "written": said}, indent=1) if as_json else said)
-
-
-@app.command("classify")
-def classify_cells(
-    cells: Annotated[
-        Path,
-        typer.Argument(
-            metavar="SEQUENCES", help="Sequences (as rbc track writes), or strips with dataset.csv."
-        ),
-    ],
-    models: ModelsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say of each cell whether it is reliable and whether it flips, by the shipped models.
-
-    Not a medical device.
-
-    Warns of cells unlike those that the models know: other pixels, another light, another camera.
-
-    Example: rbc classify /tmp/tracked --json
-    """
-    from compendium.data import ingest
-    from rbc import sequences
-    from rbc.bench import analyze, classify
-
-    found = sequences.load(cells) if (cells / "meta.json").exists() else ingest.strips(cells)
-    folder = models or analyze.MODELS
-    known = analyze.read_known(folder)["looks"]
-    if found.simulated:
-        typer.echo("these cells are simulated", err=True)
-    for warning in analyze.unlike(found, known) if len(found) else ():
-        typer.echo(f"warning: {warning}", err=True)
-    table = classify.classify(found, folder, progress=sys.stderr.isatty())
-    typer.echo(
-        table.to_json(orient="records", indent=1)
-        if as_json
-        else table.round(3).to_string(index=False)
-    )
-
-
-@app.command("run")
+@app.command("run", rich_help_panel=PAPER)
 def run(
     stage: Annotated[
         int, typer.Option(help="1: reliable or unreliable; 2: flipping or tank-treading.")
@@ -527,7 +178,7 @@ def run(
     typer.echo(building.one(c, p))
 
 
-@app.command("grid")
+@app.command("grid", rich_help_panel=PAPER)
 def grid(
     profile: ProfileOption = "demo",
     data: DataOption = None,
@@ -588,7 +239,7 @@ def _show(standings: list[attempts.Standing], as_json: bool) -> None:
     typer.echo("\n".join([*map(str, standings), f"{len(standings)} runs: {total}"]))
 
 
-@app.command("book")
+@app.command("book", rich_help_panel=PAPER)
 def book(
     profile: ProfileOption = "demo",
     data: DataOption = None,
@@ -605,7 +256,7 @@ def book(
     typer.echo(f"the book is {ROOT}/_build/html/index.html")
 
 
-@app.command("results")
+@app.command("results", rich_help_panel=PAPER)
 def results(
     profile: ProfileOption = "demo",
     submit: Annotated[
@@ -670,7 +321,7 @@ def _data_of(results: Path) -> str:
     return json.loads((results / "dataset.json").read_text(encoding="utf-8"))["sha256"]
 
 
-@app.command("compare")
+@app.command("compare", rich_help_panel=PAPER)
 def compare_run(
     run: Annotated[Path, typer.Argument(help="A run's folder below results/.")],
     reference: Annotated[Path, typer.Option(help="Folder of kept runs.")] = REFERENCE,
@@ -703,7 +354,7 @@ def compare_run(
     )
 
 
-@app.command("audit")
+@app.command("audit", rich_help_panel=REVIEW)
 def audit_numbers(as_json: JsonOption = False) -> None:
     """Say whether the paper's printed numbers can be true together; needs no data.
 
@@ -738,7 +389,7 @@ def audit_numbers(as_json: JsonOption = False) -> None:
         )
 
 
-@app.command("claims")
+@app.command("claims", rich_help_panel=REVIEW)
 def judge_claims(
     profile: ProfileOption = "released",
     results: Annotated[
@@ -777,7 +428,7 @@ def judge_claims(
                 typer.echo(f"  reading: {reading}")
 
 
-@app.command("packet")
+@app.command("packet", rich_help_panel=REVIEW)
 def packet_for_reviewers(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     profile: ProfileOption = "released",
@@ -832,39 +483,3 @@ def _possible(row: audit.Row) -> str:
     if len(row.fails[0]) > 1:
         return f"impossible, even were any {len(row.fails[0]) - 1} of its scores wrong"
     return f"impossible, but for {' or '.join(score for (score,) in row.fails)}"
-
-
-def main() -> None:
-    """Entry point: one line on standard error for a wrong argument (exit code 2) and for what goes
-    wrong (1).
-    """
-    try:
-        sys.exit(app(standalone_mode=False))
-    except RbcError as error:
-        _end(str(error))
-    except typer.TyperException as error:  # a wrong argument
-        if type(error).__name__ == "NoArgsIsHelpError":
-            error.show()
-            sys.exit(error.exit_code)
-        _end(" ".join(error.format_message().split()), error.exit_code)
-    # a package of the book's that a bare `pip install rbc` leaves out
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("rbc", "compendium"):
-            raise
-        _end(
-            f"this command needs the package {error.name}; make book, in the checkout, installs it"
-            " (the extra [book])"
-        )
-    except OSError as error:  # a disk, a path or a pipe that no command foresaw
-        if error.errno is None:
-            raise
-        named = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-        _end(f"{named}{os.strerror(error.errno).lower()}")
-    except (KeyboardInterrupt, typer.Abort):
-        _end("interrupted", 130)
-
-
-def _end(message: str, code: int = 1) -> None:
-    """Tell what went wrong, also where a name in it is not UTF-8, and end."""
-    typer.echo(f"rbc: {in_words(message)}", err=True)
-    sys.exit(code)

@@ -31,13 +31,13 @@ import torch
 from compendium import ROOT, profiles, runs
 from compendium.data.simulated import make_record, table2
 from compendium.profiles import Profile
-from compendium.signals import ended_by_signals
 from rbc import RbcError, sequences, training
 from rbc.files import whole_folder
 from rbc.inputs import predict, rows
 from rbc.paper import Configuration, in_stage
 from rbc.sequences import Sequences
 from rbc.settings import Training, folds
+from rbc.signals import ended_by_signals
 
 # The server that speaks Zenodo's form is the tests' own.
 sys.path.insert(0, str(ROOT / "tests"))

@@ -73,7 +73,9 @@ def loaded_by(code: str) -> set[str]:
     return set(answer.stdout.split())
 
 
-@pytest.mark.parametrize("code", ["import rbc", "import rbc.paper", "import compendium.cli"])
+@pytest.mark.parametrize(
+    "code", ["import rbc", "import rbc.paper", "import rbc.cli", "import compendium.cli"]
+)
 def test_the_start_is_light(code: str) -> None:
     """`import rbc` loads no PyTorch, nor does the command line before it knows what it is asked."""
     assert not loaded_by(code) & HEAVY

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from compendium.cli import app
 from rbc import RbcError
 from rbc.bench import exchange, napari_reader
+from rbc.cli import app
 from rbc.files import file_hash, movie_hash
 from rbc.simulate import movies
 

@@ -1,0 +1,5 @@
+"""``python -m rbc``: the same as ``rbc``."""
+
+from rbc.cli import main
+
+main()
