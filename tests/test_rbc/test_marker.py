@@ -218,7 +218,7 @@ def test_an_interval_that_is_given_holds_the_truth_as_often_as_it_says(
     )
     intervals = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(intervals)
-    monkeypatch.setattr(marker, "DRAWS", 1024)  # quicker; the kept table has all of them
+    monkeypatch.setattr(intervals, "VALIDITY_DRAWS", 1024)  # quicker
     design = (truth, draws, correlation, known_unreliable, per_reliable)
     row = intervals.coverage_of(120, 0, *design)
     assert row["covered"] >= 0.85  # 120 movies: .90 less two standard errors of chance
