@@ -2,7 +2,8 @@
 error rates of its own.
 
 The networks stay as they are. What is learned is the last layer, from the scores of each kind of
-model to a decision, and how often that errs. Every acquisition is judged by what the others taught.
+model to a predicted class, and how often that errs. The cells of each blood draw are predicted with
+what the other draws' cells set, since the cells of one draw are alike.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from rbc.sequences import Sequences
 from rbc.templates import filled
 
 CARD = Path(__file__).with_name("adapted.md")
-#: Labelled cells of each class, and acquisitions, below which a threshold is left as shipped: the
+#: Labelled cells of each class, and blood draws, below which a threshold is left as shipped: the
 #: twentieth part of fewer negatives is less than one cell.
-FEWEST_CELLS, FEWEST_ACQUISITIONS = 20, 3
+FEWEST_CELLS, FEWEST_DRAWS = 20, 3
 #: cells of each class from which on the scores are calibrated anew too
 CALIBRATED_FROM = 60
 #: Cells of each class from which on it is learned too how much each kind of model counts. With
@@ -42,9 +43,9 @@ class Stage:
     """What was learned for a stage.
 
     specification : its part of models.json, shipped or adapted
-    compared : balanced accuracy of its own and of the shipped thresholds on acquisitions left out,
+    compared : balanced accuracy of its own and of the shipped thresholds on blood draws left out,
         their difference and its 95 % interval; empty where too few cells are labelled
-    missing : how many cells of a class, or acquisitions, are missing, in words
+    missing : how many cells of a class, or blood draws, are missing, in words
     adapted : whether the adapted thresholds are the ones taken
     """
 
@@ -108,7 +109,7 @@ def _of_report(folder: Path) -> Sequences:
 def adapt(parts: list[Sequences], out: Path, models: Path = classify.MODELS) -> dict:
     """Learn thresholds and error rates from labelled cells, and write a folder of models.
 
-    A stage takes the adapted thresholds only where, on acquisitions left out, they are better by
+    A stage takes the adapted thresholds only where, on blood draws left out, they are better by
     more than chance; else the shipped ones stay. The error rates are learned anew in any case.
 
     Parameters
@@ -121,7 +122,8 @@ def adapt(parts: list[Sequences], out: Path, models: Path = classify.MODELS) -> 
     -------
     What card.md says: cells by label; acquisitions; names of the blood draws; of each stage whether
     it was adapted, the comparison, and what is missing; unreliable: the most unreliable sequences
-    for each reliable one at which intervals hold the truth
+    for each reliable one at which the models alone give an estimate, and expected_width, the mean
+    width of simulated intervals there
 
     Raises
     ------
@@ -177,14 +179,15 @@ def _learn(table: pd.DataFrame, stage: int, shipped: dict) -> Stage:
     if missing:
         return Stage(shipped, {}, missing, adapted=False)
 
-    # Every acquisition by thresholds that the others taught.
+    # Every blood draw by thresholds that the others set.
     far = pd.Series(0.0, own.index)
-    for name in own["acquisition"].unique():
-        others = own[own["acquisition"] != name]
-        if _missing(others, stage, acquisitions=FEWEST_ACQUISITIONS - 1):
-            missing.append(f"without {name} too few cells of a class are left to learn from")
+    draws = own["acquisition"].map(metrics.blood_draw)
+    for draw in draws.unique():
+        mine = draws == draw
+        others = own[~mine]
+        if _missing(others, stage, draws=FEWEST_DRAWS - 1):
+            missing.append(f"without {draw} too few cells of a class are left to learn from")
             return Stage(shipped, {}, missing, adapted=False)
-        mine = own["acquisition"] == name
         far[mine] = _margins(own[mine], stage, _fitted(others, stage, shipped))
     both = [_as_predictions(own, x, stage) for x in (far, _margins(own, stage, shipped))]
     found = metrics.difference(*both, SCORE)
@@ -194,15 +197,16 @@ def _learn(table: pd.DataFrame, stage: int, shipped: dict) -> Stage:
     return Stage(_fitted(own, stage, shipped) if better else shipped, compared, [], better)
 
 
-def _missing(own: pd.DataFrame, stage: int, acquisitions: int = FEWEST_ACQUISITIONS) -> list[str]:
+def _missing(own: pd.DataFrame, stage: int, draws: int = FEWEST_DRAWS) -> list[str]:
     """What a stage lacks to learn a threshold, in words."""
     truth = positive(own["label"], stage)
     words = []
     for name, n in ((POSITIVE[stage], truth.sum()), (NEGATIVE[stage], (~truth).sum())):
         if n < FEWEST_CELLS:
             words.append(f"{FEWEST_CELLS - n} more {name} cells")
-    if (lacking := acquisitions - own["acquisition"].nunique()) > 0:
-        words.append(f"movies of {lacking} more acquisitions")
+    lacking = draws - own["acquisition"].map(metrics.blood_draw).nunique()
+    if lacking > 0:
+        words.append(f"movies of {lacking} more blood draws")
     return words
 
 
@@ -246,16 +250,17 @@ def _as_predictions(own: pd.DataFrame, margin: np.ndarray, stage: int) -> pd.Dat
 
 
 def _left_out_answers(table: pd.DataFrame, stages: dict[int, Stage]) -> pd.DataFrame:
-    """What both stages together answer of each cell, its acquisition left out: the table with a
+    """What both stages together predict of each cell, its blood draw left out: the table with a
     column answer.
     """
     answers = []
-    for name, mine in table.groupby("acquisition", sort=False):
+    draws = table["acquisition"].map(metrics.blood_draw)
+    for draw, mine in table.groupby(draws, sort=False):
         margin, sure = {}, {}
         for stage, learned in stages.items():
             specification = learned.specification
             if learned.adapted:
-                others = table[in_stage(table["label"], stage) & (table["acquisition"] != name)]
+                others = table[in_stage(table["label"], stage) & (draws != draw)]
                 specification = _fitted(others, stage, specification)
             margin[stage] = _margins(mine, stage, specification)
             sure[stage] = abs(margin[stage]) >= specification["unsure_within"]
@@ -279,7 +284,8 @@ def _known(parts: list[Sequences], errors: pd.DataFrame) -> dict:
 
 def _said(table: pd.DataFrame, stages: dict[int, Stage], errors: pd.DataFrame) -> dict:
     """What the card and the command say."""
-    counts = table["label"].value_counts()
+    counts, known = table["label"].value_counts(), prevalence.by_draw(errors)
+    limit = marker.most_unreliable(known)
     return {
         "cells": {label: int(counts.get(label, 0)) for label in LABELS},
         "acquisitions": int(table["acquisition"].nunique()),
@@ -288,7 +294,8 @@ def _said(table: pd.DataFrame, stages: dict[int, Stage], errors: pd.DataFrame) -
             stage: {"adapted": bool(s.adapted), "missing": s.missing, "compared": s.compared}
             for stage, s in stages.items()
         },
-        "unreliable": marker.most_unreliable(prevalence.by_draw(errors)),
+        "unreliable": limit,
+        "expected_width": marker.expected_width(known, max(limit, 0)),
     }
 
 
@@ -306,12 +313,17 @@ def in_words(said: dict) -> str:
     ]
     for stage, about in said["stages"].items():
         lines.append(f"stage {stage}: {_of_stage(about)}")
-    limit = said["unreliable"]
-    lines.append(
-        "no interval of the marker holds with so few labelled cells: label movies of more draws"
-        if limit < 0
-        else f"intervals of the marker hold up to {limit:g} unreliable sequences per reliable one"
-    )
+    if said["unreliable"] < 0:
+        lines.append(
+            "the models alone give no estimate with so few labelled cells (simulated):"
+            f" in each movie, {marker.LABEL_SOME}"
+        )
+    else:
+        lines.append(
+            f"the models alone give an estimate up to {said['unreliable']:g} unreliable sequences"
+            f" per reliable one; there its 95 % interval is {100 * said['expected_width']:.0f}"
+            f" points wide on average (simulated): in each movie, {marker.LABEL_SOME}"
+        )
     return "\n".join(lines)
 
 
@@ -321,7 +333,7 @@ def _of_stage(about: dict) -> str:
     c = about["compared"]
     found = (
         f"{100 * c['own']:.1f} against {100 * c['shipped']:.1f} % balanced accuracy on"
-        f" acquisitions left out, {100 * c['difference']:+.1f} points (95 % interval"
+        f" blood draws left out, {100 * c['difference']:+.1f} points (95 % interval"
         f" {100 * c['low']:+.1f} to {100 * c['high']:+.1f})"
     )
     if about["adapted"]:
