@@ -485,7 +485,10 @@ def main() -> None:
             sys.exit(error.exit_code)
         message = " ".join(error.format_message().split())
         if message.startswith("No such command") and not in_checkout():
-            message += "; commands of the paper's reproduction work in its checkout only"
+            message = (
+                message.rstrip(".")
+                + "; commands of the paper's reproduction work in its checkout only"
+            )
         _end(message, error.exit_code)
     # a package of the book's that a bare `pip install rbc` leaves out
     except ModuleNotFoundError as error:

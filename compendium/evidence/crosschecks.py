@@ -31,7 +31,6 @@ VERDICTS = (AGREES, READING, CONTRADICTS)
 Check = Callable[[float, float], tuple]
 #: Names, labels and lengths of the authors' released sample.
 RELEASED = ROOT / "data" / "reference" / "released" / "index.parquet"
-NEED_RELEASED = {"short-sequences", "crossing"}  #: statements that are held against it
 ACQUISITIONS = 32  #: "Evaluation setting"
 #: scores: within so much two are called similar (the margin of data/claims.yaml; our reading)
 ALIKE = 0.03
@@ -69,19 +68,10 @@ class CrossCheck:
 
 def statements() -> list[CrossCheck]:
     """Every statement checked, in the order of rbc/reported/statements.csv."""
-    table = reported("statements")
-    table = table[~table["key"].isin(left_out())]
     return [
         CrossCheck(s.key, s.place, s.statement, *CHECKS[s.key](s.low, s.high))
-        for s in table.itertuples()
+        for s in reported("statements").itertuples()
     ]
-
-
-def left_out() -> list[str]:
-    """Keys of the statements that cannot be checked here, as the released sample's lengths lie in
-    the checkout.
-    """
-    return [] if RELEASED.exists() else sorted(NEED_RELEASED)
 
 
 def explanations(rows: Sequence[audit.Row]) -> list[CrossCheck]:
