@@ -109,7 +109,9 @@ def order_of_looks(names: Iterable[str], strata: Iterable[str], seed: int = 0) -
 
 @dataclass(frozen=True)
 class Sample:
-    """Labels of a movie by stratum, (S,) and (S, 3) with the columns of `rbc.paper.LABELS`.
+    """Labels of one movie, or of several, by stratum.
+
+    Sizes are (S,), labels (S, 3) with the columns of `rbc.paper.LABELS`.
 
     Attributes
     ----------
@@ -128,6 +130,22 @@ class Sample:
     def labelled(self) -> int:
         """Random labels that say a class."""
         return int(self.counts.sum())
+
+
+def of_several(samples: Sequence[Sample], factor: float = 1.0) -> Sample:
+    """The strata of several movies of one blood draw, one movie after the other.
+
+    Parameters
+    ----------
+    samples : a movie each
+    factor : how many times as much these movies differ as their cells explain; numbers of cells and
+        labels are divided by it
+    """
+    sizes, counts, known = (
+        np.concatenate([getattr(one, name) for one in samples]) / factor
+        for name in ("sizes", "counts", "known")
+    )
+    return Sample(sizes, counts, known, sum(one.looks for one in samples))
 
 
 def sample(cells: pd.DataFrame, labels: dict[str, str], seed: int | None) -> Sample:
@@ -323,15 +341,26 @@ def expected_half_width(found: Sample, looks: int) -> float:
     found : sizes and labels so far
     looks : looks in all, those so far included; more than there are cells count as all cells
     """
-    order = next_looks(list(found.sizes))[:looks]
-    planned = np.bincount(order, minlength=len(found.sizes))
     shapes = found.counts + np.resize(PRIOR, found.counts.shape)
     shares = shapes / shapes.sum(axis=1, keepdims=True)
-    return _half_width(found.sizes, shares, planned)
+    return planned_half_width(found.sizes, shares, looks)
+
+
+def planned_half_width(sizes: np.ndarray, shares: np.ndarray, looks: int) -> float:
+    """The same before any look, from the shares that are expected.
+
+    Parameters
+    ----------
+    sizes : (S,) cells of each stratum
+    shares : (S, 3) expected share of each label in a stratum (`expected_shares`)
+    looks : looks in all
+    """
+    order = next_looks(list(sizes))[:looks]
+    return _half_width(sizes, shares, np.bincount(order, minlength=len(sizes)))
 
 
 def _half_width(sizes: np.ndarray, shares: np.ndarray, planned: np.ndarray) -> float:
-    """The same from shares of labels (S, 3) and planned looks (S,) of each stratum."""
+    """Half the width from shares of labels (S, 3) and planned looks (S,) of each stratum."""
     weight = sizes / sizes.sum()
     reliable = float(weight @ (shares[:, 0] + shares[:, 1]))
     p = float(weight @ shares[:, 0]) / reliable

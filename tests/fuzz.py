@@ -35,7 +35,8 @@ import strips
 from compendium import profiles
 from compendium.data import archives, ingest
 from rbc import RbcError, sequences
-from rbc.bench import analyze, classify, movielist
+from rbc.bench import classify, movielist
+from rbc.bench.corrections import read_corrections
 from rbc.reading.video import open_movie
 
 DIED = "the process died"
@@ -148,7 +149,7 @@ def tables(folder: Path, dice: np.random.Generator) -> None:
     if kind == 1:
         movielist.read(table)
     else:
-        analyze.read_corrections(table, pd.Series(["a_1", "a_2"]))
+        read_corrections(table, pd.DataFrame({"name": ["a_1", "a_2"]}))
 
 
 def packed(folder: Path, dice: np.random.Generator) -> None:

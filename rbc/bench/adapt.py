@@ -19,6 +19,7 @@ from scipy.special import expit
 
 from rbc import RbcError, files, marker, metrics, prevalence, sequences
 from rbc.bench import analyze, classify
+from rbc.bench.corrections import read_corrections
 from rbc.bench.thresholds import calibration, limits, weights
 from rbc.paper import LABELS, NEGATIVE, POSITIVE, STAGES, in_stage, positive
 from rbc.sequences import Sequences
@@ -89,7 +90,7 @@ def _of_report(folder: Path) -> Sequences:
             f"{folder}: no {analyze.CORRECTIONS} in it; export it from the report and put it there"
         )
     found = sequences.load(folder / "tracked")
-    given = analyze.read_corrections(file, found.index["name"])
+    given = read_corrections(file, found.index).labels
     cells = pd.read_csv(folder / "cells.csv", keep_default_na=False)
     shown = cells["name"][cells["continues"] == ""]  # the others are on no page to be labelled
 

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rbc import RbcError, __version__, files, marker, prevalence, tracking
+from rbc import RbcError, __version__, files, labelling, marker, prevalence, tracking
 from rbc.bench import report
 from rbc.bench.classify import MODELS, classify, decisions, specification
+from rbc.bench.corrections import Corrections, read_corrections
 from rbc.metrics import blood_draw
 from rbc.paper import FRAME_PX, POSITIVE, PX_UM, RELIABLE, STAGES
 from rbc.reading.video import ASSUMED, open_movie
@@ -82,7 +83,8 @@ def analyze(
         `rbc.tracking.track_movie`)
     models : folder of the weights and of known.json
     force : judge also what `objections` speak against; they then stand in the report
-    corrections : labels of the operator, as the report exports them (`read_corrections`)
+    corrections : labels of the operator, as the report exports them
+        (`rbc.bench.corrections.read_corrections`)
     progress : called with the frames tracked and the frames announced
 
     Returns
@@ -90,8 +92,9 @@ def analyze(
     What marker.json holds: counts by decision; counted (of the calls); adjusted (by the models'
     known errors); estimate, low and high (median and 95 % interval; None where withheld); withheld
     (why, or None); caution (what to say beside a wide interval, or None); ways (the marker by the
-    models, corrected, and by hand); objections, notes, seconds of each step, and what it was made
-    with.
+    models, with labels, and by hand) and shown (which of them estimate, low and high are); labels
+    (how many, and how they were chosen); objections, notes, seconds of each step, and what it was
+    made with.
 
     Raises `RbcError` where the movie cannot be tracked or the models are missing and, without
     `force`, `NotJudged` where there are objections.
@@ -104,13 +107,14 @@ def analyze(
         seconds["track"] = time.perf_counter() - start
         cells = _cells(found, classify(found, models), part / "tracked")
         seconds["classify"] = time.perf_counter() - start - sum(seconds.values())
-        labels = read_corrections(corrections, cells["name"]) if corrections else {}
         counting = cells[cells["continues"] == ""].reset_index(drop=True)
+        given = read_corrections(corrections, cells, counting) if corrections else Corrections({})
+        labels = given.labels
         against = objections(found, counting, known["looks"])
         if against and not force:
             raise NotJudged(f"{video}: not judged: {'; '.join(against)}")
         errors = errors_of_others(known, {found.index["acquisition"].iat[0]})
-        result = _result(found, counting, errors, models, labels) | {"objections": against}
+        result = _result(found, counting, errors, models, given) | {"objections": against}
         result["left_out"] = len(cells) - len(counting)
         result["movie_sha256"] = files.movie_hash(Path(video))
         cells.drop(columns="acquisition").to_csv(part / "cells.csv", index=False)
@@ -166,42 +170,6 @@ def left_out(n: int) -> str:
     return f"{n} sequences left out: each goes on where another ended and may be the same cell"
 
 
-def read_corrections(path: Path, names: pd.Series) -> dict[str, str]:
-    """Labels of the operator from a CSV file that the report exported, by name of the sequence.
-
-    Parameters
-    ----------
-    path : file with the columns name and after; a label that confirms the models' decision counts
-        too
-    names : of the movie's sequences
-
-    Raises `RbcError` where the file is no such table or speaks of other cells or labels.
-    """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())
-        raise RbcError(
-            f"{path}: corrections cannot be read ({said}); export them from the report"
-        ) from error
-    if not {"name", "after"} <= {*table.columns}:
-        raise RbcError(
-            f"{path}: corrections need the columns name and after; export them from the report"
-        )
-    if other := sorted({*table["after"]} - {*report.CHOICES}):
-        raise RbcError(f"{path}: unknown label {other[0]!r}; use {', '.join(report.CHOICES)}")
-    if strange := sorted({*table["name"]} - {*names}):
-        raise RbcError(
-            f"{path}: no sequence {strange[0]!r} in this movie; these corrections are of another"
-            " one"
-        )
-    if table["name"].duplicated().any():
-        raise RbcError(
-            f"{path}: two labels of {table['name'][table['name'].duplicated()].iat[0]!r}; keep one"
-        )
-    return dict(zip(table["name"], table["after"], strict=True))
-
-
 def read_known(models: Path) -> dict:
     """What lies beside the weights in known.json (`describe`).
 
@@ -244,21 +212,28 @@ def _result(
     cells: pd.DataFrame,
     errors: pd.DataFrame,
     models: Path,
-    labels: dict[str, str],
+    given: Corrections,
 ) -> dict:
     """The marker and what it was made with."""
-    ways = _ways(cells, errors, labels)
+    ways, sampled = _ways(cells, errors, given)
+    shown = "with labels" if given.labels else "models"
     kept = ("um_per_px", "frame_rate", "shear_rate", "n_frames", "notes", "simulated", "source")
     described = specification(models)
     origin = described.get("origin", {})
     if "origins" in described:  # the stages were made by different commits
         origin = origin | {"stages": described["origins"]}
-    return {
+    result = {
         "cells": len(cells),
         "decisions": {name: int(n) for name, n in cells["decision"].value_counts().items()},
-        **ways["corrected" if labels else "models"],
+        **ways[shown],
         "ways": ways,
-        "looked_at": len(labels),
+        "shown": shown,
+        "labels": {
+            "looked_at": len(given.labels),
+            "random": sampled.looks,
+            "picked": len(given.labels) - sampled.looks,
+            "seed": given.seed,
+        },
         **{name: found.meta[name] for name in kept},
         **{name: found.meta[name] for name in ("units", "flow") if name in found.meta},
         "known_cells": len(errors),
@@ -266,26 +241,71 @@ def _result(
         "version": __version__,
         "models": origin,
     }
+    result["notes"] = [*result["notes"], *given.notes(sampled.looks)]
+    return result
 
 
-def _ways(cells: pd.DataFrame, errors: pd.DataFrame, labels: dict[str, str]) -> dict[str, dict]:
-    """The marker by the models alone, corrected by the operator's labels, and by these labels
-    alone.
+def _ways(
+    cells: pd.DataFrame, errors: pd.DataFrame, given: Corrections
+) -> tuple[dict[str, dict], labelling.Sample]:
+    """The marker by the models alone, with the operator's labels, and by these labels alone.
+
+    Parameters
+    ----------
+    cells : columns name, acquisition, answer and decision
+    errors : of `errors_of_others`
+    given : the operator's labels
+
+    Returns
+    -------
+    ways : by name; each as `prevalence.end_to_end` gives it. With `labelling.FEWEST_LOOKS` random
+        labels or more, "with labels" is the stratified estimate (`labelling.density`), which uses
+        no known rates; "discarded alike" is the same of the cells that stage 1 keeps, and "model
+        assisted" the one that uses the known rates too.
+    sampled : the labels by stratum
     """
-    own = cells["name"].map(labels)
+    own = cells["name"].map(given.labels)
     counts = tuple(int((own == motion).sum()) for motion in RELIABLE)
-    by_hand = marker.by_hand(*counts)
-    mine = by_hand._asdict() | {"withheld": None, "caution": marker.caution(by_hand)}
+    by_hand = _interval_of(marker.by_hand(*counts))
     if not sum(counts):
-        mine["withheld"] = "the operator has labelled no tank-treading or flipping cell"
+        by_hand["withheld"] = "the operator has labelled no tank-treading or flipping cell"
 
     models = prevalence.end_to_end(cells, errors)
-    corrected = models
-    if labels:
+    ways = {"models": models, "with labels": models, "by hand": by_hand}
+    sampled = labelling.sample(cells, given.labels, given.seed)
+    if sampled.looks >= labelling.FEWEST_LOOKS:
+        kept = [n for n, stratum in enumerate(labelling.STRATA) if stratum != "unreliable"]
+        ways["with labels"] = _interval_of(marker.ends(labelling.density(sampled)))
+        alike = labelling.density(sampled, strata=kept)
+        ways["discarded alike"] = _interval_of(marker.ends(alike))
+        if (expected := _expected(cells, errors)) is not None:
+            assisted = labelling.assisted_density(sampled, expected)
+            ways["model assisted"] = _interval_of(marker.ends(assisted))
+    elif given.labels:
+        # Too few random labels, or none: they count for their own cells.
         rest = cells[own.isna()]
-        corrected = mine if rest.empty else prevalence.end_to_end(rest, errors, own=counts)
-    ways = {"models": models, "corrected": corrected, "by hand": mine}
-    return {way: {k: _or_none(v) for k, v in found.items()} for way, found in ways.items()}
+        ways["with labels"] = by_hand
+        if len(rest):
+            ways["with labels"] = prevalence.end_to_end(rest, errors, own=counts)
+    plain = {way: {k: _or_none(v) for k, v in found.items()} for way, found in ways.items()}
+    return plain, sampled
+
+
+def _interval_of(found: marker.Interval) -> dict:
+    """An interval as `prevalence.end_to_end` gives one that is not withheld."""
+    return found._asdict() | {"withheld": None, "caution": marker.caution(found)}
+
+
+def _expected(cells: pd.DataFrame, errors: pd.DataFrame) -> np.ndarray | None:
+    """Share of each label that the known error rates lead one to expect in each stratum, (4, 3);
+    None where they cannot tell.
+    """
+    answers = cells["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy()
+    rates = prevalence.rates(prevalence.by_draw(errors).sum(axis=0))
+    fractions = prevalence.on_simplex(answers / answers.sum(), rates)
+    if np.isnan(fractions).any():
+        return None
+    return labelling.expected_shares(rates, fractions)
 
 
 def _or_none(value: float | str | None) -> float | str | None:

@@ -1,8 +1,9 @@
 """Movies of one blood draw put together, and the draws of a patient compared.
 
-The interval of a draw holds the chance of its cells, that of the models' known errors, how these
-differ between draws (`rbc.marker`), and how far the movies of one draw differ. How often it and
-that of a change hold the truth is simulated in benchmarks/studies.py.
+A draw whose movies all have labels of cells chosen at random is estimated from these
+(`rbc.labelling`), any other one from the models' known errors (`rbc.marker`). How far the movies of
+one draw differ enters both intervals. How often they and that of a change cover the truth is
+simulated in benchmarks/studies.py.
 """
 
 from __future__ import annotations
@@ -15,33 +16,39 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from rbc import marker, prevalence
+from rbc import labelling, marker, prevalence
 from rbc.paper import RELIABLE
 
 ODD = 0.05  #: chance that one movie of a study is called unlike its draw though none is
 #: Standard errors of a change that is shown with power `prevalence.POWER` at the 5 % level.
 SHOWN = float(stats.norm.ppf(0.975) + stats.norm.ppf(prevalence.POWER))
-MORE = 4  #: what a draw with so many times the cells would show is told too
+LOOKS = (50, 100)  #: for so many looks at each movie the smallest change is told too
 #: columns of the cells that the operator labelled: they count as they are
 OWN = ("by hand tank-treading", "by hand flipping")
 #: columns of the tables
 OF_DRAW = ("patient", "date", "draw", "movies", "cells", "estimate", "low", "high", "withheld",
            "caution")  # fmt: skip
-OF_CHANGE = ("patient", "earlier", "later", "change", "low", "high", "smallest", "smallest_more")
+OF_CHANGE = ("patient", "earlier", "later", "change", "low", "high", "smallest", "smallest_50",
+             "smallest_100")  # fmt: skip
 
 
-class Densities(NamedTuple):
-    """How likely a draw's answers make each of `marker.FRACTIONS` (`marker.density`).
+class Marker(NamedTuple):
+    """What is known of a draw's fraction.
 
-    of_cells, with_more : (P,) float64; the second with `MORE` times the cells. nan where the
-        models' errors are not known.
+    density : (P,) float64, how likely each of `marker.FRACTIONS` is (`marker.density` or
+        `labelling.density`); nan where the models' errors are not known
+    planned : standard error expected with so many looks at each movie, for each of `LOOKS`
     """
 
-    of_cells: np.ndarray
-    with_more: np.ndarray
+    density: np.ndarray
+    planned: tuple[float, ...]
 
 
-def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def by_draw(
+    movies: pd.DataFrame,
+    errors: pd.DataFrame,
+    samples: dict[str, labelling.Sample] | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The marker of each blood draw, and its change from one draw of a patient to the next.
 
     Parameters
@@ -50,6 +57,7 @@ def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, p
         answers by `prevalence.ANSWERS`, and of the operator's labels by `OWN`
     errors : a row a labelled cell: acquisition, label, answer. A draw is judged without those of
         its own movies.
+    samples : labels by stratum of the movies that have such, by name
 
     Returns
     -------
@@ -62,7 +70,8 @@ def by_draw(movies: pd.DataFrame, errors: pd.DataFrame) -> tuple[pd.DataFrame, p
         answers = part[list(prevalence.ANSWERS)].sum().to_numpy(float)
         own = part[list(OWN)].sum().to_numpy(float)
         others = errors[~errors["acquisition"].isin(part["name"])]
-        row, found[draw] = pooled(answers, others, more_than_chance, own)
+        labelled = [(samples or {}).get(name) for name in part["name"]]
+        row, found[draw] = pooled(answers, others, more_than_chance, own, samples=labelled)
         cells = int(answers.sum() + own.sum())
         rows.append((patient, date, draw, len(part), cells, *row.values()))
     draws = pd.DataFrame(rows, columns=list(OF_DRAW))
@@ -130,8 +139,9 @@ def pooled(
     factor: float = 1.0,
     own: Sequence[float] = (0.0, 0.0),
     seed: int = 0,
-) -> tuple[dict, Densities]:
-    """The marker of one draw from the answers of all its movies.
+    samples: Sequence[labelling.Sample | None] = (),
+) -> tuple[dict, Marker]:
+    """The marker of one draw from all its movies.
 
     Where movies of a draw differ by more than chance, cells of one movie are alike and count for
     fewer: their numbers are divided by the over-dispersion.
@@ -144,55 +154,73 @@ def pooled(
     factor : over-dispersion, of `spread`
     own : cells that the operator calls tank-treading, and flipping
     seed : of chance
+    samples : labels by stratum, a movie each. They decide where every movie has
+        `labelling.FEWEST_LOOKS` random looks
 
     Returns
     -------
     row : estimate, low, high, withheld and caution, as of `prevalence.end_to_end`
-    densities : behind them
+    found : what is behind them
     """
+    known = prevalence.by_draw(errors) if len(errors) else None
+    planned = _planned(answers, known, samples, factor)
+    if samples and all(one and one.looks >= labelling.FEWEST_LOOKS for one in samples):
+        found = labelling.density(labelling.of_several(samples, factor))
+        return _row_of(found, None), Marker(found, planned)
     if not answers.any() and any(own):
         # Every cell was looked at: no model's error matters, and nothing is withheld.
-        mine = np.asarray(own, float) / factor
-        found = Densities(
-            *(marker.density(answers, np.eye(3)[None], tuple(n * mine)) for n in (1.0, MORE))
-        )
-        ends = marker.ends(found.of_cells)
-        return ends._asdict() | {"withheld": None, "caution": marker.caution(ends)}, found
-    if errors.empty:
-        return _untold()
-    known = prevalence.by_draw(errors)
-    shares = prevalence.on_simplex(
-        answers / max(answers.sum(), 1), prevalence.rates(known.sum(axis=0))
-    )
-    if np.isnan(shares).any():
-        return _untold()
-    rng = np.random.default_rng(seed)
-    rates = marker.rate_draws(known, marker.DRAWS, rng)
-    mine = np.asarray(own, float)
-    found = Densities(
-        *(
-            marker.density(times * answers / factor, rates, tuple(times * mine / factor))
-            for times in (1.0, MORE)
-        )
-    )
+        found = marker.density(answers, np.eye(3)[None], tuple(np.asarray(own, float) / factor))
+        return _row_of(found, None), Marker(found, planned)
+    if known is None or np.isnan(shares := _fractions(answers, known)).any():
+        unknown = np.full(len(marker.FRACTIONS), np.nan)
+        return _row_of(unknown, prevalence.UNTOLD), Marker(unknown, planned)
 
+    rates = marker.rate_draws(known, marker.DRAWS, np.random.default_rng(seed))
+    found = marker.density(answers / factor, rates, tuple(np.asarray(own, float) / factor))
     unreliable = shares[2]
     per_reliable = unreliable / (1 - unreliable) if unreliable < 1 else np.inf
-    withheld = marker.withheld(known, per_reliable)
-    ends = marker.ends(found.of_cells)
-    if withheld is not None:
-        ends = marker.Interval(np.nan, np.nan, np.nan)
-    return ends._asdict() | {"withheld": withheld, "caution": marker.caution(ends)}, found
+    return _row_of(found, marker.withheld(known, per_reliable)), Marker(found, planned)
 
 
-def _untold() -> tuple[dict, Densities]:
-    """What `pooled` answers where the models' errors are not known."""
-    nothing = np.full(len(marker.FRACTIONS), np.nan)
-    ends = marker.Interval(np.nan, np.nan, np.nan)._asdict()
-    return ends | {"withheld": prevalence.UNTOLD, "caution": None}, Densities(nothing, nothing)
+def _row_of(density: np.ndarray, withheld: str | None) -> dict:
+    """Estimate, low, high, withheld and caution of a density."""
+    ends = marker.Interval(np.nan, np.nan, np.nan)
+    if withheld is None:
+        ends = marker.ends(density)
+    return ends._asdict() | {"withheld": withheld, "caution": marker.caution(ends)}
 
 
-def change(earlier: Densities, later: Densities) -> dict[str, float]:
+def _fractions(answers: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Shares of the three classes by the pooled known errors; nan where they cannot tell."""
+    observed = answers / max(answers.sum(), 1)
+    return prevalence.on_simplex(observed, prevalence.rates(known.sum(axis=0)))
+
+
+def _planned(
+    answers: np.ndarray,
+    known: np.ndarray | None,
+    samples: Sequence[labelling.Sample | None],
+    factor: float,
+) -> tuple[float, ...]:
+    """Standard error of the fraction expected with `LOOKS` looks at each movie.
+
+    nan where the known errors cannot tell what the strata hold.
+    """
+    unknown = (float("nan"),) * len(LOOKS)
+    if known is None or not answers.any():
+        return unknown
+    fractions = _fractions(answers, known)
+    if np.isnan(fractions).any():
+        return unknown
+    shares = labelling.expected_shares(prevalence.rates(known.sum(axis=0)), fractions)
+    sizes = np.array([*answers[:2], 0, answers[2]]) / factor
+    movies = max(len(samples), 1)
+    return tuple(
+        labelling.planned_half_width(sizes, shares, int(n * movies / factor)) / 1.96 for n in LOOKS
+    )
+
+
+def change(earlier: Marker, later: Marker) -> dict[str, float]:
     """The change of the marker between two draws.
 
     The models' errors are taken as those of each draw alone, as if the two had none in common.
@@ -207,16 +235,16 @@ def change(earlier: Densities, later: Densities) -> dict[str, float]:
     change : its median
     low, high : its 95 % interval
     smallest : the change that two such draws show with power `prevalence.POWER`
-    smallest_more : the same with `MORE` times the cells
+    smallest_50, smallest_100 : the same if so many cells of each movie, chosen at random, were
+        labelled
     """
-    low, middle, high = _of_difference(earlier.of_cells, later.of_cells, (0.025, 0.5, 0.975))
-    return {
-        "change": middle,
-        "low": low,
-        "high": high,
-        "smallest": SHOWN * _error(earlier.of_cells, later.of_cells),
-        "smallest_more": SHOWN * _error(earlier.with_more, later.with_more),
-    }
+    low, middle, high = _of_difference(earlier.density, later.density, (0.025, 0.5, 0.975))
+    row = {"change": middle, "low": low, "high": high}
+    error = np.hypot(_error(earlier.density), _error(later.density))
+    row["smallest"] = float(SHOWN * error)
+    for n, one, other in zip(LOOKS, earlier.planned, later.planned, strict=True):
+        row[f"smallest_{n}"] = float(SHOWN * np.hypot(one, other))
+    return row
 
 
 def _of_difference(
@@ -230,10 +258,7 @@ def _of_difference(
     return tuple(float(x) for x in apart[order][np.searchsorted(sums, np.array(shares) * sums[-1])])
 
 
-def _error(earlier: np.ndarray, later: np.ndarray) -> float:
-    """Standard deviation of the difference of two fractions as likely as these densities say."""
-    variances = [
-        density @ marker.FRACTIONS**2 - (density @ marker.FRACTIONS) ** 2
-        for density in (earlier, later)
-    ]
-    return float(np.sqrt(sum(variances)))
+def _error(density: np.ndarray) -> float:
+    """Standard deviation of a fraction as likely as this density says."""
+    mean = density @ marker.FRACTIONS
+    return float(np.sqrt(density @ marker.FRACTIONS**2 - mean**2))

@@ -24,9 +24,10 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from rbc import RbcError, __version__, files, prevalence
+from rbc import RbcError, __version__, files, labelling, prevalence
 from rbc.bench import analyze
-from rbc.bench.draws import MORE, OWN, by_draw, pooled, spread, unlike_their_draw
+from rbc.bench.corrections import Corrections, read_corrections
+from rbc.bench.draws import LOOKS, OWN, by_draw, pooled, spread, unlike_their_draw
 from rbc.bench.movielist import UNITS
 from rbc.paper import RELIABLE
 from rbc.templates import filled
@@ -101,10 +102,11 @@ def judge(
                 _write(out / STATE, json.dumps(state, indent=1) + "\n")
                 if progress:
                     progress(name)
+            samples: dict[str, labelling.Sample] = {}
             movies = pd.DataFrame(
-                [_row(movie, out, state, known) for movie in listed.to_dict("records")]
+                [_row(movie, out, state, known, samples) for movie in listed.to_dict("records")]
             )
-            study = together(movies.reindex(columns=list(OF_MOVIE)), known)
+            study = together(movies.reindex(columns=list(OF_MOVIE)), known, samples)
             _publish(study, out)
             return study
     except Timeout as error:
@@ -254,10 +256,13 @@ def _key(task: _Task) -> str:
     return found.hexdigest()
 
 
-def _row(movie: dict, out: Path, state: dict, known: dict) -> dict:
+def _row(
+    movie: dict, out: Path, state: dict, known: dict, samples: dict[str, labelling.Sample]
+) -> dict:
     """The row of a movie in the table.
 
-    Labels that the operator exported from its report, and put beside it, count as they are.
+    Labels that the operator exported from its report, and put beside it, count as the report counts
+    them; those of cells chosen at random are added to `samples`.
     """
     result = state[movie["name"]]
     row = {column: movie[column] for column in ("name", "patient", "date", "draw")}
@@ -270,16 +275,19 @@ def _row(movie: dict, out: Path, state: dict, known: dict) -> dict:
     # As in its own report: what may be a cell counted already does not count.
     cells = cells[cells["continues"] == ""]
     file = report / analyze.CORRECTIONS
-    labels = analyze.read_corrections(file, cells["name"]) if file.is_file() else {}
+    given = read_corrections(file, cells, cells) if file.is_file() else Corrections({})
+    labels = given.labels
     counts = cells["answer"][~cells["name"].isin(labels)].value_counts()
     mine = cells["name"].map(labels).value_counts()
     row |= {answer: int(counts.get(answer, 0)) for answer in prevalence.ANSWERS}
     row |= {name: int(mine.get(motion, 0)) for name, motion in zip(OWN, RELIABLE, strict=True)}
     row |= {"looked at": len(labels), "simulated": said["simulated"]}
+    samples[movie["name"]] = labelling.sample(cells, labels, given.seed)
     if labels:
         errors = analyze.errors_of_others(known, {movie["name"]})
         answers = np.array([row[answer] for answer in prevalence.ANSWERS], float)
-        said = pooled(answers, errors, own=[float(row[name]) for name in OWN])[0]
+        own = [float(row[name]) for name in OWN]
+        said = pooled(answers, errors, own=own, samples=[samples[movie["name"]]])[0]
     row |= {name: said[name] for name in ("estimate", "low", "high")}
     return row | {"why": said["withheld"] or said["caution"] or ""}
 
@@ -287,18 +295,21 @@ def _row(movie: dict, out: Path, state: dict, known: dict) -> dict:
 # --- all of them ---
 
 
-def together(movies: pd.DataFrame, known: dict) -> Study:
+def together(
+    movies: pd.DataFrame, known: dict, samples: dict[str, labelling.Sample] | None = None
+) -> Study:
     """Movies by draw, and draws by patient.
 
     Parameters
     ----------
     movies : columns `OF_MOVIE`, unlike not yet known
     known : of `rbc.bench.analyze.read_known`
+    samples : labels of the movies by stratum, by name
     """
     counts = (*prevalence.ANSWERS, *OWN)
     judged = movies[movies["status"] == JUDGED].astype({name: float for name in counts})
     movies = movies.assign(unlike=movies["name"].isin(unlike_their_draw(judged)))
-    draws, changes = by_draw(judged, analyze.errors_of_others(known, set()))
+    draws, changes = by_draw(judged, analyze.errors_of_others(known, set()), samples)
 
     # A draw of which nothing is known must not vanish from the series.
     silent = movies[~movies["draw"].isin(judged["draw"])].drop_duplicates("draw")
@@ -355,7 +366,7 @@ def page(study: Study) -> str:
         pictures=[(patient, points) for patient, points in pictures if points],
         notes=study.notes,
         power=prevalence.POWER,
-        more=MORE,
+        looks=LOOKS,
         version=__version__,
         percent=lambda x: "-" if x is None else f"{100 * x:.1f}",
         points=lambda x: "-" if x is None else f"{100 * x:+.1f}",
@@ -390,6 +401,11 @@ def as_json(study: Study) -> str:
     return json.dumps(tables | {"notes": study.notes}, indent=1)
 
 
+def _in_points(fraction: float) -> str:
+    """A fraction in percentage points, or that it is not known."""
+    return "not known" if pd.isna(fraction) else f"{100 * fraction:.0f} points"
+
+
 def in_words(study: Study) -> str:
     """Draws, changes, movies that were not judged, and notes, a line each."""
     lines = []
@@ -405,8 +421,9 @@ def in_words(study: Study) -> str:
         lines.append(
             f"{row.earlier} to {row.later}: {100 * row.change:+.1f} points (95 % interval"
             f" {100 * row.low:+.1f} to {100 * row.high:+.1f}); the smallest change that such draws"
-            f" show is {100 * row.smallest:.0f} points, {100 * row.smallest_more:.0f} with {MORE}"
-            " times the cells"
+            f" show is {100 * row.smallest:.0f} points; if {LOOKS[0]} or {LOOKS[1]} cells of each"
+            f" movie, chosen at random, were labelled: {_in_points(row.smallest_50)} or"
+            f" {_in_points(row.smallest_100)}"
         )
     for row in study.movies[study.movies["status"] != JUDGED].itertuples():
         lines.append(f"{row.name}: {row.status}: {row.why}")

@@ -17,6 +17,7 @@ from conftest import one_line_error, rbc
 from compendium.data import ingest
 from rbc import RbcError, marker, metrics, prevalence, sequences, simulate
 from rbc.bench import analyze, classify
+from rbc.bench.corrections import read_corrections
 from rbc.paper import RELIABLE
 from rbc.simulate import movies
 
@@ -401,7 +402,7 @@ def test_right_counts_as_looked_at_is_saved_and_read_back(page, answer, movie, t
 
     options = {"um_per_px": 0.6, "threads": 1, "corrections": tmp_path / "labels.csv"}
     again = analyze.analyze(movie, tmp_path / "again", **options)
-    assert again["looked_at"] == 3
+    assert again["labels"]["looked_at"] == 3
     assert again["ways"]["models"] == said["ways"]["models"]
     for name in ("estimate", "low", "high"):
         assert again["ways"]["by hand"][name] == pytest.approx(ways["by hand"][name])
@@ -422,7 +423,7 @@ def test_corrections_that_do_not_fit_are_refused(text, why, tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(RbcError, match=why):
-        analyze.read_corrections(path, pd.Series(["x"]))
+        read_corrections(path, pd.DataFrame({"name": ["x"]}))
 
 
 def test_what_tracking_objects_to_and_units_nobody_gave_are_objections(answer):

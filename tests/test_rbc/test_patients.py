@@ -86,7 +86,8 @@ def test_a_change_has_the_sign_of_what_changed():
     fall, rise = changes.itertuples()
     assert (fall.earlier, fall.later) == ("d", "e") and fall.change < -0.2 < 0.2 < rise.change
     assert fall.low < fall.change < fall.high
-    assert fall.smallest_more <= 1.1 * fall.smallest
+    # Labels narrow the interval.
+    assert fall.smallest_100 < fall.smallest_50 < fall.smallest
 
 
 def test_cells_that_the_operator_labelled_count_as_they_are():
