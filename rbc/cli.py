@@ -274,16 +274,20 @@ def study_of_movies(
         typer.Argument(
             metavar="MOVIES",
             help="A folder of movies, or a table (CSV) with the columns movie, patient, date and,"
-            " if you like, draw, um_per_px, frame_rate, shear_rate.",
+            " if you like, draw, um_per_px, frame_rate, shear_rate, note.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write: study.html, tables, reports.")],
     pattern: Annotated[
         str | None,
         typer.Option(
-            help="Regular expression for the names in a folder, with the groups (?P<patient>...),"
-            " (?P<date>...) and, if you like, (?P<draw>...); by default letters, then digits."
+            help="Regular expression for the whole names in a folder, with the groups"
+            " (?P<patient>...), (?P<date>...) and, if you like, (?P<draw>...); year, month and day"
+            " may stand for date. By default letters, then month and day, as in BG1017_10s02."
         ),
+    ] = None,
+    year: Annotated[
+        int | None, typer.Option(min=1900, max=2068, help="Year of the dates that have none.")
     ] = None,
     frame_rate: RateOption = None,
     um_per_px: PixelOption = None,
@@ -304,9 +308,11 @@ def study_of_movies(
     from rbc.bench import analyze, movielist, study
     from rbc.signals import ended_by_signals
 
-    listed = movielist.read(movies, pattern or movielist.PATTERN)
+    listed = movielist.read(movies, pattern or movielist.PATTERN, year)
     study.check_place(out)
     typer.echo(movielist.in_words(listed), err=True)  # names may mean something else than dates
+    if others := movielist.passed_over(movies):
+        typer.echo(f"no movie, so passed over: {', '.join(others)}", err=True)
     units = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
     jobs = min(jobs or 2, len(listed), os.cpu_count() or 1)
     with tqdm(
