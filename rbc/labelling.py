@@ -26,7 +26,7 @@ import pandas as pd
 from numba import njit
 from scipy.special import gammaln
 
-from rbc.marker import FRACTIONS, STEP
+from rbc.marker import FRACTIONS, STEP, TIE
 from rbc.paper import LABELS
 
 #: Strata by predicted class; `unsure` lies too near a threshold to be predicted.
@@ -283,7 +283,8 @@ def _draw(
             flipping += max(size * second / total, known[s, 1])
         if treading + flipping > 0:
             angle = np.arcsin(np.sqrt(treading / (treading + flipping)))
-            found[min(int(angle / STEP), cells - 1)] += 1
+            # Halves and quarters lie on the edge of a cell: rounding must not choose it.
+            found[min(int(angle / STEP + TIE), cells - 1)] += 1
     return found
 
 

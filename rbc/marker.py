@@ -45,6 +45,7 @@ STEP = ANGLES[1] - ANGLES[0]  #: width of a cell of the grid
 #: An end nearer than this to 0 or 1 is put there: fractions below .0016. A likelihood is never
 #: quite 0 beside them, the truth may be 0 or 1.
 EDGE = 6 * STEP
+TIE = 1e-9  #: rad by which two angles differ through rounding alone
 #: Multiples of these, without their whole part, fill the unit interval and the unit square evenly:
 #: the golden ratio, and its like of two dimensions (Roberts 2018, "The unreasonable effectiveness
 #: of quasirandom sequences").
@@ -275,7 +276,9 @@ def ends(density: np.ndarray) -> Interval:
     # The shortest, from each of a hundred lower tails.
     tails = np.linspace(1e-9, 1 - LEVEL - 1e-9, 101)
     first, last = _angles(density, tails), _angles(density, tails + LEVEL)
-    best = int(np.argmin(last - first))
+    # Of equally short ones the first: rounding must not choose, since the page rounds otherwise.
+    length = last - first
+    best = int(np.argmax(length <= length.min() + TIE))
 
     tail = (1 - LEVEL) / 2
     equal_low, middle, equal_high = _angles(density, np.array([tail, 0.5, 1 - tail]))

@@ -117,6 +117,8 @@ def analyze(
         result = _result(found, counting, errors, models, given) | {"objections": against}
         result["left_out"] = len(cells) - len(counting)
         result["movie_sha256"] = files.movie_hash(Path(video))
+        if found.simulated and (truth := report.simulated_truth(Path(video))):
+            result["truth"] = truth
         cells.drop(columns="acquisition").to_csv(part / "cells.csv", index=False)
         rates = (
             *prevalence.known_rates(errors),
@@ -130,7 +132,7 @@ def analyze(
                 open_movie(Path(video)),
                 tracks,
                 first,
-                report.FILM_FRAMES,
+                report.TRACK_FRAMES,
                 half,
                 found.meta.get("every", 1),
             ),

@@ -1,7 +1,8 @@
-"""The report of `rbc analyze`: one page that asks nothing from anywhere, in which the operator may
-overrule a label.
+"""The report of `rbc analyze`: one page that asks nothing from anywhere, on which the operator
+labels cells.
 
-report.html is the page, with its style and script, as a template of Jinja; here it is filled in.
+The page is made from report.html, with its style in report.css and its scripts in estimate.js (the
+estimator of `rbc.marker`, in JavaScript) and report.js (what a person does with the page).
 """
 
 from __future__ import annotations
@@ -17,23 +18,26 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from rbc import marker, sampling
-from rbc.bench import films
-from rbc.paper import RELIABLE
-from rbc.sequences import Sequences
+from rbc import files, labelling, marker, sampling
+from rbc.paper import LABELS, RELIABLE
+from rbc.sequences import Sequences, strip
 from rbc.templates import filled
 
 TEMPLATE = Path(__file__).with_name("report.html")
 CHOICES = (*RELIABLE, "unreliable", "unsure")
-#: Cells with a whole film on the page, the least sure first: kept ones, discarded ones. All others
-#: have a short one.
-SHOWN = {True: 300, False: 100}
-FRAMES = 30  #: of a film at most, spread evenly over its sequence
-#: the same of a short film: every cell can be looked at, yet the page stays small enough to open
-SHORT = 6
-#: Of the film with tracks: half a second at 60 frames/s. About a megabyte.
-FILM_FRAMES = 30
-FILM_WIDTH = 720  #: px at most
+#: Frames of a clip at most, spread evenly over its sequence: half a turn of a slow cell shows.
+FRAMES = 30
+FEWEST_FRAMES = 10  #: of a clip in a movie of very many cells
+#: Frames on one page: at some 0.2 kB each they come to 3 MB. Every cell has a clip of the same
+#: length, because each can be chosen at random.
+PAGE_FRAMES = 15_000
+#: Clips are encoded for looking, not for computing: grey levels about their median are spread by
+#: `STRETCH`, and WebP of this quality takes a third of a PNG.
+QUALITY = 80
+STRETCH = 2.0
+#: Of the clip with tracks: half a second at 60 frames/s.
+TRACK_FRAMES = 30
+TRACK_WIDTH = 960  #: px at most, of the clip with tracks: boxes are then some 20 px wide
 
 
 class Pictures(NamedTuple):
@@ -64,34 +68,49 @@ def page(
     pictures : of the tracks
     labels : of the operator, by name, with which the page begins
     """
-    kept = cells["decision"].isin(RELIABLE)
-    whole = {*cells["name"][kept].head(SHOWN[True]), *cells["name"][~kept].head(SHOWN[False])}
-    where = {name: i for i, name in enumerate(found.index["name"])}
-    cards = (
-        _card(row, found[where[row.name]], FRAMES if row.name in whole else SHORT)
-        for row in cells.itertuples(index=False)
-    )
+    most = affordable(len(cells))
     return filled(
         TEMPLATE,
         title=result["source"],
-        banners=_banners(result),
+        tags=_tags(result),
+        objections=result["objections"],
+        facts=_facts(result),
+        choices=[{"label": label, "words": _words(label)} for label in CHOICES],
         discarded=discarded(result),
-        coverage=_coverage(kept, len(whole)),
-        cells=cards,
-        choices=CHOICES,
-        overlay=_jpeg(pictures.overlay, 80),
+        coverage=_coverage(cells, most),
+        overlay=_address(pictures.overlay, "JPEG", 80),
         made=_made(result),
-        data=_data(cells, result, rates, labels or {}, pictures.film),
-        player=films.PLAYER,
+        data=_data(found, cells, result, rates, labels or {}, pictures.film, most),
     )
 
 
-def _banners(result: dict) -> list[str]:
-    lines = ["Research software, not a medical device."]
-    if result["simulated"]:
-        lines.append("Simulated movie: it shows no patient.")
-    return lines + [
-        f"Judged by force, against this objection: {line}." for line in result["objections"]
+def affordable(n_cells: int) -> int:
+    """How many frames a clip may have for the clips of so many cells to fit into one page."""
+    return int(np.clip(PAGE_FRAMES // max(n_cells, 1), FEWEST_FRAMES, FRAMES))
+
+
+def _words(label: str) -> str:
+    """What an operator reads for a label: a person cannot tell where a model is unsure."""
+    return "Cannot tell" if label == "unsure" else label.capitalize()
+
+
+def _tags(result: dict) -> list[str]:
+    simulated = ["Simulated movie: it shows no patient"] if result["simulated"] else []
+    return ["Research software, not a medical device", *simulated]
+
+
+def _facts(result: dict) -> list[tuple[str, str]]:
+    """What the marker depends on, with who stated it."""
+    source = {name: f" ({unit['source']})" for name, unit in result.get("units", {}).items()}
+    units = (
+        ("Pixel size", "um_per_px", "µm"),
+        ("Frame rate", "frame_rate", "frames/s"),
+        ("Shear rate", "shear_rate", "s⁻¹"),
+    )
+    return [
+        ("Movie", f"{result['n_frames']} frames"),
+        ("Sequences", str(result["cells"])),
+        *((words, f"{result[name]:g} {unit}{source.get(name, '')}") for words, name, unit in units),
     ]
 
 
@@ -106,55 +125,63 @@ def discarded(result: dict) -> list[str]:
             if twice
             else []
         ),
-        f"{n.get('unreliable', 0)} sequences: unreliable, stage 1 tells no motion (out of focus,"
-        " touching, cut badly)",
-        f"{n.get('unsure', 0)} sequences: unsure, too near a threshold of stage 1 or stage 2",
+        f"{n.get('unreliable', 0)} sequences: unreliable, because stage 1 found them out of focus,"
+        " touching or cut badly",
+        f"{n.get('unsure', 0)} sequences: unsure, because a score is too near a threshold",
         "Never cut out, and not counted: cells seen in too few frames, too near the edge, too slow"
         " or too fast",
     ]
 
 
-def _coverage(kept: pd.Series, whole: int) -> str:
-    text = (
-        f"Here are all {kept.sum()} kept and {(~kept).sum()} discarded sequences, the least"
-        " sure first"
+def _coverage(cells: pd.DataFrame, most: int) -> str:
+    """How many cells the page shows, and how."""
+    kept = int(cells["decision"].isin(RELIABLE).sum())
+    return (
+        f"The page shows all {len(cells)} sequences, {kept} of them kept, the least sure first;"
+        f" each clip has up to {most} frames of its sequence, with more contrast than the movie."
     )
-    return f"{text}: {whole} with up to {FRAMES} frames, the others with {SHORT}."
 
 
-def _card(row: tuple, frames: np.ndarray, most: int) -> dict[str, str]:
-    """What a cell's card shows: its name, its decision, its film."""
-    note = (
-        f"reliable {row.reliable:.2f}, flipping {row.flipping:.2f}; frame {row.first_frame},"
-        f" {row.length} frames"
-    )
-    film = films.film(sampling.sample(frames, "uniform", most), row.name, note)
-    return {"name": row.name, "decision": row.decision, "film": film}
+# --- pictures ---
 
 
-def _jpeg(picture: Image.Image, quality: int) -> str:
-    """A picture as an address that holds it."""
+def clip(frames: np.ndarray, most: int) -> str:
+    """A sequence for the page: its image strip as WebP, in base64.
+
+    Parameters
+    ----------
+    frames : (T, 31, 31) uint8
+    most : frames that are shown, spread evenly over the sequence
+    """
+    some = sampling.sample(frames, "uniform", most).astype(np.float32)
+    # The background becomes middle grey, so that all clips are as bright.
+    stretched = (some - np.median(some)) * STRETCH + 128
+    shown = np.clip(np.round(stretched), 0, 255).astype(np.uint8)
+    return _encoded(Image.fromarray(strip(shown)), "WEBP", QUALITY)
+
+
+def _encoded(picture: Image.Image, kind: str, quality: int) -> str:
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
-    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"
+    picture.save(out, kind, quality=quality)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def _address(picture: Image.Image, kind: str, quality: int) -> str:
+    """A picture as an address that holds it."""
+    return f"data:image/{kind.lower()};base64,{_encoded(picture, kind, quality)}"
 
 
 def _narrow(picture: Image.Image) -> Image.Image:
-    """The picture, at most `FILM_WIDTH` wide."""
-    scale = min(FILM_WIDTH / picture.width, 1)
+    """The picture, at most `TRACK_WIDTH` wide."""
+    scale = min(TRACK_WIDTH / picture.width, 1)
     return picture.resize((round(picture.width * scale), max(round(picture.height * scale), 1)))
 
 
+# --- how it was made ---
+
+
 def _made(result: dict) -> list[tuple[str, str]]:
-    source = {name: f" ({unit['source']})" for name, unit in result.get("units", {}).items()}
-    units = (
-        ("Pixel size", "um_per_px", "um"),
-        ("Frame rate", "frame_rate", "1/s"),
-        ("Shear rate", "shear_rate", "1/s"),
-    )
     return [
-        ("Movie", f"{result['n_frames']} frames"),
-        *((words, f"{result[name]:g} {unit}{source.get(name, '')}") for words, name, unit in units),
         *_flow(result.get("flow")),
         (
             "Errors known from",
@@ -191,33 +218,87 @@ def _flow(flow: dict | None) -> list[tuple[str, str]]:
     ]
 
 
+# --- what the page computes with ---
+
+
+def simulated_truth(movie: Path) -> dict | None:
+    """The share of tank-treading among the reliable cells of a simulated movie.
+
+    Parameters
+    ----------
+    movie : the movie; `rbc simulate video` puts the truth beside it
+
+    Returns
+    -------
+    share, in [0, 1], and cells, how many tank-tread or flip; None where the truth is not known
+    """
+    file = Path(movie).with_name("truth.parquet")
+    if not file.exists():
+        return None
+    motions = files.read_table(file).drop_duplicates("cell")["motion"]
+    moving = motions[motions.isin(RELIABLE)]
+    if moving.empty:
+        return None
+    return {"share": float((moving == RELIABLE[0]).mean()), "cells": len(moving)}
+
+
 def _data(
+    found: Sequences,
     cells: pd.DataFrame,
     result: dict,
     rates: tuple[np.ndarray, np.ndarray, float],
     labels: dict[str, str],
     film: Iterable[Image.Image],
+    most: int,
 ) -> str:
-    """What the page's script computes with, safe inside a script element."""
+    """What the page's scripts need, safe inside a script element."""
     point, draws, limit = rates
-    # Rates of a draw in a row: called tank-treading by class, then called flipping.
+    # Rates of a draw in a row: predicted tank-treading by class, then predicted flipping.
     shares = draws[:, :2].astype("<f4")
+    where = {name: i for i, name in enumerate(found.index["name"])}
+    shown = cells[["name", "decision", "reliable", "flipping", "first_frame", "length"]]
+    seed = _seed(result)
+    order = labelling.order_of_looks(cells["name"], cells["decision"], seed)
+    place = {name: i for i, name in enumerate(cells["name"])}
     data = {
-        "choices": CHOICES,
-        "cells": cells[["name", "decision"]].to_numpy().tolist(),
+        "cells": shown.round(4).to_numpy().tolist(),
+        "clips": [clip(found[where[name]], most) for name in cells["name"]],
+        "film": [_address(_narrow(picture), "WEBP", 50) for picture in film],
+        "source": result["source"],
+        "movie": result["movie_sha256"],
+        "truth": result.get("truth"),
+        "seed": seed,
+        "order": [place[name] for name in order],
+        "corrections": labels,
+        "labelling": {
+            "strata": labelling.STRATA,
+            "classes": LABELS,
+            "prior": labelling.PRIOR.tolist(),
+            "worth": labelling.WORTH.tolist(),
+            "fewest": labelling.FEWEST_LOOKS,
+            "draws": labelling.DRAWS,
+        },
         "rates": point.tolist() if np.isfinite(point).all() else None,
         "draws": base64.b64encode(shares.tobytes()).decode(),
         "marker": result["ways"]["models"],
-        "corrections": labels,
-        "film": [_jpeg(_narrow(picture), 55) for picture in film],
-        "source": result["source"],
         "mostUnreliable": limit,
         "widest": marker.WIDEST,
         "caution": marker.TOO_WIDE,
+        "mend": marker.LABEL_SOME,
         "edge": marker.EDGE,
+        "tie": marker.TIE,
         "level": marker.LEVEL,
         "evenly": marker.EVENLY,
         "evenly2": marker.EVENLY_2,
         "angles": len(marker.ANGLES),
     }
     return json.dumps(data).replace("<", "\\u003c")
+
+
+def _seed(result: dict) -> int:
+    """The seed of the random order: that of the given labels, else one that the movie determines.
+
+    Nobody chooses it, because an operator could else look for an order that suits.
+    """
+    given = result.get("labels", {}).get("seed")
+    return int(result["movie_sha256"][:8], 16) if given is None else given
