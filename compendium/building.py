@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from compendium import ROOT, attempts, keys, notebooks, runs
 from compendium.profiles import Profile
-from rbc import RbcError
+from rbc import RbcError, record
 from rbc.files import file_hash
 from rbc.paper import LABELS, RELIABLE, SPLITS, Configuration
 from rbc.signals import ended_by_signals
@@ -207,7 +207,7 @@ def _described(p: Profile) -> Path:
 
 
 def _description_key(p: Profile) -> str:
-    return keys.key_of(data_checksum(p), keys.code_key(DESCRIBING))
+    return record.key_of(data_checksum(p), record.code_key(DESCRIBING))
 
 
 def counts(p: Profile) -> dict[str, dict[str, int]]:
@@ -520,8 +520,8 @@ def publish_runs(part: str, results: Path) -> None:
         else ROOT / "data" / "derived" / results.name
     )
     makers = ("compendium.evidence.browse", "compendium.evidence.scoreboard", notebooks.__name__)
-    code = keys.code_key(makers)
-    key = keys.key_of(
+    code = record.code_key(makers)
+    key = record.key_of(
         [[str(f), file_hash(f)] for f in files], _checksum_of(data / "meta.json"), code
     )
     note = ROOT / notebooks.LOGS / f"{part}.published"
@@ -801,7 +801,7 @@ def _site_key(p: Profile) -> str:
     files = {
         str(path.relative_to(ROOT)): file_hash(path) for path in kept if path != PAGES / "status.md"
     }
-    return keys.key_of(p.name, files)
+    return record.key_of(p.name, files)
 
 
 def _watched(command: list[str]) -> int:

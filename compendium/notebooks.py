@@ -12,7 +12,7 @@ from pathlib import Path
 
 from compendium import ROOT, keys, runs
 from compendium.profiles import Profile
-from rbc import RbcError
+from rbc import RbcError, record
 from rbc.paper import Configuration
 from rbc.settings import TEXT
 
@@ -140,10 +140,10 @@ def _key(notebook: Path, parameters: dict, words: dict[str, str]) -> str:
         for name, value in parameters.items()
         if name not in ("folder", "checkpoints")
     }
-    modules = tuple(sorted(set(keys.imports(code))))
+    modules = tuple(sorted(set(record.imports(code))))
     # A kernel does not see that a template is read where its module was imported before.
-    templates = keys.named_files(modules)
-    return keys.key_of(cells, own, words, keys.code_key(modules), templates)
+    templates = record.named_files(modules)
+    return record.key_of(cells, own, words, record.code_key(modules), templates)
 
 
 def _read(found: dict[str, list[str]], out: Path) -> dict[str, str]:

@@ -34,6 +34,7 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from compendium import ROOT, keys, runs
+from rbc import record
 from rbc.files import whole_folder
 
 SCRATCH = ROOT / "data" / "derived" / "refresh"
@@ -386,9 +387,9 @@ def made_by(kept: Path, recipe: Recipe) -> list[str]:
     beside = {file for script in scripts for file in script.parent.glob("*.py")}
     roots = {*keys.NUMBERS, *keys.MAKERS["released"]}
     for file in beside:  # scripts of a folder import each other by their bare names
-        roots |= set(keys.imports(file.read_text(encoding="utf-8")))
+        roots |= set(record.imports(file.read_text(encoding="utf-8")))
     found = [*beside, *(kept / "config").glob("*.yaml")]
-    for name in keys.closure(tuple(sorted(roots))):
+    for name in record.closure(tuple(sorted(roots))):
         module = kept.joinpath(*name.split("."))
         found.append(module / "__init__.py" if module.is_dir() else module.with_suffix(".py"))
     return sorted(file.relative_to(kept).as_posix() for file in found if file.exists())
@@ -406,7 +407,7 @@ def changed_since(kept: Path, commit: str, files: list[str]) -> Iterator[str]:
         before = subprocess.run(
             [*git_there, "show", f"{commit}:{file}"], capture_output=True, text=True
         )
-        digest = keys.module_hash if file.endswith(".py") else str
+        digest = record.module_hash if file.endswith(".py") else str
         now = (kept / file).read_text(encoding="utf-8")
         if before.returncode or digest(before.stdout) != digest(now):
             yield file

@@ -6,7 +6,6 @@ Research software, not a medical device.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -24,7 +23,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from rbc import RbcError, __version__, files, labelling, prevalence
+from rbc import RbcError, __version__, files, labelling, prevalence, record
 from rbc.bench import analyze
 from rbc.bench.corrections import Corrections, read_corrections
 from rbc.bench.draws import LOOKS, OWN, by_draw, pooled, spread, unlike_their_draw
@@ -36,6 +35,10 @@ TEMPLATE = Path(__file__).with_name("study.html")
 STATE = "study.json"  #: what was judged, and from what; a study's folder always holds it
 #: What else may lie in the folder of a study that was killed at its beginning.
 BEGUN = {"reports", ".study.lock"}
+#: Modules that a movie's answers come from, with all that they import; and the packages that
+#: decode, track and predict.
+MAKERS = ("rbc.bench.analyze",)
+PACKAGES = ("numpy", "scipy", "scikit-image", "torch", "numba", "av", "tifffile", "imagecodecs")
 JUDGED, REFUSED, FAILED = "judged", "refused", "failed"
 #: columns of the table of movies
 OF_MOVIE = (
@@ -71,9 +74,9 @@ def judge(
 ) -> Study:
     """Judge every movie of a list, and put the answers together.
 
-    A movie that was judged before, from the same bytes by the same models with the same units, is
-    not judged again. One that cannot be judged does not stop the others: its reason stands in its
-    row.
+    A movie that was judged before, from the same bytes by the same models and the same code with
+    the same units, is not judged again. One that cannot be judged does not stop the others: its
+    reason stands in its row.
 
     Parameters
     ----------
@@ -147,22 +150,26 @@ _ENDING, _WORKING = threading.Event(), threading.Event()
 
 @dataclass(frozen=True)
 class _Task:
-    """A movie to be judged: its name and file, the folder of its report, and how."""
+    """A movie to be judged: its name and file, the folder of its report, and how.
+
+    code : of `code_key`, asked once for all movies
+    """
 
     name: str
     movie: Path
     report: Path
     models: Path
     units: dict[str, float | None]
+    code: str
 
 
 def _tasks(listed: pd.DataFrame, out: Path, models: Path, units: dict) -> list[_Task]:
-    tasks = []
+    tasks, code = [], code_key()
     for movie in listed.to_dict("records"):
         own = {unit: None if np.isnan(movie[unit]) else movie[unit] for unit in UNITS}
         given = {unit: own[unit] or units.get(unit) for unit in UNITS}
         report = out / "reports" / movie["name"]
-        tasks.append(_Task(movie["name"], Path(movie["path"]), report, Path(models), given))
+        tasks.append(_Task(movie["name"], Path(movie["path"]), report, Path(models), given, code))
     return tasks
 
 
@@ -247,13 +254,19 @@ def _judged(task: _Task, threads: int) -> dict:
 
 
 def _key(task: _Task) -> str:
-    """Of what a movie's answers depend on: its bytes, its units, the models, this version."""
-    found = hashlib.sha256(f"{__version__} {sorted(task.units.items())}".encode())
-    found.update(files.movie_hash(task.movie).encode())
+    """Of what a movie's answers depend on: its bytes, its units, the models, the code."""
     weights = sorted(task.models.glob("*.safetensors"))
-    for path in (task.models / "models.json", task.models / "known.json", *weights):
-        found.update(files.movie_hash(path).encode())
-    return found.hexdigest()
+    used = (task.models / "models.json", task.models / "known.json", *weights)
+    models = {path.name: files.movie_hash(path) for path in used}
+    units = sorted(task.units.items())
+    return record.key_of(files.movie_hash(task.movie), units, models, task.code)
+
+
+def code_key() -> str:
+    """Of the code, its templates and tables, and the packages that a movie's answers come from."""
+    return record.key_of(
+        record.code_key(MAKERS), record.named_files(MAKERS), record.versions(PACKAGES)
+    )
 
 
 def _row(

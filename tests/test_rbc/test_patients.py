@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -267,12 +268,15 @@ def test_a_changed_movie_is_judged_anew_and_a_strange_folder_is_left_alone(done,
     (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     line = one_line_error(rbc("study", filmed / "movies.csv", "--out", tmp_path))
     assert "already holds other files" in line
-    task = study._Task("a", filmed / "AA1001_1.avi", tmp_path, classify.MODELS, {"um_per_px": 0.6})
-    other = study._Task("a", filmed / "AA1001_2.avi", tmp_path, classify.MODELS, task.units)
-    scaled = study._Task("a", task.movie, tmp_path, classify.MODELS, {"um_per_px": 0.5})
-    assert len({study._key(t) for t in (task, other, scaled)}) == 3
+    units = {"um_per_px": 0.6}
+    movie = filmed / "AA1001_1.avi"
+    task = study._Task("a", movie, tmp_path, classify.MODELS, units, study.code_key())
+    other = replace(task, movie=filmed / "AA1001_2.avi")
+    scaled = replace(task, units={"um_per_px": 0.5})
+    by_other_code = replace(task, code="other")
+    assert len({study._key(t) for t in (task, other, scaled, by_other_code)}) == 4
     with pytest.raises(RbcError, match=r"gone\.avi: cannot be read"):
-        study._key(study._Task("a", filmed / "gone.avi", tmp_path, classify.MODELS, {}))
+        study._key(replace(task, movie=filmed / "gone.avi"))
 
 
 def test_anyone_can_read_the_page(done, chromium):
