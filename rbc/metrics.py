@@ -136,6 +136,14 @@ def f1_interval(c: Confusion) -> tuple[float, float]:
     return low, high
 
 
+#: The 95 % intervals that `summary` gives: by score, the name of the method and its function.
+INTERVALS = {
+    "recall": ("Wilson", lambda c: wilson(c.tp, c.tp + c.fn)),
+    "specificity": ("Wilson", lambda c: wilson(c.tn, c.tn + c.fp)),
+    "f1": ("Wilson indirect", f1_interval),
+}
+
+
 def balanced_interval(c: Confusion) -> tuple[float, float]:
     """95 % interval of the balanced accuracy from those of recall and specificity; nan where a
     class has no sequence.
@@ -176,11 +184,7 @@ def summary(predictions: pd.DataFrame, stage: int) -> dict:
             "there is no sequence to score; check the profile's folds and the data's splits"
         )
     c = confusion(predictions, stage)
-    intervals = {
-        "recall": wilson(c.tp, c.tp + c.fn),
-        "specificity": wilson(c.tn, c.tn + c.fp),
-        "f1": f1_interval(c),
-    }
+    intervals = {score: interval(c) for score, (_, interval) in INTERVALS.items()}
     scores = {score: getattr(c, score) for score in SCORES}
     ends = {
         f"{score}_{end}": x

@@ -443,10 +443,11 @@ def scores(study: Study) -> Found:
 
 def uncertainty(study: Study) -> Found:
     seeds = sorted(set(study.runs.groupby(["stage", "model", "sampling", "k"])["seed"].nunique()))
+    # The names come from the functions that compute the intervals.
+    methods = ", ".join(f"{name} for {score}" for score, (name, _) in metrics.INTERVALS.items())
     return (
-        "Intervals of 95 % over sequences: Wilson for recall and specificity, bootstrap for F1;"
-        " they take sequences as "
-        f"independent. Seeds of a configuration: {' or '.join(map(str, seeds))}.",
+        f"Intervals of 95 % over sequences: {methods}; they take sequences as independent. Seeds of"
+        f" a configuration: {' or '.join(map(str, seeds))}.",
         ("stage?/*/metrics.json", "book/methods.md"),
     )
 
