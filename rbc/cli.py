@@ -138,8 +138,8 @@ def simulate_video(
 ) -> None:
     """Simulate a movie of cells in shear flow with the truth about every cell.
 
-    The cells are as large and as sharp as those that the shipped models know, so that `rbc analyze`
-    accepts the movie.
+    The cells are as large and as sharp as those that the shipped models know, so that they accept
+    the movie.
 
     Example: rbc simulate video --out /tmp/movie --frames 120 --cells 20
     """
@@ -359,6 +359,58 @@ def adapt_models(
     ]
     said = adapt.adapt(parts, out, models or classify.MODELS)
     typer.echo(json.dumps(said, indent=1) if as_json else f"{adapt.in_words(said)}\nmodels: {out}")
+
+
+@app.command("plan", rich_help_panel=MOVIES)
+def plan_looks(
+    reports: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[REPORT]...",
+            help="Reports of rbc analyze: --looks are divided among their movies.",
+        ),
+    ] = None,
+    fraction: Annotated[
+        float, typer.Option(help="Expected tank-treading among reliable cells, in percent.")
+    ] = 86.0,
+    cells: Annotated[int, typer.Option(help="Reliable cells of a movie.")] = 300,
+    unreliable: Annotated[
+        float, typer.Option(help="Unreliable cells tracked for each reliable one.")
+    ] = 1.0,
+    movies: Annotated[int, typer.Option(help="Movies of each blood draw.")] = 1,
+    within: Annotated[
+        float, typer.Option(help="Wanted half width of a movie's interval, in points.")
+    ] = 5.0,
+    change: Annotated[
+        float, typer.Option(help="Change between two blood draws to be shown, in points.")
+    ] = 20.0,
+    power: Annotated[float, typer.Option(help="How often, in percent.")] = 80.0,
+    looks: Annotated[int, typer.Option(help="To be divided among the REPORTs.")] = 200,
+    models: ModelsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan a study: how many cells to film and how many of them to label.
+
+    A look is a cell, chosen at random, that you label. Given reports, looks are divided among their
+    movies so that the intervals become narrow where that is cheapest.
+
+    Example: rbc plan --fraction 90 --change 15, then rbc plan followed/reports/* --looks 200
+    """
+    from rbc import planning, prevalence
+    from rbc.bench import analyze, classify, plan
+
+    if reports:
+        table = plan.divide(reports, looks)
+        words = plan.division_in_words(table)
+        typer.echo(json.dumps(table.to_dict("records"), indent=1) if as_json else words)
+        return
+    if not (0 < within < 100 and 0 < change < 100 and 0 < power < 100):
+        raise RbcError("--within, --change and --power must lie between 0 and 100")
+    known = analyze.errors_of_others(analyze.read_known(models or classify.MODELS), set())
+    correlation = planning.correlation_of_movies()
+    design = planning.Design(fraction / 100, cells, unreliable, movies, correlation)
+    said = plan.plan(design, prevalence.by_draw(known), within / 100, change / 100, power / 100)
+    typer.echo(json.dumps(said, indent=1) if as_json else plan.in_words(said))
 
 
 @app.command("export", rich_help_panel=MOVIES)

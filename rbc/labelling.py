@@ -357,10 +357,10 @@ def planned_half_width(sizes: np.ndarray, shares: np.ndarray, looks: int) -> flo
     looks : looks in all
     """
     order = next_looks(list(sizes))[:looks]
-    return _half_width(sizes, shares, np.bincount(order, minlength=len(sizes)))
+    return half_width(sizes, shares, np.bincount(order, minlength=len(sizes)))
 
 
-def _half_width(sizes: np.ndarray, shares: np.ndarray, planned: np.ndarray) -> float:
+def half_width(sizes: np.ndarray, shares: np.ndarray, planned: np.ndarray) -> float:
     """Half the width from shares of labels (S, 3) and planned looks (S,) of each stratum."""
     weight = sizes / sizes.sum()
     reliable = float(weight @ (shares[:, 0] + shares[:, 1]))

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import typer
 
-from compendium import ROOT, cli
+from compendium import ROOT
+from rbc import cli
+
+cli.add_commands_of_checkout()
 
 #: Where commands stand: in code blocks and lists of these, and in the help of each command.
 SHOWN_IN = ("README.md", "CONTRIBUTING.md", "data/README.md", "book/reproduce.md", "book/data.md",
