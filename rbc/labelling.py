@@ -5,10 +5,10 @@ chosen at random, get an expert label. What the labels show of a stratum holds f
 whatever the models do, so no error rates of other blood draws are needed (stratified sampling:
 Cochran, Sampling Techniques, 3rd edition, chapter 5). What stage 1 discards is a stratum too.
 
-Three kinds of uncertainty enter the interval: how many cells of the blood fall into each stratum
-(sampling error of the movie), which share of a stratum is tank-treading, flipping or unreliable
-(sampling error of the labels), and nothing else. Both are Dirichlet distributed; their draws give
-the density of the fraction on the grid of `rbc.marker`.
+Three kinds of uncertainty enter the interval: the shares of tank-treading, flipping and unreliable
+cells in a stratum (Dirichlet distributed, as the labels tell), the cells of the stratum that have
+no label (a sample of these shares), and the movie's cells as a sample of the blood (beta
+distributed). Their draws give the density of the fraction on the grid of `rbc.marker`.
 
 report.html holds `density`, `next_looks` and `expected_half_width` in JavaScript. All draws come
 from one small generator of random numbers that is the same in both languages.
@@ -45,7 +45,6 @@ PRIOR = np.array(
 #: How much a look into a stratum is worth for each of its cells. Cells predicted to flip are few,
 #: and most of the flipping cells are among them. Chosen by simulated width.
 WORTH = np.array([1.0, 2.0, 2.0, 0.6])
-PRIOR_SIZE = 0.5  #: cells by which a stratum's size is uncertain (Jeffreys)
 DRAWS = 4096  #: draws behind a density
 FEWEST_LOOKS = 25  #: random labels from which on the interval was simulated
 #: Strengths of the known error rates that `assisted_density` weighs by how well each predicts the
@@ -181,7 +180,10 @@ def sample(cells: pd.DataFrame, labels: dict[str, str], seed: int | None) -> Sam
 
 
 def density(
-    found: Sample, prior: np.ndarray | None = None, strata: Sequence[int] | None = None
+    found: Sample,
+    prior: np.ndarray | None = None,
+    strata: Sequence[int] | None = None,
+    draws: int = DRAWS,
 ) -> np.ndarray:
     """How likely the labels make each fraction of tank-treading cells among reliable ones.
 
@@ -191,6 +193,7 @@ def density(
     prior : (S, 3) cells of each label that count as labelled before any look; None: `PRIOR`
     strata : numbers of the strata that count; None: all. Without the last one the fraction is that
         of the cells that stage 1 keeps
+    draws : of the fraction
 
     Returns
     -------
@@ -201,9 +204,10 @@ def density(
     chosen = list(range(len(found.sizes)) if strata is None else strata)
     shares = _draw(
         found.sizes[chosen].astype(float),
-        (found.counts + prior)[chosen].astype(float),
-        found.known[chosen].astype(float),
-        DRAWS,
+        found.counts[chosen].astype(float),
+        prior[chosen].astype(float),
+        (found.known - found.counts)[chosen].astype(float),
+        draws,
         len(FRACTIONS),
     )
     return shares / shares.sum()
@@ -259,32 +263,52 @@ def expected_shares(rates: np.ndarray, fractions: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _draw(
-    sizes: np.ndarray, shapes: np.ndarray, known: np.ndarray, draws: int, cells: int
+    sizes: np.ndarray,
+    counts: np.ndarray,
+    prior: np.ndarray,
+    picked: np.ndarray,
+    draws: int,
+    cells: int,
 ) -> np.ndarray:
     """Number of draws of the fraction in each cell of the grid.
 
-    sizes (S,), shapes (S, 3) of the Dirichlet distributions, known (S, 3) labelled cells.
+    sizes (S,); counts (S, 3) of random labels, prior (S, 3), picked (S, 3) of other labels.
     """
     found = np.zeros(cells)
+    share = np.empty(3)
+    rest = np.empty(3)
     for number in range(draws):
-        treading = 0.0
-        flipping = 0.0
+        stream = number * (6 * len(sizes) + 2)
+        treading = 0.5  # Jeffreys' prior of a binomial fraction
+        flipping = 0.5
         for s in range(len(sizes)):
             if sizes[s] == 0:
                 continue
-            stream = (number * len(sizes) + s) * 4
-            size = _gamma(sizes[s] + 0.5, stream)
-            first = _gamma(shapes[s, 0], stream + 1)
-            second = _gamma(shapes[s, 1], stream + 2)
-            third = _gamma(shapes[s, 2], stream + 3)
-            total = first + second + third
-            # A stratum has at least the cells that are labelled.
-            treading += max(size * first / total, known[s, 0])
-            flipping += max(size * second / total, known[s, 1])
-        if treading + flipping > 0:
-            angle = np.arcsin(np.sqrt(treading / (treading + flipping)))
-            # Halves and quarters lie on the edge of a cell: rounding must not choose it.
-            found[min(int(angle / STEP + TIE), cells - 1)] += 1
+            own = stream + 2 + 6 * s
+            # The shares of the labels among all cells that could fall into this stratum.
+            total = 0.0
+            labelled = 0.0
+            for c in range(3):
+                share[c] = _gamma(counts[s, c] + prior[s, c], own + c)
+                total += share[c]
+                labelled += counts[s, c]
+            # The cells without a random label: a sample of these shares (gamma distributed numbers
+            # of them, as a continuous multinomial distribution).
+            unlabelled = max(sizes[s] - labelled, 0.0)
+            sum_of_rest = 0.0
+            for c in range(3):
+                rest[c] = _gamma(max(unlabelled * share[c] / total, 1e-9), own + 3 + c)
+                sum_of_rest += rest[c]
+            scale = unlabelled / sum_of_rest
+            # At least as many of them as the operator picked have the picked labels.
+            treading += counts[s, 0] + max(rest[0] * scale, picked[s, 0])
+            flipping += counts[s, 1] + max(rest[1] * scale, picked[s, 1])
+        # The movie's cells are a sample of the blood.
+        first = _gamma(treading, stream)
+        second = _gamma(flipping, stream + 1)
+        angle = np.arcsin(np.sqrt(first / (first + second)))
+        # Halves and quarters lie on the edge of a cell: rounding must not choose it.
+        found[min(int(angle / STEP + TIE), cells - 1)] += 1
     return found
 
 

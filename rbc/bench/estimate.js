@@ -126,28 +126,37 @@ function sampleOf(labels) {
 /* How likely the labels make each fraction of the grid; `chosen` are the strata that count. */
 function densityOfLabels(found, chosen = strata.map((_, i) => i)) {
   const shares = new Float64Array(grid.length);
-  const shapes = found.counts.map((row, s) => row.map((n, c) => n + prior[s][c]));
   for (let number = 0; number < labelDraws; number++) {
-    let treading = 0;
-    let flipping = 0;
+    const stream = number * (6 * chosen.length + 2);
+    let treading = 0.5; // Jeffreys' prior of a binomial fraction
+    let flipping = 0.5;
     chosen.forEach((s, place) => {
       if (found.sizes[s] === 0) return;
-      const stream = (number * chosen.length + place) * 4;
-      const size = gamma(found.sizes[s] + 0.5, stream);
-      const first = gamma(shapes[s][0], stream + 1);
-      const second = gamma(shapes[s][1], stream + 2);
-      const third = gamma(shapes[s][2], stream + 3);
-      const total = first + second + third;
-      // A stratum has at least the cells that are labelled.
-      treading += Math.max((size * first) / total, found.known[s][0]);
-      flipping += Math.max((size * second) / total, found.known[s][1]);
+      const cells = drawStratum(found, s, stream + 2 + 6 * place);
+      treading += cells[0];
+      flipping += cells[1];
     });
-    if (treading + flipping === 0) continue;
+    // The movie's cells are a sample of the blood.
+    const first = gamma(treading, stream);
+    const second = gamma(flipping, stream + 1);
     // Halves and quarters lie on the edge of a cell: rounding must not choose it.
-    const at = Math.asin(Math.sqrt(treading / (treading + flipping))) / step + data.tie;
+    const at = Math.asin(Math.sqrt(first / (first + second))) / step + data.tie;
     shares[Math.min(Math.floor(at), grid.length - 1)] += 1;
   }
   return shares;
+}
+
+/* Cells of each class in a stratum, as they may be: the random labels, a sample of their shares for
+   the cells without one, and of these at least as many as the operator picked. */
+function drawStratum(found, s, stream) {
+  const counts = found.counts[s];
+  const share = counts.map((n, c) => gamma(n + prior[s][c], stream + c));
+  const total = share[0] + share[1] + share[2];
+  const unlabelled = Math.max(found.sizes[s] - (counts[0] + counts[1] + counts[2]), 0);
+  const rest = share.map((x, c) =>
+    gamma(Math.max((unlabelled * x) / total, 1e-9), stream + 3 + c));
+  const scale = unlabelled / (rest[0] + rest[1] + rest[2]);
+  return counts.map((n, c) => n + Math.max(rest[c] * scale, found.known[s][c] - n));
 }
 
 /* The stratum of each look, the first one first, until every cell is labelled. */
