@@ -480,7 +480,8 @@ def pages(p: Profile) -> list[Page]:
         if name == "beside":  # the only one that shows the profile's runs
             given = {"profile": p.path, "results": p.results_folder}
         elif name == "example-report":  # the site takes what lies there as it is
-            given, leaves = {"folder": FILES / name}, (FILES / name / "report.html",)
+            given = {"folder": FILES / name}
+            leaves = tuple(FILES / name / f"{movie}-cells.html" for movie in ("many", "few"))
         given = {key: notebooks.inside(place) for key, place in given.items()}
         found.append(Page(name, name, given, simulated, name == "beside", leaves))
     for part, results in parts(p).items():

@@ -257,7 +257,7 @@ def _data(
     shares = draws[:, :2].astype("<f4")
     where = {name: i for i, name in enumerate(found.index["name"])}
     shown = cells[["name", "decision", "reliable", "flipping", "first_frame", "length"]]
-    seed = _seed(result)
+    seed = seed_of(result)
     order = labelling.order_of_looks(cells["name"], cells["decision"], seed)
     place = {name: i for i, name in enumerate(cells["name"])}
     data = {
@@ -295,10 +295,14 @@ def _data(
     return json.dumps(data).replace("<", "\\u003c")
 
 
-def _seed(result: dict) -> int:
+def seed_of(result: dict) -> int:
     """The seed of the random order: that of the given labels, else one that the movie determines.
 
     Nobody chooses it, because an operator could else look for an order that suits.
+
+    Parameters
+    ----------
+    result : what marker.json holds
     """
-    given = result.get("labels", {}).get("seed")
+    given = result["labels"]["seed"]
     return int(result["movie_sha256"][:8], 16) if given is None else given

@@ -595,6 +595,25 @@ def _links(truth: pd.DataFrame, shape: tuple[int, int], visible: float) -> list[
     return list(zip(seen["cell"][linked], seen["frame"][linked], strict=True))
 
 
+def motions(tracks: pd.DataFrame, truth: pd.DataFrame) -> dict[str, str]:
+    """What the cell of each sequence does, as an operator who knows the simulation would label it.
+
+    Parameters
+    ----------
+    tracks : table of `rbc.tracking.track`, columns name, frame, x_px, y_px
+    truth : the movie's truth.parquet
+
+    Returns
+    -------
+    Motion by name of the sequence; a sequence that follows no cell is not in it
+    """
+    followed = tracks.assign(cell=pair(tracks, truth))
+    followed = followed[followed["cell"] >= 0]
+    cell = followed.groupby("name")["cell"].agg(lambda cells: cells.mode().iat[0])
+    motion = truth.drop_duplicates("cell").set_index("cell")["motion"]
+    return cell.map(motion).to_dict()
+
+
 def pair(tracks: pd.DataFrame, truth: pd.DataFrame, reach: float = 5.0) -> np.ndarray:
     """Which cell each row of a table of tracks is.
 

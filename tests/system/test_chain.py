@@ -18,12 +18,10 @@ BLURRED_UM = 15  #: from the focus; further away the operator cannot tell the mo
 def expert_labels(report: Path, truth: pd.DataFrame) -> pd.DataFrame:
     """Corrections of an operator who knows what was simulated, one row a cell of a report."""
     tracks = files.read_table(report / "tracked" / "tracks.parquet")
-    tracks = tracks.assign(cell=movies.pair(tracks, truth))
-    cell = tracks[tracks["cell"] >= 0].groupby("name")["cell"].first()
-    known = truth.drop_duplicates("cell").set_index("cell").reindex(cell)
-    motion = known["motion"].mask(known["defocus_um"].abs() > BLURRED_UM, "unreliable")
-    labels = pd.DataFrame({"name": cell.index, "after": motion.to_numpy()})
-    return labels[labels["after"].isin(["tank-treading", "flipping", "unreliable"])]
+    blurred = truth["defocus_um"].abs() > BLURRED_UM
+    seen = truth.assign(motion=truth["motion"].mask(blurred, "unreliable"))
+    labels = pd.Series(movies.motions(tracks, seen), name="after").rename_axis("name")
+    return labels[labels.isin(["tank-treading", "flipping", "unreliable"])].reset_index()
 
 
 def run(*words: object) -> str:

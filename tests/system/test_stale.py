@@ -224,7 +224,7 @@ def test_what_is_said_of_the_data_follows_the_code_that_says_it(finished, change
 
 def test_a_page_whose_file_is_gone_is_stale(finished):
     """Its link would lead nowhere, and a second make book would leave it so."""
-    report = finished / "book" / "files" / "example-report" / "report.html"
+    report = finished / "book" / "files" / "example-report" / "many-cells.html"
     kept = report.read_bytes()
     report.unlink()
     try:
