@@ -109,6 +109,11 @@ RECIPES = (
         ("rbc/validity.json",),
     ),
     Recipe(
+        "travel",
+        (PREPARE, "python workflow/travel.py"),
+        ("data/reference/ours/travel.json",),
+    ),
+    Recipe(
         "scales",
         ("python benchmarks/scales.py --out data/reference/scales.json",),
         ("data/reference/scales.json",),
