@@ -329,6 +329,8 @@ def study_of_movies(
     typer.echo(
         study.as_json(found) if as_json else f"{study.in_words(found)}\nstudy: {out}/study.html"
     )
+    if not found.movies["status"].eq(study.JUDGED).any():
+        raise RbcError(f"none of {len(found.movies)} movies could be judged: see {out}/study.html")
 
 
 @app.command("adapt", rich_help_panel=MOVIES)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +26,7 @@ from rbc.files import file_hash, new_file, read_table, whole_folder
 from rbc.reading.video import ASSUMED
 
 if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
     from rocrate.model import SoftwareApplication
     from rocrate.rocrate import ROCrate
 
@@ -38,6 +40,25 @@ SPOTS = {
     "POSITION_Z": "z_um", "POSITION_T": "seconds", "QUALITY": "quality", "RADIUS": "radius_um",
     "VISIBILITY": "visible",
 }  # fmt: skip
+#: Columns of our tables that name something.
+NAMING = {"name", "patient", "date", "draw", "earlier", "later", "continues", "why"}
+#: Columns and keys that a reader of a workbook would not understand, in words.
+WORDS = {
+    "um_per_px": "pixel size, um", "frame_rate": "frame rate, 1/s", "shear_rate": "shear rate, 1/s",
+    "n_frames": "frames", "low": "lower end of 95 % interval", "high": "upper end of 95 % interval",
+    "withheld": "why there is no estimate", "why": "remark", "ways": "estimate by",
+    "counted": "fraction as predicted", "adjusted": "fraction less known errors",
+    "looked at": "labelled by hand", "looked_at": "labelled by hand", "smallest":
+    "smallest change shown", "unlike": "unlike the other movies of its draw", "answer":
+    "predicted class", "sure": "distance from the nearest threshold", "continues":
+    "may be the same cell as", "y_px": "height, px", "speed_px": "speed, px a frame",
+    "reliable_margin": "reliable: distance from threshold", "movie_sha256": "SHA-256 of the movie",
+    "flipping_margin": "flipping: distance from threshold", "left_out": "sequences left out",
+    "at_highest": "cells at the highest speed followed", "at_lowest":
+    "cells at the lowest speed followed", "agree": "steps in the direction of the flow",
+}  # fmt: skip
+#: What a workbook cannot hold.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 WHOLE = {"ID", "TRACK_ID", "FRAME", "VISIBILITY"}  #: columns of whole numbers
 
 
@@ -202,7 +223,7 @@ def geff(source: Path, out: Path) -> str:
         for name, column in given.items()
     }
     if (source / "cells.csv").is_file():
-        cells = pd.read_csv(source / "cells.csv").set_index("name")
+        cells = _read_table(source / "cells.csv").set_index("name")
         for name in ("reliable", "flipping"):
             said = spots["name"].map(cells[name])
             props[name] = {"values": said.fillna(0.0).to_numpy(), "missing": said.isna().to_numpy()}
@@ -256,35 +277,72 @@ def _declare(model: ElementTree.Element) -> None:
 
 
 def workbook(source: Path, out: Path) -> str:
-    """The tables of a report or a study, a sheet each, and what is said of the whole beside
+    """The tables of a report or a study, a sheet each, and what is said of a report's whole beside
     them.
+
+    Names, patients and dates are text, as they were written: NA is a patient, 007 is not 7.
     """
     _needed("openpyxl")
     tables = {
-        file.stem: pd.read_csv(file)
+        name: _read_table(file)
         for name in ("cells", "movies", "draws", "changes")
         if (file := source / f"{name}.csv").is_file()
     }
     if not tables:
         raise RbcError(f"{source}: holds no tables; name a folder that rbc analyze or study wrote")
-    for name in ("marker", "study"):
-        if (file := source / f"{name}.json").is_file():
-            tables[name] = _flat(json.loads(file.read_text(encoding="utf-8")))
+    if (file := source / "marker.json").is_file():
+        tables["marker"] = _flat(json.loads(file.read_text(encoding="utf-8")))
     # pandas tells the kind of a workbook by its ending, which the temporary name lacks
     with new_file(out) as part, pd.ExcelWriter(part, engine="openpyxl") as book:
         for name, table in tables.items():
-            table.to_excel(book, sheet_name=name, index=False)
+            shown = table.map(_printable).rename(columns=_in_words)
+            shown.to_excel(book, sheet_name=name, index=False)
+            _keep_text(book.sheets[name])
     return f"{', '.join(f'{name} ({len(t)} rows)' for name, t in tables.items())} in {out}"
 
 
+def _read_table(file: Path) -> pd.DataFrame:
+    """A table that we wrote: what names something stays text, the rest are numbers where all are.
+
+    No text is taken for a gap, so that patient NA keeps the name.
+    """
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    for column in table.columns.difference(NAMING):
+        filled = table[column] != ""
+        numbers = pd.to_numeric(table[column].where(filled), errors="coerce")
+        if numbers.notna().equals(filled) and filled.any():
+            table[column] = numbers
+    return table
+
+
+def _printable(value: object) -> object:
+    """A value that a cell of a workbook can hold: without control characters."""
+    return CONTROL.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
+
+
+def _keep_text(sheet: Worksheet) -> None:
+    """Let no text of a sheet be a formula, which would be computed when it is opened."""
+    for row in sheet.iter_rows():
+        for cell in row:
+            if cell.data_type == "f":
+                cell.data_type, cell.quotePrefix = "s", True
+
+
+def _in_words(key: str) -> str:
+    """A column or key of ours as a reader of a workbook would call it."""
+    if looks := re.fullmatch(r"smallest_(\d+)", key):
+        return f"smallest change shown with {looks[1]} cells labelled"
+    return WORDS.get(key, key.replace("_", " "))
+
+
 def _flat(content: dict) -> pd.DataFrame:
-    """Keys and values of a JSON object, one a row; keys of inner ones joined by dots."""
+    """Keys in words and values of a JSON object, one a row; inner ones after outer ones."""
     rows: list[tuple[str, object]] = []
 
     def add(name: str, value: object) -> None:
         if isinstance(value, dict):
             for key, inner in value.items():
-                add(f"{name}.{key}" if name else str(key), inner)
+                add(f"{name}: {_in_words(key)}" if name else _in_words(key), inner)
         else:
             rows.append((name, "; ".join(map(str, value)) if isinstance(value, list) else value))
 

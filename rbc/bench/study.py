@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -29,12 +29,14 @@ from rbc.bench.corrections import Corrections, read_corrections
 from rbc.bench.draws import LOOKS, OWN, by_draw, pooled, spread, unlike_their_draw
 from rbc.bench.movielist import UNITS
 from rbc.paper import RELIABLE
+from rbc.reading.fingerprint import REPEATED, fingerprint, repeated
+from rbc.reading.video import open_movie
 from rbc.templates import filled
 
 TEMPLATE = Path(__file__).with_name("study.html")
 STATE = "study.json"  #: what was judged, and from what; a study's folder always holds it
 #: What else may lie in the folder of a study that was killed at its beginning.
-BEGUN = {"reports", ".study.lock"}
+BEGUN = {"reports", "fingerprints", ".study.lock"}
 #: Modules that a movie's answers come from, with all that they import; and the packages that
 #: decode, track and predict.
 MAKERS = ("rbc.bench.analyze",)
@@ -82,7 +84,8 @@ def judge(
     ----------
     listed : of `rbc.bench.movielist.read`
     out : folder for reports/<name> (of each movie, as `rbc.bench.analyze.analyze` writes it),
-        movies.csv, draws.csv, changes.csv, study.html and study.json
+        fingerprints/<name>.npy (what each movie is known again by), movies.csv, draws.csv,
+        changes.csv, study.html and study.json
     models : folder of the weights and of known.json
     jobs : movies at the same time, a process each
     progress : called with the name of each movie that is done
@@ -106,9 +109,12 @@ def judge(
                 if progress:
                     progress(name)
             samples: dict[str, labelling.Sample] = {}
-            movies = pd.DataFrame(
-                [_row(movie, out, state, known, samples) for movie in listed.to_dict("records")]
-            )
+            again = _repeated(listed["name"], out, state)
+            rows = []
+            for movie in listed.to_dict("records"):
+                result = state[movie["name"]] | again.get(movie["name"], {})
+                rows.append(_row(movie, out, result, known, samples))
+            movies = pd.DataFrame(rows)
             study = together(movies.reindex(columns=list(OF_MOVIE)), known, samples)
             _publish(study, out)
             return study
@@ -206,7 +212,8 @@ def _still_holds(before: dict, task: _Task) -> bool:
     """Whether a movie need not be looked at again. One that failed is: a disk may be back."""
     if before["status"] == FAILED:
         return False
-    if before["status"] == JUDGED and not (task.report / "marker.json").exists():
+    made = (task.report / "marker.json").exists() and _print_of(task.report).exists()
+    if before["status"] == JUDGED and not made:
         return False
     try:
         return before["key"] == _key(task)
@@ -241,6 +248,7 @@ def _judged(task: _Task, threads: int) -> dict:
     try:
         key = _key(task)
         analyze.analyze(task.movie, task.report, models=task.models, threads=threads, **task.units)
+        _write_print(task)
     except analyze.NotJudged as error:
         return {"key": key, "status": REFUSED, "why": str(error)}
     except KeyboardInterrupt:
@@ -269,15 +277,55 @@ def code_key() -> str:
     )
 
 
+# --- one movie twice ---
+
+
+def _print_of(report: Path) -> Path:
+    """Where the fingerprint of a movie lies, by the folder of its report."""
+    return report.parent.with_name("fingerprints") / f"{report.name}.npy"
+
+
+def _write_print(task: _Task) -> None:
+    """Keep what the movie is known again by (`rbc.reading.fingerprint`)."""
+    place = _print_of(task.report)
+    place.unlink(missing_ok=True)  # of the movie that had this name before
+    with files.new_file(place) as part, part.open("wb") as file:
+        np.save(file, fingerprint(open_movie(task.movie)), allow_pickle=False)
+
+
+def _repeated(names: Iterable[str], out: Path, state: dict) -> dict[str, dict]:
+    """Status and why of each movie that shows what another of the study shows.
+
+    Of two such movies the longer one counts; of equally long ones the first of the list.
+    """
+    judged = [name for name in names if state[name]["status"] == JUDGED]
+    prints = {
+        name: np.load(_print_of(out / "reports" / name), allow_pickle=False) for name in judged
+    }
+    again: dict[str, dict] = {}
+    kept: list[str] = []
+    for name in sorted(judged, key=lambda name: -len(prints[name])):
+        parts = {other: repeated(prints[other], prints[name]) for other in kept}
+        first = max(parts, key=lambda other: parts[other], default=name)
+        if first == name or parts[first] < REPEATED:
+            kept.append(name)
+            continue
+        why = (
+            f"it shows what {first} shows ({100 * parts[first]:.0f} % of the shorter one); only"
+            f" {first} counts: look which patient and day are right"
+        )
+        again[name] = {"status": REFUSED, "why": why}
+    return again
+
+
 def _row(
-    movie: dict, out: Path, state: dict, known: dict, samples: dict[str, labelling.Sample]
+    movie: dict, out: Path, result: dict, known: dict, samples: dict[str, labelling.Sample]
 ) -> dict:
     """The row of a movie in the table.
 
     Labels that the operator exported from its report, and put beside it, count as the report counts
     them; those of cells chosen at random are added to `samples`.
     """
-    result = state[movie["name"]]
     row = {column: movie[column] for column in ("name", "patient", "date", "draw")}
     row |= {"status": result["status"], "why": result["why"]}
     if result["status"] != JUDGED:

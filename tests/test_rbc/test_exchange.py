@@ -101,7 +101,35 @@ def test_the_workbook_holds_each_table_as_a_sheet(report, tmp_path):
     assert set(sheets) == {"cells", "marker"}
     assert sheets["cells"]["reliable"].eq(0.75).all()
     told = sheets["marker"].set_index("what")["value"]
-    assert told["estimate"] == 0.9 and told["ways.models.low"] == 0.8
+    assert (
+        told["estimate"] == 0.9 and told["estimate by: models: lower end of 95 % interval"] == 0.8
+    )
+
+
+def test_names_in_a_workbook_are_what_they_were(tmp_path):
+    """A spreadsheet takes NA for a gap, 007 for 7, 1e5 for 100000 and =1+1 for 2."""
+    openpyxl = pytest.importorskip("openpyxl")
+    named = [
+        "NA",
+        "007",
+        "1e5",
+        "None",
+        "=1+1",
+        "+1",
+        "<b>x</b>",
+        "2026-11-25",
+        "a\x07b",
+        "x" * 190,
+    ]
+    rows = pd.DataFrame({"name": named, "patient": named, "estimate": [0.5, *[None] * 9]})
+    rows.assign(why="=2+2").to_csv(tmp_path / "movies.csv", index=False)
+    exchange.export(tmp_path, tmp_path / "t.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "t.xlsx")["movies"]
+    cells = [[cell.value for cell in column][1:] for column in sheet.columns]
+    shown = [name.replace("\x07", "\ufffd") for name in named]
+    assert cells[0] == cells[1] == shown
+    assert cells[2] == [0.5, *[None] * 9] and cells[3] == ["=2+2"] * 10
+    assert not any(cell.data_type == "f" for row in sheet.iter_rows() for cell in row)
 
 
 def test_the_crate_names_every_file_and_the_movie_by_checksum(report, tmp_path):

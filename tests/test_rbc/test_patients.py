@@ -293,3 +293,14 @@ def test_anyone_can_read_the_page(done, chromium):
     assert [(rule["id"], node["html"]) for rule in found for node in rule["nodes"]] == []
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     page.close()
+
+
+def test_a_study_of_which_nothing_was_judged_ends_with_an_error(tmp_path):
+    """A script that goes on with its tables must stop here."""
+    (tmp_path / "AA1001.avi").write_bytes(b"RIFF, and then nothing")
+    (tmp_path / "remarks.txt").write_text("none", encoding="utf-8")
+    made = rbc("study", tmp_path, "--out", tmp_path / "out")
+    assert made.returncode == 1
+    assert "no movie, so passed over: remarks.txt" in made.stderr
+    assert "none of 1 movies could be judged" in made.stderr.splitlines()[-1]
+    assert (tmp_path / "out" / "study.html").exists()
