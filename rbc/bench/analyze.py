@@ -120,9 +120,9 @@ def analyze(
         if found.simulated and (truth := report.simulated_truth(Path(video))):
             result["truth"] = truth
         cells.drop(columns="acquisition").to_csv(part / "cells.csv", index=False)
-        rates = (
-            *prevalence.known_rates(errors),
-            marker.most_unreliable(prevalence.by_draw(errors)),
+        by_draw = prevalence.by_draw(errors)
+        errors_known = report.Known(
+            *prevalence.known_rates(errors), marker.most_unreliable(by_draw), by_draw
         )
         tracks = files.read_table(part / "tracked" / "tracks.parquet")
         first, half = int(tracks["frame"].min()), overlay.box_half(found.meta)
@@ -138,7 +138,7 @@ def analyze(
             ),
         )
         (part / "report.html").write_text(
-            report.page(found, counting, result, rates, pictures, labels), encoding="utf-8"
+            report.page(found, counting, result, errors_known, pictures, labels), encoding="utf-8"
         )
         seconds["report"] = time.perf_counter() - start - sum(seconds.values())
         result["seconds"] = {step: round(s, 2) for step, s in seconds.items()}

@@ -321,7 +321,9 @@ const points = (share, digits = 0) => (100 * share).toFixed(digits);
 
 function showEstimate(found) {
   const none = found.estimate === null;
-  const share = none ? "No estimate" : whole(found.estimate);
+  // Of a wide interval the ends stand in front, because its middle says little.
+  const share = none ? "No estimate"
+    : found.caution ? `${points(found.low)} to ${whole(found.high)}` : whole(found.estimate);
   element("marker").textContent = share;
   element("interval").textContent = none ? `${found.withheld}.`
     : `95 % interval ${interval(found)}${found.caution ? `; ${found.caution}` : ""}`;
@@ -434,12 +436,26 @@ function showDiscarded({ found, enough, ways }) {
     const moved = points(ways["with labels"].estimate - alike.estimate, 1);
     text.push("The estimate above assumes nothing about them. If one assumes that stage 1 discards "
       + `both motions alike, the estimate is ${inWords(alike)}: the assumption moves it by `
-      + `${moved} points.`);
+      + `${moved} points.`, keptElsewhere(alike.estimate));
   } else {
     text.push("The estimate of the models alone assumes that stage 1 discards reliable cells here as "
       + `often as in other blood draws. From ${fewest} random labels on, no such assumption is needed.`);
   }
   element("discarded").replaceChildren(...text.map((line) => make("p", {}, line)));
+}
+
+/* How far the estimate under that assumption would be off if stage 1 kept the motions as unequally
+   here as on other blood draws. */
+function keptElsewhere(estimate) {
+  if (!data.kept.length) return "";
+  const corrected = data.kept.map(([treading, flipping]) => {
+    const all = estimate / treading;
+    return all / (all + (1 - estimate) / flipping);
+  });
+  const range = (values) => `${whole(Math.min(...values))} to ${whole(Math.max(...values))}`;
+  return `On ${data.kept.length} other blood draws stage 1 kept about ${range(data.kept.map(([t]) => t))} of the `
+    + `tank-treading and ${range(data.kept.map(([, f]) => f))} of the flipping cells. If it does here as on `
+    + `one of them, the assumption gives ${percent(estimate)} where ${range(corrected)} would be true.`;
 }
 
 /* What kind of interval is shown, and why. */
@@ -637,7 +653,7 @@ function listen() {
   addEventListener("beforeunload", (event) => { if (unsaved && !storage) event.preventDefault(); });
   // The line at the top repeats the estimate only while the estimate itself is out of sight.
   new IntersectionObserver(([entry]) => { element("line").hidden = entry.isIntersecting; })
-    .observe(document.querySelector(".result"));
+    .observe(element("picture"));
 }
 
 function start() {

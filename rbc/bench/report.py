@@ -40,6 +40,15 @@ TRACK_FRAMES = 30
 TRACK_WIDTH = 960  #: px at most, of the clip with tracks: boxes are then some 20 px wide
 
 
+class Known(NamedTuple):
+    """What is known of the models' errors on other blood draws."""
+
+    rates: np.ndarray  #: (3, 3) share of each prediction in each class (`prevalence.known_rates`)
+    draws: np.ndarray  #: (B, 3, 3) drawn rates, of the same function
+    limit: float  #: `rbc.marker.most_unreliable`
+    by_draw: np.ndarray  #: (D, 3, 3) labelled cells: blood draw, prediction, class
+
+
 class Pictures(NamedTuple):
     """What shows whether cells were followed well."""
 
@@ -51,7 +60,7 @@ def page(
     found: Sequences,
     cells: pd.DataFrame,
     result: dict,
-    rates: tuple[np.ndarray, np.ndarray, float],
+    known: Known,
     pictures: Pictures,
     labels: dict[str, str] | None = None,
 ) -> str:
@@ -63,8 +72,7 @@ def page(
     cells : a row a sequence, the least sure first: name, decision, reliable, flipping, first_frame,
         length, speed_px
     result : what marker.json holds
-    rates : `rbc.prevalence.known_rates` and `rbc.marker.most_unreliable`, from which the page
-        computes the marker again
+    known : errors from which the page computes the marker again
     pictures : of the tracks
     labels : of the operator, by name, with which the page begins
     """
@@ -80,7 +88,7 @@ def page(
         coverage=_coverage(cells, most),
         overlay=_address(pictures.overlay, "JPEG", 80),
         made=_made(result),
-        data=_data(found, cells, result, rates, labels or {}, pictures.film, most),
+        data=_data(found, cells, result, known, labels or {}, pictures.film, most),
     )
 
 
@@ -246,15 +254,14 @@ def _data(
     found: Sequences,
     cells: pd.DataFrame,
     result: dict,
-    rates: tuple[np.ndarray, np.ndarray, float],
+    known: Known,
     labels: dict[str, str],
     film: Iterable[Image.Image],
     most: int,
 ) -> str:
     """What the page's scripts need, safe inside a script element."""
-    point, draws, limit = rates
     # Rates of a draw in a row: predicted tank-treading by class, then predicted flipping.
-    shares = draws[:, :2].astype("<f4")
+    shares = known.draws[:, :2].astype("<f4")
     where = {name: i for i, name in enumerate(found.index["name"])}
     shown = cells[["name", "decision", "reliable", "flipping", "first_frame", "length"]]
     seed = seed_of(result)
@@ -278,10 +285,11 @@ def _data(
             "fewest": labelling.FEWEST_LOOKS,
             "draws": labelling.DRAWS,
         },
-        "rates": point.tolist() if np.isfinite(point).all() else None,
+        "kept": kept_shares(known.by_draw),
+        "rates": known.rates.tolist() if np.isfinite(known.rates).all() else None,
         "draws": base64.b64encode(shares.tobytes()).decode(),
         "marker": result["ways"]["models"],
-        "mostUnreliable": limit,
+        "mostUnreliable": known.limit,
         "widest": marker.WIDEST,
         "caution": marker.TOO_WIDE,
         "mend": marker.LABEL_SOME,
@@ -293,6 +301,24 @@ def _data(
         "angles": len(marker.ANGLES),
     }
     return json.dumps(data).replace("<", "\\u003c")
+
+
+def kept_shares(by_draw: np.ndarray) -> list[list[float]]:
+    """Shares of the tank-treading and the flipping cells that stage 1 kept on each blood draw.
+
+    Parameters
+    ----------
+    by_draw : (D, 3, 3) labelled cells: blood draw, prediction (the last: discarded), class
+
+    Returns
+    -------
+    A pair for each draw with cells of both motions. Half a cell is added to those kept and to those
+    not, because no share is known to be exactly 0
+    """
+    cells = by_draw[:, :, :2].sum(axis=1)  # (D, 2)
+    kept = by_draw[:, :2, :2].sum(axis=1)
+    told = (cells > 0).all(axis=1)
+    return ((kept[told] + 0.5) / (cells[told] + 1)).tolist()
 
 
 def seed_of(result: dict) -> int:
