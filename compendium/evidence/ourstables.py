@@ -608,6 +608,47 @@ def shipped_table(ours: Ours) -> pd.DataFrame:
     return pd.DataFrame(lines).rename(columns={"auc": "AUC"}).set_index("stage")
 
 
+def threshold_table(ours: Ours) -> pd.DataFrame:
+    """Recall of stage 1 by blood draw, with the shipped threshold, which was set on these very
+    cells, and with the threshold that the other blood draws set.
+    """
+    rows = pd.DataFrame(_load(ours.results / "thresholds.json")["draws"])
+    rows = rows[rows["label"].isin(paper.RELIABLE)]
+    sums = rows.groupby("draw")[["cells", "kept_shipped", "kept_by_others"]].sum()
+    sums.loc["all"] = sums.sum()
+    shares = {
+        "shipped threshold": sums["kept_shipped"] / sums["cells"],
+        "threshold of the other draws": sums["kept_by_others"] / sums["cells"],
+    }
+    table = pd.DataFrame({"reliable cells": sums["cells"]} | shares)
+    return table.rename_axis("blood draw").round(2)
+
+
+def travel_table(ours: Ours, stage: int) -> pd.DataFrame:
+    """Ways to set a stage's threshold on blood draws left out, each compared with the shipped way.
+
+    Parameters
+    ----------
+    ours : kept results
+    stage : 1 or 2
+    """
+    lines = []
+    for row in _load(ours.results / "travel.json")[f"stage {stage}"]:
+        scores = {one["score"]: one for one in row["scores"]}
+        balanced, recall = scores["balanced_accuracy"], scores["recall"]
+        compared = row.get("difference")
+        line = {"threshold": row["way"], "balanced accuracy": f"{balanced['mean']:.3f}"}
+        line["worst draw"] = f"{balanced['lowest']:.2f}"
+        line["recall of the worst draw"] = f"{recall['lowest']:.2f}"
+        line["difference (95 % interval)"] = "-"
+        if compared:
+            line["difference (95 % interval)"] = (
+                f"{compared['difference']:+.3f} ({compared['low']:+.2f} to {compared['high']:+.2f})"
+            )
+        lines.append(line)
+    return pd.DataFrame(lines).set_index("threshold")
+
+
 def shipped_decisions(ours: Ours) -> tuple[pd.DataFrame, str]:
     """Predicted classes of the shipped models, which may be unsure, and a sentence on them.
 
