@@ -55,6 +55,7 @@ quick: $(READY)
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 serve: $(READY)
 	$(BIN)/python -m http.server 8000 --bind localhost --directory _build/html

@@ -4,7 +4,6 @@ reproduction.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import operator
 import os
@@ -19,17 +18,6 @@ import pytest
 
 from compendium import ROOT
 
-#: What no module of the science may import: the network, YAML, and what only the book needs.
-NOT_FOR_SCIENCE = {
-    "compendium",
-    "requests",
-    "urllib",
-    "yaml",
-    "papermill",
-    "snakemake",
-    "nbformat",
-    "jupyter_client",
-}
 #: What takes long to load, and no command needs before it knows what it is asked.
 HEAVY = {
     "torch",
@@ -45,23 +33,13 @@ HEAVY = {
 }
 
 
-def imported(path: Path) -> set[str]:
-    """Top-level names of all that a file imports, also inside of functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").partition(".")[0])
-    return found
-
-
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "rbc").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_the_science_stands_alone(path: Path) -> None:
-    """A stranger can take `rbc` without the checkout, its profiles and its downloads."""
-    assert not imported(path) & NOT_FOR_SCIENCE
+def test_the_science_stands_alone() -> None:
+    """A stranger can take `rbc` without the checkout, its profiles and its downloads; the contracts
+    stand in pyproject.toml.
+    """
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stdout
 
 
 def loaded_by(code: str) -> set[str]:
