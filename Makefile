@@ -7,34 +7,48 @@ ONLY    ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/ready
+TESTED  := $(VENV)/ready-for-tests
+PRINTED := $(VENV)/ready-for-print
 
-.PHONY: help book rehearsal reference lab pdf test quick check serve clean
+.PHONY: help book look rehearsal reference lab pdf test test-all quick check serve clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make book    train a profile's runs and build the book into _build/html"
 	@echo "             (PROFILE=demo, or PROFILE=released DATA=folder of the released sample)"
+	@echo "make look    a first look: a simulated movie from film to report, and the committed results"
 	@echo "make rehearsal  the paper's record at full size, simulated: from download to Table 5"
 	@echo "make reference  the kept results anew from this commit, and what changed (hours;"
 	@echo "             DATA=folder of the released sample, ONLY='names' of workflow/refresh.py --list)"
 	@echo "make lab     put a Python for the browser beside the built book, for its exercises (needs npm)"
 	@echo "make pdf     print the built book into _build/book.pdf (needs chromium)"
 	@echo "make test    run the tests"
+	@echo "make test-all  and those for each night and before a release"
 	@echo "make quick   run those that take a moment, while you work"
 	@echo "make check   look at the code's style"
 	@echo "make serve   show the built book at http://localhost:8000"
 	@echo "make clean   remove runs, pages and the built book; data and .venv stay"
 
-$(READY): requirements.lock pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --progress-bar off -q -r requirements.lock
-	$(BIN)/python -m pip install --progress-bar off -q --no-deps -e .
+# uv where it can be had, else pip; the same lock for both.
+$(READY): requirements.lock pyproject.toml workflow/environment.py
+	$(PYTHON) workflow/environment.py base book
+	touch $@
+
+$(TESTED): $(READY)
+	$(PYTHON) workflow/environment.py exchange pdf test
+	touch $@
+
+$(PRINTED): $(READY)
+	$(PYTHON) workflow/environment.py pdf
 	touch $@
 
 book: $(READY)
 	$(BIN)/rbc book --profile $(PROFILE) $(if $(DATA),--data $(DATA)) $(if $(JOBS),--jobs $(JOBS))
 
-rehearsal: $(READY)
+look: $(READY)
+	$(BIN)/python workflow/look.py
+
+rehearsal: $(TESTED)
 	$(BIN)/python workflow/rehearsal.py
 
 reference: $(READY)
@@ -43,16 +57,19 @@ reference: $(READY)
 lab: $(READY)
 	$(BIN)/python book/lab.py
 
-pdf: $(READY)
+pdf: $(PRINTED)
 	$(BIN)/python book/pdf.py
 
-test: $(READY)
-	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --durations=20 tests --nbval notebooks/paper.ipynb
+test: $(TESTED)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not nightly" --durations=20 tests
 
-quick: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow" tests
+test-all: $(TESTED)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --durations=20 tests --nbval notebooks/paper.ipynb
 
-check: $(READY)
+quick: $(TESTED)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow and not nightly" tests
+
+check: $(TESTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache

@@ -1,6 +1,9 @@
 """The lock, the conda environment and the licences say the same."""
 
 import re
+import runpy
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 
@@ -9,11 +12,13 @@ from packaging.requirements import Requirement
 
 from compendium import ROOT
 
-LOCK = dict(
-    line.split("==")
+LINES = [
+    line.partition("  # ")
     for line in (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     if not line.startswith("#")
-)
+]
+LOCK = dict(package.split("==") for package, _, _ in LINES)
+SET = {package.partition("==")[0]: name for package, _, name in LINES}
 
 
 def test_the_lock_holds_every_direct_dependency_in_range():
@@ -30,6 +35,36 @@ def test_the_lock_holds_every_direct_dependency_in_range():
 def test_the_lock_is_free_of_local_builds_and_addresses():
     """The lock must work on another machine."""
     assert not [v for v in LOCK.values() if not re.fullmatch(r"[0-9][0-9a-z.]*", v)]
+
+
+def test_every_package_has_a_set_and_direct_ones_are_in_that_of_their_extra():
+    """A package in no set would be installed by no command."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(SET.values()) == {"base", "book", "exchange", "pdf", "test", "fastai only"}
+    for text in project["dependencies"]:
+        assert SET[Requirement(text).name.lower()] == "base", text
+    for text in project["optional-dependencies"]["book"]:
+        assert SET[Requirement(text).name.lower()] in ("base", "book"), text
+
+
+def test_what_only_fastai_names_is_imported_by_nothing_that_we_use():
+    """`make` leaves it out: training must not ask for it."""
+    names = sorted(name.replace("-", "_") for name in SET if SET[name] == "fastai only")
+    program = f"""
+import sys
+for name in {names}:
+    sys.modules[name] = None
+import rbc.training, compendium.building
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=300)
+
+
+def test_a_mirror_that_pip_knows_serves_uv_too(monkeypatch):
+    """A site that has its own wheels says so to pip alone."""
+    path = ROOT / "workflow" / "environment.py"
+    environment = runpy.run_path(str(path))
+    monkeypatch.setenv("PIP_FIND_LINKS", "file:///mirror/wheels")
+    assert environment["pip_settings"]()["find-links"] == "file:///mirror/wheels"
 
 
 def test_what_runs_is_what_the_lock_says():

@@ -7,14 +7,13 @@ FROM python:3.11-slim
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium git make \
  && rm -rf /var/lib/apt/lists/*
 
-# torch for processors alone; leave this out for a GPU: --build-arg PIP_EXTRA_INDEX_URL=
-ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
-
 # The packages first: they change seldom, so that another build takes them as they are.
 WORKDIR /rbc
 COPY Makefile requirements.lock pyproject.toml README.md ./
 COPY rbc/__init__.py rbc/
 COPY compendium/__init__.py compendium/
+COPY setup.py ./
+COPY workflow/environment.py workflow/
 RUN make .venv/ready
 
 # With .git, so that pages name the commit they were made from.
