@@ -73,6 +73,7 @@ check: $(TESTED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
 
 serve: $(READY)
 	$(BIN)/python -m http.server 8000 --bind localhost --directory _build/html
