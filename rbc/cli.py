@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -150,11 +150,12 @@ def simulate_video(
 
     given = sequences.load(sprites) if sprites else None
     with tqdm(total=frames, desc="simulate", unit="frame", disable=not sys.stderr.isatty()) as bar:
-        scene = movies.Scene(frames=frames, cells=cells, seed=seed, **movies.FAMILIAR)
+        familiar: dict[str, Any] = movies.FAMILIAR
+        scene = movies.Scene(frames=frames, cells=cells, seed=seed, **familiar)
         movies.simulate_movie(out, scene, given, progress=lambda done: bar.update(done - bar.n))
     made = json.loads((out / "meta.json").read_text(encoding="utf-8"))["frames"]
     typer.echo(f"a simulated movie of {made} frames in {out}")
-    if made < frames:
+    if given is not None and made < frames:
         typer.echo(
             f"{sprites}: its {len(given)} sequences last no longer; give more for {frames} frames",
             err=True,
@@ -255,7 +256,8 @@ def analyze_movie(
     from rbc.bench import analyze
 
     folder = out or Path(f"{video.stem}-report")
-    options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
+    options: dict[str, Any] = {"frame_rate": frame_rate, "um_per_px": um_per_px}
+    options["shear_rate"] = shear_rate
     with _tracked() as progress:
         options |= {"models": models or analyze.MODELS, "force": force, "progress": progress}
         options["corrections"] = corrections
@@ -313,7 +315,8 @@ def study_of_movies(
     typer.echo(movielist.in_words(listed), err=True)  # names may mean something else than dates
     if others := movielist.passed_over(movies):
         typer.echo(f"no movie, so passed over: {', '.join(others)}", err=True)
-    units = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
+    units: dict[str, Any] = {"frame_rate": frame_rate, "um_per_px": um_per_px}
+    units["shear_rate"] = shear_rate
     jobs = min(jobs or 2, len(listed), os.cpu_count() or 1)
     with tqdm(
         total=len(listed), desc="study", unit="movie", disable=not sys.stderr.isatty()
@@ -323,7 +326,8 @@ def study_of_movies(
             bar.set_postfix_str(name)
             bar.update()
 
-        options = {"models": models or analyze.MODELS, "jobs": jobs, "progress": progress}
+        options: dict[str, Any] = {"models": models or analyze.MODELS, "jobs": jobs}
+        options["progress"] = progress
         with ended_by_signals():
             found = study.judge(listed, out, **options, **units)
     typer.echo(
@@ -540,7 +544,7 @@ def main() -> None:
     except RbcError as error:
         _end(str(error))
     except typer.TyperException as error:  # a wrong argument
-        if type(error).__name__ == "NoArgsIsHelpError":
+        if type(error).__name__ == "NoArgsIsHelpError" and hasattr(error, "show"):
             error.show()
             sys.exit(error.exit_code)
         message = " ".join(error.format_message().split())

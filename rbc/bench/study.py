@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -247,7 +248,8 @@ def _judged(task: _Task, threads: int) -> dict:
     _WORKING.set()
     try:
         key = _key(task)
-        analyze.analyze(task.movie, task.report, models=task.models, threads=threads, **task.units)
+        options: dict[str, Any] = {"models": task.models, "threads": threads, **task.units}
+        analyze.analyze(task.movie, task.report, **options)
         _write_print(task)
     except analyze.NotJudged as error:
         return {"key": key, "status": REFUSED, "why": str(error)}
