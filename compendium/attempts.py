@@ -1,15 +1,11 @@
-"""An attempt at a run: its lock, its GPU and its end; and from these, where every run of a profile
+"""An attempt at a run: its lock and its end; and from these, where every run of a profile
 stands.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,10 +19,6 @@ from compendium.profiles import Profile
 from rbc import RbcError
 
 STATES = ("done", "stale", "running", "failed", "interrupted", "to do")
-
-
-class Interrupted(BaseException):
-    """An attempt was stopped from outside; it did not fail."""
 
 
 @dataclass(frozen=True)
@@ -120,22 +112,6 @@ def attempt(folder: Path) -> Iterator[None]:
         # of earlier attempts
         for failed in folder.parent.glob(f"{folder.name}-notebook.failed.ipynb"):
             failed.unlink()
-
-
-def gpus() -> list[str]:
-    """The GPUs that PyTorch sees here, by the names that CUDA_VISIBLE_DEVICES takes; where there
-    are none, at once.
-    """
-    if not shutil.which("nvidia-smi"):
-        return []
-    # in a process of its own: PyTorch is slow to import
-    count = "import torch; print(torch.cuda.device_count())"
-    answer = subprocess.run(
-        [sys.executable, "-c", count], capture_output=True, text=True, check=True
-    )
-    numbers = [str(i) for i in range(int(answer.stdout))]
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return [name.strip() for name in named.split(",")[: len(numbers)]] if named else numbers
 
 
 def _beside(folder: Path, suffix: str) -> Path:

@@ -96,10 +96,10 @@ def data_prepare(
 
     Example: rbc data prepare --profile released --data ../shared/data/released-sample
     """
-    from compendium import building
+    from compendium.data import prepare
 
     p = _profile(profile)
-    found = building.prepare(p, data, simulated, progress=sys.stderr.isatty())
+    found = prepare.prepare(p, data, simulated, progress=sys.stderr.isatty())
     typer.echo(f"{found} sequences in {p.data_folder}")
 
 
@@ -129,9 +129,9 @@ def data_summary(profile: ProfileOption = "demo", as_json: JsonOption = False) -
 
     Example: rbc data summary --profile demo --json
     """
-    from compendium import building
+    from compendium.data import prepare
 
-    counts = building.counts(_profile(profile))
+    counts = prepare.counts(_profile(profile))
     if as_json:
         typer.echo(json.dumps(counts))
         return
@@ -158,8 +158,13 @@ def run(
     variant: Annotated[
         str, typer.Option(help="An open detail switched, by name (see the book's register).")
     ] = "text",
+    force: Annotated[
+        bool, typer.Option("--force", help="Train it anew where it is done and fresh.")
+    ] = False,
 ) -> None:
     """Train one configuration: executes the train notebook into results/<profile>/stage<S>/<run>.
+
+    A run that is done, of the profile, data and code as they are now, is left as it is.
 
     Example: rbc run --profile demo --stage 2 --model cnn --sampling similarity --k 20
     """
@@ -171,11 +176,14 @@ def run(
             f"{c.path} is not a run of profile {p.name}; rbc grid --profile {p.name} --dry-run"
             " lists them"
         )
-    from compendium import building
+    from compendium import tasks
+    from compendium.data import prepare
 
-    building.check_data(p)
-    building.describe_data(p, partial(typer.echo, err=True))
-    typer.echo(building.one(c, p))
+    prepare.check(p)
+    prepare.describe(p, partial(typer.echo, err=True))
+    if not force and not tasks.run_task(c, p, pages=True).why():
+        typer.echo(f"{c.path} is done and fresh; --force trains it anew", err=True)
+    typer.echo(tasks.one(c, p, force))
 
 
 @app.command("grid", rich_help_panel=PAPER)
@@ -206,17 +214,17 @@ def grid(
 
     Example: rbc grid --profile demo --dry-run
     """
-    from compendium import building
+    from compendium import tasks
 
     p = _profile(profile)
     if dry_run:
-        _list_runs(building.states(p), as_json)
+        _list_runs(tasks.states(p), as_json)
     elif status:
-        _show(building.states(p), as_json)
+        _show(tasks.states(p), as_json)
     elif workflow_profile:
-        building.grid_on_cluster(p, data, jobs, workflow_profile)
+        tasks.grid_on_cluster(p, data, jobs, workflow_profile)
     else:
-        building.grid(p, data, jobs, simulated)
+        tasks.grid(p, data, jobs, simulated)
 
 
 def _list_runs(standings: list[attempts.Standing], as_json: bool) -> None:
@@ -245,15 +253,36 @@ def book(
     data: DataOption = None,
     jobs: JobsOption = 0,
     simulated: SimulatedOption = False,
+    listing: Annotated[
+        bool,
+        typer.Option("--list", help="List all that is made, what is stale and why; make nothing."),
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a profile's runs and pages and build the book into _build/html.
 
     Example: rbc book --profile released --data ../shared/data/released-sample
     """
-    from compendium import building
+    from compendium import tasks
 
-    building.book(_profile(profile), data, jobs, simulated)
+    p = _profile(profile)
+    if listing:
+        _list_tasks(tasks.listed(p, data), as_json)
+        return
+    tasks.book(p, data, jobs, simulated)
     typer.echo(f"the book is {ROOT}/_build/html/index.html")
+
+
+def _list_tasks(rows: list[dict], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        typer.echo(
+            f"{'stale' if row['stale'] else 'fresh'}  {row['task']:32} {row['why']}".rstrip()
+        )
+    stale = sum(row["stale"] for row in rows)
+    typer.echo(f"{len(rows)} tasks, {stale} stale")
 
 
 @app.command("results", rich_help_panel=PAPER)
@@ -273,7 +302,7 @@ def results(
 
     Example: rbc results --profile released --submit to-send
     """
-    from compendium import building, runs, submission
+    from compendium import runs, submission, tasks
 
     p = _profile(profile)
     if submit and beside:
@@ -303,7 +332,7 @@ def results(
         typer.echo(found.round(3).to_string(index=False))
         return
     table = runs.collect(p.results_folder)
-    standing = {s.run: s.state for s in building.states(p)}
+    standing = {s.run: s.state for s in tasks.states(p)}
     table["stale"] = [standing.get(run) == "stale" for run in table["run"]]
     if stale := table.loc[table["stale"], "run"].nunique():
         words = f"{stale} runs are stale: made from other data, settings or code than now"

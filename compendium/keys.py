@@ -15,7 +15,7 @@ from compendium import ROOT
 from compendium.profiles import Profile
 from rbc.files import file_hash
 from rbc.paper import Configuration
-from rbc.record import code_key, key_of, versions
+from rbc.record import code, code_key, key_of, versions
 from rbc.settings import settings
 
 #: Modules that a run's numbers come from; with all that these import.
@@ -32,8 +32,8 @@ PACKAGES = ("torch", "fastai", "numpy")
 IDLE = {"checkpoint_seconds"}
 
 
-def run_key(c: Configuration, profile: Profile, data: str) -> str:
-    """Of everything that the numbers of one run depend on.
+def run_inputs(c: Configuration, profile: Profile, data: str) -> dict[str, str]:
+    """Everything that the numbers of one run depend on, a hash by name.
 
     Parameters
     ----------
@@ -44,20 +44,32 @@ def run_key(c: Configuration, profile: Profile, data: str) -> str:
     """
     training = settings(profile.training_of(c), c)
     folds = [fold.model_dump() for fold in profile.stages[c.stage].folds]
-    started = file_hash(ROOT / training.start) if training.start else ""
-    own = asdict(c), training.model_dump(exclude=IDLE), folds, started
-    return key_of(*own, data, code_key(NUMBERS), versions(PACKAGES))
+    return {
+        "configuration": key_of(asdict(c)),
+        "training": key_of(training.model_dump(exclude=IDLE)),
+        "folds": key_of(folds),
+        "started from": file_hash(ROOT / training.start) if training.start else "",
+        "data": data,
+        "code": code_key(NUMBERS),
+        "packages": ", ".join(versions(PACKAGES)),
+    }
 
 
-def data_key(profile: Profile, files: dict[str, str]) -> str:
-    """Of everything that a profile's sequences depend on.
+def run_key(c: Configuration, profile: Profile, data: str) -> str:
+    """Of `run_inputs`, as one hash."""
+    return key_of(run_inputs(c, profile, data))
+
+
+def data_inputs(profile: Profile, files: dict[str, str]) -> dict[str, str]:
+    """Everything that a profile's sequences depend on, a hash by name.
 
     Parameters
     ----------
     profile : its part on data counts
     files : checksums of its raw files by relative path
     """
-    return key_of(profile.data.model_dump(), files, code_key(MAKERS[profile.data.source]))
+    settings = {"data of the profile": key_of(profile.data.model_dump())}
+    return settings | files | code(MAKERS[profile.data.source])
 
 
 def raw_files(folder: Path, before: dict[str, list]) -> dict[str, list]:

@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-import threading
 import time
 from pathlib import Path
 
-from compendium import ROOT, keys, runs
+from compendium import ROOT, engine, keys, runs
 from compendium.profiles import Profile
 from rbc import RbcError, record
 from rbc.paper import Configuration
@@ -23,9 +22,9 @@ CONTENT = (
     "data/", "results/", "config/", "book/learn/", "rbc/reported/", "rbc/bench/weights/",
     "rbc/validity.json", "compendium/evidence/templates/",
 )  # fmt: skip
+READ = "read "  #: names the inputs of a page that its kernel read
 LOGS = "results/logs"
 FILES_BESIDE = ("errors",)  #: notebooks that leave files beside their page
-stopping = threading.Event()  #: set when kernels are killed because the whole build is to end
 
 
 def execute(
@@ -41,7 +40,7 @@ def execute(
     ----------
     notebook : the notebook, with a cell tagged ``parameters``
     out : the page to write; its metadata ``made`` says when, of which commit and from what (see
-        `is_fresh`)
+        `why`)
     parameters : values for the notebook's parameters
     words : fill the ``{{...}}`` of its Markdown and captions
     environment : variables set for this notebook's kernel alone
@@ -83,7 +82,7 @@ def execute(
                 kernel_name="python3", kernel_manager_class=kernel.manager(place),
             )  # fmt: skip
         except (papermill.PapermillExecutionError, DeadKernelError) as error:
-            if stopping.is_set():
+            if engine.stopping.is_set():
                 part.unlink()
                 raise RbcError(f"{notebook.name}: stopped") from error
             part.rename(failed)
@@ -99,8 +98,7 @@ def execute(
         **runs.checkout(),
         "finished": runs.now(),
         "seconds": round(time.time() - started, 1),
-        "key": _key(notebook, parameters, words),
-        "read": _read(found, out),
+        "inputs": _inputs(notebook, parameters, words) | _read(found, out),
     }
     _write_page(out, page)
     part.unlink()
@@ -112,44 +110,46 @@ def _as_written(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def is_fresh(out: Path, notebook: Path, parameters: dict, words: dict[str, str]) -> bool:
-    """Whether a page is what `execute` would make of these arguments now.
+def why(out: Path, notebook: Path, parameters: dict, words: dict[str, str]) -> str:
+    """In words why a page is not what `execute` would make of these arguments now; empty where it
+    is.
 
-    Its notebook, the code that this imports, its parameters and its words are the same, and every
-    file that it read and every folder that it listed holds what it held then.
+    It depends on its notebook, the code that this imports, its parameters and its words, every
+    file that it read and every folder that it listed.
 
     Parameters
     ----------
     out, notebook, parameters, words : as of `execute`
     """
     try:
-        made = json.loads(out.read_text(encoding="utf-8"))["metadata"]["made"]
-        key, read = made["key"], made["read"]
+        before = json.loads(out.read_text(encoding="utf-8"))["metadata"]["made"]["inputs"]
     except (OSError, ValueError, KeyError):
-        return False
+        return "not made yet"
+    read = [name.removeprefix(READ) for name in before if name.startswith(READ)]
     files = [name for name in read if not name.endswith("/")]
     folders = [name.removesuffix("/") for name in read if name.endswith("/")]
-    return key == _key(notebook, parameters, words) and read == keys.content(ROOT, files, folders)
+    now = _inputs(notebook, parameters, words) | _content(files, folders)
+    return record.in_words(before, now)
 
 
-def _key(notebook: Path, parameters: dict, words: dict[str, str]) -> str:
+def _inputs(notebook: Path, parameters: dict, words: dict[str, str]) -> dict[str, str]:
+    """What a page depends on before it is made, a hash by name."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     own = {
         name: str(value)
         for name, value in parameters.items()
         if name not in ("folder", "checkpoints")
     }
-    modules = tuple(sorted(set(record.imports(code))))
+    modules = tuple(sorted(set(record.imports(text))))
+    found = {"notebook": record.key_of(cells), "parameters": record.key_of(own)}
+    found |= {"words": record.key_of(words)} | record.code(modules)
     # A kernel does not see that a template is read where its module was imported before.
-    templates = record.named_files(modules)
-    return record.key_of(cells, own, words, record.code_key(modules), templates)
+    return found | record.named_files(modules)
 
 
 def _read(found: dict[str, list[str]], out: Path) -> dict[str, str]:
-    """Content (`compendium.keys.content`) of what a kernel read, without what the notebook wrote
-    beside its own page.
-    """
+    """Content of what a kernel read, without what the notebook wrote beside its own page."""
     own = str(out.parent.relative_to(ROOT)) if out.is_relative_to(ROOT) else ""
 
     def belongs(path: str) -> bool:
@@ -160,7 +160,12 @@ def _read(found: dict[str, list[str]], out: Path) -> dict[str, str]:
         )
 
     files, folders = (sorted(filter(belongs, found[kind])) for kind in ("files", "folders"))
-    return keys.content(ROOT, files, folders)
+    return _content(files, folders)
+
+
+def _content(files: list[str], folders: list[str]) -> dict[str, str]:
+    held = keys.content(ROOT, files, folders)
+    return {f"{READ}{name}": held[name] for name in held}
 
 
 def _filled(notebook: Path, words: dict[str, str]) -> str:

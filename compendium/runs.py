@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import time
@@ -16,7 +17,7 @@ import lazy_loader
 
 from compendium import ROOT
 from compendium.profiles import Profile
-from rbc import RbcError
+from rbc import RbcError, record
 from rbc.paper import MODELS, NEGATIVE, POSITIVE, SAMPLINGS, Configuration
 from rbc.settings import TEXT
 
@@ -33,6 +34,9 @@ FILES = (
 )  # fmt: skip
 #: what a run's folder may hold, its marker first: our own place, notes included
 RUN_FILES = (FILES[0], "*")
+NOTEBOOK = FILES[-1]
+#: files of a run that the book shows or links to
+PUBLISHED = (NOTEBOOK, "predictions.parquet", "config.json")
 PACKAGES = ("torch", "fastai", "numpy", "pandas", "scikit-image", "numba")
 REFERENCE = ROOT / "data" / "reference"
 #: pairs of equal sequences that are kept for the page of checks; of a record that holds its
@@ -45,7 +49,12 @@ REVIEW = 0.8
 
 
 def write(
-    folder: Path, outcome: Outcome, data: dict, c: Configuration, profile: Profile, key: str
+    folder: Path,
+    outcome: Outcome,
+    data: dict,
+    c: Configuration,
+    profile: Profile,
+    inputs: dict[str, str],
 ) -> None:
     """Write all artefacts of a run but the notebook into an existing folder.
 
@@ -55,7 +64,7 @@ def write(
     outcome : what training gave
     data : the sequences' meta
     c, profile : which run, and of which profile
-    key : of everything the numbers depend on (`compendium.keys.run_key`)
+    inputs : everything the numbers depend on (`compendium.keys.run_inputs`)
     """
     from safetensors.numpy import save_file
 
@@ -71,7 +80,9 @@ def write(
         folder / "metrics.json", {split: metrics.summary(part, c.stage) for split, part in parts}
     )
     _write_json(folder / "config.json", {**asdict(c), "profile": profile.model_dump()})
-    _write_json(folder / "provenance.json", {**provenance(outcome, data, c.seed), "key": key})
+    origin = provenance(outcome, data, c.seed)
+    origin |= {"key": record.key_of(inputs), "inputs": inputs}
+    _write_json(folder / "provenance.json", origin)
 
 
 def provenance(outcome: Outcome, data: dict, seed: int) -> dict:
@@ -112,10 +123,18 @@ def now() -> str:
 
 
 def git(*arguments: str) -> str:
-    """Output of a git command in the checkout, or 'unknown' outside one."""
+    """Output of a git command in the checkout, or 'unknown' outside one.
+
+    A hook of git sets GIT_DIR to its own repository, so no variable of git's counts.
+    """
     try:
         return subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", *arguments],
+            cwd=ROOT,
+            env={name: os.environ[name] for name in os.environ if not name.startswith("GIT_")},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -185,6 +204,23 @@ def holds(folder: Path, key: str) -> bool:
         return False
     origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     return origin.get("key") == key
+
+
+def why(folder: Path, inputs: dict[str, str]) -> str:
+    """In words why a run must be made anew; empty where it is complete and made from exactly these
+    inputs.
+
+    Parameters
+    ----------
+    folder : the run's folder
+    inputs : of `compendium.keys.run_inputs`
+    """
+    if not complete(folder):
+        return "not made yet"
+    if holds(folder, record.key_of(inputs)):
+        return ""
+    before = record.read(folder / "provenance.json")
+    return record.in_words(before, inputs) if before else "made by another version"
 
 
 def folders(results: Path, stage: int | None = None) -> list[Path]:

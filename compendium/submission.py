@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from compendium import ROOT, building, runs
+from compendium import ROOT, runs, tasks
 from compendium.data.ingest import read_sums
 from compendium.profiles import Profile
 from rbc import RbcError, metrics
@@ -58,7 +58,7 @@ def write(profile: Profile, out: Path) -> dict:
             f"{results / strange[0]}: made from other data than dataset.json describes; make it"
             " anew with rbc grid"
         )
-    stale = [c.path for c in configured if c.path in done and not building.is_fresh(c, profile)]
+    stale = [c.path for c in configured if c.path in done and tasks.why_not_run(c, profile)]
     about = {
         "profile": profile.name, "title": profile.title, "runs": len(done),
         "missing": [path for path in listed if path not in done],

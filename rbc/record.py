@@ -68,6 +68,21 @@ def changes(before: dict[str, str], now: dict[str, str]) -> list[str]:
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
+def in_words(before: dict[str, str], now: dict[str, str]) -> str:
+    """Why something must be made anew; empty where its inputs are what they were.
+
+    Parameters
+    ----------
+    before : of `read`
+    now : a hash by name
+    """
+    if not before:
+        return "not made yet"
+    changed = changes(before, now)
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return f"changed: {', '.join(changed[:3])}{more}" if changed else ""
+
+
 # --- code ---
 
 

@@ -40,7 +40,7 @@ from rbc.files import whole_folder
 SCRATCH = ROOT / "data" / "derived" / "refresh"
 #: Say when and where something was made, not what came out; and, of a whole file, from what.
 TIMES = {"commit", "dirty", "finished", "seconds", "packages", "processor", "device"}
-OF_A_FILE = TIMES | {"key"}
+OF_A_FILE = TIMES | {"key", "inputs"}
 #: Holds times on every page, and no number that is not in the files beside it.
 NOTEBOOK = ".ipynb"
 

@@ -226,7 +226,7 @@ def readme(study: Study) -> Found:
 def script(study: Study) -> Found:
     return f"{command(study)} makes all runs, tables and pages.", (
         "Makefile",
-        "compendium/building.py",
+        "compendium/tasks.py",
     )
 
 

@@ -16,7 +16,8 @@ from conftest import rbc
 from strips import LAYOUTS, made
 from zenodo import Zenodo
 
-from compendium import ROOT, building, profiles
+from compendium import ROOT, profiles
+from compendium.data import prepare
 from rbc import RbcError
 
 
@@ -116,9 +117,9 @@ def test_a_split_that_was_not_read_stops_the_build(monkeypatch, counts, said) ->
     whole = {"tank-treading": 3, "flipping": 3, "unreliable": 3}
     found = dict.fromkeys(("train", "validation"), whole) | {"test": whole | counts}
     found = counts if "train" in counts else found
-    monkeypatch.setattr(building, "counts", lambda p: {
+    monkeypatch.setattr(prepare, "counts", lambda p: {
         split: {label: n for label, n in own.items() if n} for split, own in found.items()
     })  # fmt: skip
     with pytest.raises(RbcError, match=said):
-        building.check_splits(profiles.load("paper"))
-    building.check_splits(profiles.load("released"))  # its folds name their own acquisitions
+        prepare.check_splits(profiles.load("paper"))
+    prepare.check_splits(profiles.load("released"))  # its folds name their own acquisitions

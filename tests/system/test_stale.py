@@ -20,16 +20,17 @@ from conftest import RUNS, TINY, rbc
 #: Says of each page of the tiny profile's book whether it is fresh.
 ASK_PAGES = """
 import json
-from compendium import building, profiles
-pages = building.pages(profiles.load("tests/tiny.yaml"))
-print(json.dumps([page.name for page in pages if not page.is_fresh()]))
+from compendium import profiles, tasks
+pages = tasks.of_pages(profiles.load("tests/tiny.yaml"))
+print(json.dumps([page.name.removeprefix("page ") for page in pages if page.why()]))
 """
 
 
 #: Says what pages tell of the tiny profile's data anew where that is stale.
 DESCRIBE = """
-from compendium import building, profiles
-building.describe_data(profiles.load("tests/tiny.yaml"), print)
+from compendium import profiles
+from compendium.data import prepare
+prepare.describe(profiles.load("tests/tiny.yaml"), print)
 """
 
 

@@ -1,20 +1,16 @@
-"""Locks, GPUs and states of runs with real processes; and a grid whose runs fail."""
+"""Locks and states of runs with real processes; and a grid whose runs fail."""
 
 import json
 import re
 import subprocess
 import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from conftest import rbc
 
-from compendium import ROOT, attempts, building, profiles, runs
+from compendium import ROOT, attempts, runs
 from rbc import RbcError
 
 HOLD = "with attempts.attempt(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
@@ -98,46 +94,6 @@ def test_what_an_attempt_left_half_written_is_interrupted_work(folder):
     assert attempts.standing(folder).state == "interrupted"
 
 
-def test_no_two_runs_have_one_gpu_at_a_time(monkeypatch):
-    """Two runs on one GPU would run out of its memory, or one GPU would idle: as many run as there
-    are, each alone.
-    """
-    told = building.Bar()
-    holding, seen, lock = set(), [], threading.Lock()
-
-    def work(environment: dict[str, str]) -> None:
-        gpu = environment["CUDA_VISIBLE_DEVICES"]
-        with lock:
-            assert gpu not in holding
-            holding.add(gpu)
-            seen.append((gpu, len(holding)))
-        time.sleep(0.1)
-        with lock:
-            holding.remove(gpu)
-
-    monkeypatch.setattr(attempts, "gpus", lambda: ["0", "GPU-b"])
-    needs = profiles.load("demo")
-    needs = needs.model_copy(
-        update={"training": needs.training.model_copy(update={"device": "auto"})}
-    )
-    jobs = [building.Job(f"run {i}", work, needs_gpu=True) for i in range(6)]
-    with ThreadPoolExecutor(4) as pool:
-        assert building._finish(pool, jobs, building._gpus(needs), told) == []
-    assert {gpu for gpu, _ in seen} == {"0", "GPU-b"} and max(n for _, n in seen) == 2
-
-
-def test_without_nvidia_s_driver_there_is_no_gpu(tmp_path, monkeypatch):
-    """A machine without a driver must not end in an error."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert attempts.gpus() == []
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU here")
-def test_the_gpus_are_those_that_pytorch_sees():
-    """Runs must be shared out over the GPUs that training will find."""
-    assert len(attempts.gpus()) == torch.cuda.device_count()
-
-
 @pytest.fixture(scope="module")
 def flawed(checkout) -> Path:
     """A profile of two runs: that of stage 1 fails the first time, that of stage 2 every time."""
@@ -179,19 +135,6 @@ def test_a_failed_run_is_retried_once_and_reported_and_the_others_finish(flawed,
     assert re.match(r"done +stage1/cnn-similarity-k10-s0 +20\S+, \S+ s on cpu$", shown[0])
     assert re.match(r"failed +stage2/cnn-similarity-k10-s0 .*AssertionError: a flaw", shown[1])
     assert shown[2] == "2 runs: 1 done, 0 stale, 0 running, 1 failed, 0 interrupted, 0 to do"
-
-
-@pytest.mark.parametrize(("device", "expected"), [("auto", 2), ("cpu", 0)])
-def test_a_run_takes_one_of_the_gpus_found_only_where_the_profile_may_use_it(
-    device, expected, monkeypatch
-):
-    """device: cpu promises bits; a run of such a profile must not even look for a GPU."""
-    monkeypatch.setattr(attempts, "gpus", lambda: ["0", "1"])
-    demo = profiles.load("demo")
-    demo = demo.model_copy(update={"training": demo.training.model_copy(update={"device": device})})
-    free = building._gpus(demo)
-    assert (free.qsize() if free else 0) == expected
-    assert {job.needs_gpu for job in building.run_jobs(demo, pages=False)} <= {bool(expected)}
 
 
 def test_a_profile_that_needs_a_gpu_says_so_where_there_is_none(flawed, checkout, tmp_path):
