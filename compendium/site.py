@@ -64,7 +64,7 @@ def _published(part: str) -> Path:
 
 def _published_from(part: str, results: Path) -> dict[str, str]:
     files = [folder / name for folder in runs.folders(results) for name in runs.PUBLISHED]
-    found = {str(file): file_hash(file) for file in files if file.exists()}
+    found = {notebooks.inside(file): file_hash(file) for file in files if file.exists()}
     return found | {"data": checksum_of(_data(part, results)), **record.code(MAKERS)}
 
 

@@ -54,7 +54,7 @@ def test_what_only_fastai_names_is_imported_by_nothing_that_we_use():
 import sys
 for name in {names}:
     sys.modules[name] = None
-import rbc.training, compendium.building
+import rbc.training, compendium.tasks
 """
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=300)
 
