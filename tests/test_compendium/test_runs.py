@@ -227,3 +227,13 @@ def test_runs_at_chance_are_those_whose_interval_holds_one_half():
     table = table.assign(stage=2, split="validation")
     assert runs.at_chance(table, 2) == ["always", "thin"]
     assert runs.at_chance(table, 1) == runs.at_chance(table, 2, "test") == []
+
+
+def test_the_commit_of_a_run_is_this_checkout_s_also_inside_a_hook_of_git(tmp_path, monkeypatch):
+    """Git sets GIT_DIR for its hooks and for rebase --exec: another repository's commit would stand
+    in every run's record.
+    """
+    here = runs.checkout()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other.git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    assert runs.checkout() == here
