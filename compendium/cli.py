@@ -422,32 +422,26 @@ def judge_claims(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what a profile's runs make of every statement of the paper, printed scores first.
+    """Say what a profile's runs make of every claim of the paper, reported scores first.
 
     Example: rbc claims --profile released --json
     """
-    from compendium.evidence import claims, judging
+    from compendium.evidence import verdicts
 
-    p, (tolerance, listed) = _profile(profile), claims.load()
+    p = _profile(profile)
     ours = _study(p, results)
-    verdicts = {c.id: judging.judge(c, ours, tolerance) for c in listed}
+    verdicts.make(p, ours.folder)
+    found = verdicts.read(ours.folder)
     if as_json:
-        kept = {"tolerance": tolerance.model_dump(), "scope": judging.scope(ours)}
-        kept["counts"] = judging.counts(listed, verdicts)
-        records = [
-            judging.record(c, verdicts[c.id])
-            for own in judging.by_group(listed).values()
-            for c in own
-        ]
-        typer.echo(json.dumps(kept | {"claims": records}, indent=1))
+        typer.echo(json.dumps(found.records(), indent=1))
         return
-    for group, found in judging.counts(listed, verdicts).items():
-        typer.echo(f"{group}: {', '.join(f'{n} {name}' for name, n in found.items() if n)}")
-    typer.echo(judging.scope(ours))
-    for group, own in judging.by_group(listed).items():
+    for group, counted in found.counts().items():
+        typer.echo(f"{group}: {', '.join(f'{n} {name}' for name, n in counted.items() if n)}")
+    typer.echo(found.scope)
+    for group, own in found.by_group().items():
         typer.echo(f"\n{group.upper()}")
         for c in own:
-            v = verdicts[c.id]
+            v = found.by_id[c.id]
             typer.echo(f"{v.verdict}: {c.says} ({c.place})\n  {c.id}: {v.found}")
             for reading in v.readings:
                 typer.echo(f"  reading: {reading}")

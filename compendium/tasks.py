@@ -1,6 +1,6 @@
 """THE LIST: everything that a profile's book is made of, in the order in which it is made.
 
-    record -> sequences -> description -> runs -> pages -> files of the runs -> site
+    record -> sequences -> description -> runs -> verdicts -> pages -> files of the runs -> site
 
 Each line of the list says what a task needs, why it is stale and how it is made. Content decides
 what is stale (`rbc.record`), never the time of a file. `compendium.engine` makes what is stale;
@@ -56,7 +56,7 @@ def of_book(p: Profile, data: Path | None, say: Say, simulated: bool = False) ->
     say : takes a line about a step
     simulated : the raw data are simulated too, not real
     """
-    rest = [*of_runs(p, pages=True), *of_pages(p), *of_files(p)]
+    rest = [*of_runs(p, pages=True), *of_verdicts(p), *of_pages(p), *of_files(p)]
     everything = tuple(task.name for task in rest)
     built = Task(
         "site", lambda: site.why_not_built(p), lambda _: site.build(p), everything, here=True
@@ -127,6 +127,23 @@ def run_task(c: Configuration, p: Profile, pages: bool, force: bool = False) -> 
     )
 
 
+def of_verdicts(p: Profile) -> Iterator[Task]:
+    """The verdicts on the claims, of each part of a profile's book that has a page of claims."""
+    from compendium.evidence import verdicts
+
+    for part, results in parts(p).items():
+        if part not in ONE_PAGE:
+            own = part == p.name
+            profile = p if own else profiles.load(part)
+            yield Task(
+                f"verdicts of {part}",
+                lambda profile=profile, results=results: verdicts.why(profile, results),
+                lambda _, profile=profile, results=results: verdicts.make(profile, results),
+                ("description", *(c.path for c in p.configurations())) if own else (),
+                here=True,
+            )
+
+
 def of_pages(p: Profile) -> Iterator[Task]:
     """Every page of a profile's book that a notebook makes."""
     of_profile = tuple(c.path for c in p.configurations())
@@ -140,6 +157,8 @@ def of_pages(p: Profile) -> Iterator[Task]:
             leaves = tuple(folder / f"{movie}-cells.html" for movie in ("many", "few"))
         places = {key: notebooks.inside(place) for key, place in given.items()}
         needs = of_profile if name == "beside" else ()
+        if name == "index":
+            needs = ("verdicts of released",)
         yield _page(name, name, places, None, needs, leaves)
     for part, results in parts(p).items():
         profile = p if part == p.name else profiles.load(part)
@@ -147,7 +166,8 @@ def of_pages(p: Profile) -> Iterator[Task]:
         for name in ONE_PAGE.get(part, REPORTS):
             out = PAGES / part / f"{name}.ipynb"
             places = notebooks.report_places(name, profile, results, out)
-            yield _page(f"{part}/{name}", name, places, (results, profile.title), needs)
+            first = (*needs, f"verdicts of {part}") if name == "claims" else needs
+            yield _page(f"{part}/{name}", name, places, (results, profile.title), first)
 
 
 def of_files(p: Profile) -> Iterator[Task]:

@@ -106,12 +106,13 @@ def confusion(predictions: pd.DataFrame, stage: int) -> Confusion:
     return Confusion(*(int(c.sum()) for c in counts))
 
 
-def wilson(part: int, whole: int) -> tuple[float, float]:
-    """95 % interval of a proportion (Wilson, J. Am. Stat. Assoc. 22:209, 1927).
+def wilson(part: int, whole: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a proportion (Wilson, J. Am. Stat. Assoc. 22:209, 1927).
 
     Parameters
     ----------
     part, whole : counts
+    level : how often it is to cover
 
     Returns
     -------
@@ -121,7 +122,7 @@ def wilson(part: int, whole: int) -> tuple[float, float]:
         return float("nan"), float("nan")
     from scipy.stats import binomtest  # here, as it is slow to load
 
-    interval = binomtest(part, whole).proportion_ci(0.95, "wilson")
+    interval = binomtest(part, whole).proportion_ci(level, "wilson")
     return interval.low, interval.high
 
 

@@ -1,4 +1,4 @@
-"""Can the printed scores of a row be true together? Each row against class counts, and what might
+"""Can the reported scores of a row be true together? Each row against class counts, and what might
 explain a no.
 
 A row of scores is possible where some confusion matrix with the class counts of Table 2 has scores
@@ -60,7 +60,7 @@ class Row:
     ----------
     table, stage, model, sampling, k, split : which row, and the split whose class counts (Table 2)
         it is held against
-    scores : the printed scores
+    scores : the reported scores
     rounding, possible, matrices : the rule; whether, and how many, confusion matrices have these
         scores
     matrix : the only one, where there is one
@@ -370,7 +370,7 @@ def spread(row: Row, cells: int = 140) -> float | None:
     if row.possible:
         return 0.0  # runs that are all alike
     p, n = sizes(row.stage, row.split)
-    # Boxes are narrow where the printed scores point, as runs near there decide.
+    # Boxes are narrow where the reported scores point, as runs near there decide.
     right = row.scores["recall"] * p
     tp, fp = _edges(right, p, cells), _edges(right / row.scores["precision"] - right, n, cells)
     worst = values(SCORES, *(x.ravel() for x in np.meshgrid(tp[:-1], fp[1:] - 1)), p, n)

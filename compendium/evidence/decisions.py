@@ -8,16 +8,23 @@ import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
 
 REPRODUCED, HOLDS = "reproduced", "holds"
+ALLOWED_HERE, EXCLUDED_HERE = "not excluded on these cells", "excluded on these cells"
 UNRESOLVED, DIFFERS = "not resolved", "differs"
 READING, CONTRADICTED = "depends on the reading", "contradicted by the paper itself"
 UNTESTABLE, NOT_RUN = "not testable with this data", "not yet run"
-VERDICTS = (REPRODUCED, HOLDS, UNRESOLVED, DIFFERS, READING, CONTRADICTED, UNTESTABLE, NOT_RUN)
+VERDICTS = (
+    REPRODUCED, HOLDS, ALLOWED_HERE, UNRESOLVED, EXCLUDED_HERE, DIFFERS, READING, CONTRADICTED,
+    UNTESTABLE, NOT_RUN,
+)  # fmt: skip
 MEANING = {
-    REPRODUCED: "the runs bear it out: the interval of the difference lies where the claim puts it",
-    HOLDS: "the printed numbers, or the data, bear it out",
+    REPRODUCED: "the interval of the difference agrees with the claim",
+    HOLDS: "the reported numbers, or the data, confirm it",
+    ALLOWED_HERE: "the Wilson interval of the tested cells reaches the reported score; it covers no"
+    " other blood draw",
     UNRESOLVED: "these runs cannot tell",
-    DIFFERS: "the interval of the difference lies wholly where the claim does not put it, or the"
-    " data say otherwise",
+    EXCLUDED_HERE: "the Wilson interval of the tested cells excludes the reported score; it covers"
+    " no other blood draw, so this is no verdict on the paper's cells",
+    DIFFERS: "the whole interval of the difference contradicts the claim, or the data do",
     READING: "true in one fair reading of the paper, not in another; both are shown",
     CONTRADICTED: "a number that is impossible alone, or two statements that exclude each other",
     UNTESTABLE: "with the reason",
@@ -27,7 +34,7 @@ MEANING = {
 
 @dataclass(frozen=True)
 class Difference:
-    """Left minus right, or ours minus printed, with the errors that it has.
+    """Left minus right, or ours minus reported, with the errors that it has.
 
     Attributes
     ----------
@@ -35,7 +42,7 @@ class Difference:
     cells : standard error that the sequences leave, 0 where the paper and we look at the same
     seeds : standard error that the seeds leave in our means; nan where their spread is not known
     df : degrees of freedom of `seeds`
-    one_more : of a printed score, `seeds` if ours were one more run instead of a mean; else as
+    one_more : of a reported score, `seeds` if ours were one more run instead of a mean; else as
         `seeds`
     """
 
@@ -58,30 +65,59 @@ class Difference:
             return z * self.cells
         return float(np.hypot(z * self.cells, stdtrit(self.df, ndtr(z)) * seeds))
 
+    def in_words(self, z: float) -> str:
+        """The difference with its interval.
+
+        Parameters
+        ----------
+        z : standard normal quantile of the interval's level
+        """
+        mean, run = self.reach(z), self.reach(z, one_more=True)
+        if np.isnan(mean):
+            return f"{self.value:+.3f} ± unknown"
+        words = f"{self.value:+.3f} ± {mean:.3f}"
+        return f"{words}, ± {run:.3f} for one more run" if run > mean else words
+
+
+def from_reported(value: float, cells: float, sd: float, seeds: int, df: float) -> Difference:
+    """Difference of the mean of our runs from a reported score, which is one run's.
+
+    Parameters
+    ----------
+    value : ours minus reported
+    cells : standard error that the sequences leave
+    sd : spread of one run over seeds
+    seeds : number of our runs
+    df : degrees of freedom of `sd`
+    """
+    of_mean = sd / seeds**0.5
+    of_one_more = sd * (1 + 1 / seeds) ** 0.5
+    return Difference(value, cells, of_mean, df, of_one_more)
+
 
 def decide(relation: str, d: Difference, margin: float, z: float, half_digit: float = 0.0) -> str:
     """Verdict on one difference.
 
     Parameters
     ----------
-    relation : ``greater``, ``no worse``, ``alike``, or ``printed`` (ours beside a printed score)
+    relation : ``greater``, ``no worse``, ``alike``, or ``reported`` (ours beside a reported score)
     d : the difference, with its errors
     margin : within which two scores count as equal
     z : of the interval
-    half_digit : how far a printed score may be off by its rounding
+    half_digit : how far a reported score may be off by its rounding
 
     Returns
     -------
     reproduced : the whole interval lies where the claim puts it: beyond 0 (greater), beyond -margin
-        (no worse), inside the margin (alike, and printed with half a digit added)
+        (no worse), inside the margin (alike, and reported with half a digit added)
     differs : the whole interval lies where the claim does not put it: below 0, below -margin,
-        outside the margin. Of a printed score it is the interval of one more run, since a printed
+        outside the margin. Of a reported score it is the interval of one more run, since a reported
         score is one run's
     not resolved : anything else, and wherever the spread over seeds is not known
     """
     if np.isnan(d.seeds) or np.isnan(d.value):
         return UNRESOLVED
-    if relation in ("alike", "printed"):
+    if relation in ("alike", "reported"):
         edge = margin + half_digit
         inside = abs(d.value) + d.reach(z) <= edge
         outside = abs(d.value) - d.reach(z, one_more=True) > edge
@@ -124,6 +160,11 @@ class Comparison:
         if any(all(said(d, right) == DIFFERS for d in column) for column in columns):
             return DIFFERS
         return UNRESOLVED
+
+
+def known(numbers: dict) -> dict:
+    """Numbers without those that are not known (nan is no JSON)."""
+    return {name: x for name, x in numbers.items() if isinstance(x, str) or not np.isnan(x)}
 
 
 def _shared(z: float, among: int) -> float:

@@ -1,22 +1,26 @@
 """What the full record will settle: how often each claim would be decided there, if the paper is
 right.
 
-All of it is **simulated**: runs are drawn around the printed scores with a spread over seeds that
-is assumed, and judged by the rules of `compendium.evidence.claims`. On the full record the cells
+All of it is **simulated**: runs are drawn around the reported scores with a spread over seeds that
+is assumed, and evaluated by the rules of `compendium.evidence.rules`. On the full record the cells
 are the paper's own, so seeds are all that makes an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from compendium.evidence import claims, decisions, judging
-from compendium.evidence.claims import Claim, Order, Side, Tolerance
-from compendium.evidence.decisions import Comparison, Difference
-from compendium.evidence.study import Cell, derived, share
+from compendium.evidence import audit, decisions
+from compendium.evidence import reported as reported_numbers
+from compendium.evidence.claims import Claim
+from compendium.evidence.decisions import Comparison, Difference, from_reported
+from compendium.evidence.rules import Tolerance
+from compendium.evidence.rules.comparisons import Order, Side
+from compendium.evidence.study import chosen
 from rbc.paper import reported
 
 SPREADS = (0.005, 0.01, 0.02, 0.04)  #: spreads of one run over seeds that are looked at, in score
@@ -52,12 +56,10 @@ def of_printed(
             for _ in range(repeats):
                 printed = round(rng.normal(0, spread), 2)  # the paper's own run, with two decimals
                 ours = rng.normal(away, spread, seeds)
-                d = judging._from_printed(
-                    ours.mean() - printed, 0.0, ours.std(ddof=1), seeds, seeds - 1
-                )
-                said.append(
-                    Comparison("printed", ((d,),), 0.005).verdict(tolerance.margin, tolerance.z)
-                )
+                sd = ours.std(ddof=1)
+                d = from_reported(ours.mean() - printed, 0.0, sd, seeds, seeds - 1)
+                compared = Comparison("reported", ((d,),), 0.005)
+                said.append(compared.verdict(tolerance.margin, tolerance.z))
             shares = {
                 name: said.count(name) / repeats
                 for name in (decisions.REPRODUCED, decisions.UNRESOLVED, decisions.DIFFERS)
@@ -73,7 +75,7 @@ def of_comparisons(
     tolerance: Tolerance,
     repeats: int = REPEATS,
 ) -> pd.DataFrame:
-    """How often each comparison is reproduced if the printed scores are the true ones.
+    """How often each comparison is reproduced if the reported scores are the true ones.
 
     Parameters
     ----------
@@ -91,7 +93,7 @@ def of_comparisons(
     rows = {}
     for claim in listed:
         if isinstance(claim.rule, Order):
-            ends = [_printed_value(side) for side in (claim.rule.left, claim.rule.right)]
+            ends = [_reported_value(side) for side in (claim.rule.left, claim.rule.right)]
             power = {
                 f"spread {s:g}": _reproduced(claim.rule, s, seeds, tolerance, repeats)
                 for s in spreads
@@ -103,75 +105,92 @@ def of_comparisons(
 def _reproduced(
     rule: Order, spread: float, seeds: int, tolerance: Tolerance, repeats: int
 ) -> float:
-    rng = np.random.default_rng(0)
-    cells = {
-        (side.stage, side.split, side.score, c): None for side in rule.sides() for c in side.cells()
-    }
-    truth = np.array([_printed(*key) for key in cells])
-    column = {key: i for i, key in enumerate(cells)}
+    """Share of simulated replications in which a comparison is reproduced."""
+    simulated = _Replications(rule, spread, seeds, repeats)
+    differences = [[simulated.difference(a, b) for a, b in row] for row in rule.pairs()]
+    reproduced = 0
+    for i in range(repeats):
+        pairs = tuple(tuple(d.at(i) for d in row) for row in differences)
+        verdict = Comparison(rule.relation, pairs).verdict(tolerance.margin, tolerance.z)
+        reproduced += verdict == decisions.REPRODUCED
+    return reproduced / repeats
 
-    # means over seeds and estimated spreads of every cell, in every simulated replication
-    means = truth + rng.normal(0, spread / seeds**0.5, (repeats, len(truth)))
-    errors = spread / seeds**0.5 * np.sqrt(rng.chisquare(seeds - 1, means.shape) / (seeds - 1))
 
-    def of(side: Side | float, table: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class _Differences:
+    """A difference of two sides in every simulated replication.
+
+    Attributes
+    ----------
+    values : (R,) float
+    errors : (R,) float, the standard error that the seeds leave
+    df : degrees of freedom of the errors
+    """
+
+    values: np.ndarray
+    errors: np.ndarray
+    df: float
+
+    def at(self, i: int) -> Difference:
+        error = self.errors[i]
+        return Difference(self.values[i], cells=0.0, seeds=error, df=self.df, one_more=error)
+
+
+class _Replications:
+    """Means over seeds and their errors, of every cell of a comparison, around the reported scores.
+
+    Parameters
+    ----------
+    rule : the comparison
+    spread : standard deviation of one run over seeds, in the unit of a score
+    seeds : runs of each cell
+    repeats : replications R
+    """
+
+    def __init__(self, rule: Order, spread: float, seeds: int, repeats: int) -> None:
+        rng = np.random.default_rng(0)
+        cells = dict.fromkeys(key for side in rule.sides() for key in _keys(side))
+        truth = np.array([reported_numbers.score(*key) for key in cells])
+        self.column = {key: i for i, key in enumerate(cells)}
+        self.seeds, self.repeats = seeds, repeats
+        error = spread / seeds**0.5
+        self.means = truth + rng.normal(0, error, (repeats, len(truth)))
+        chi_squared = rng.chisquare(seeds - 1, self.means.shape)
+        self.errors = error * np.sqrt(chi_squared / (seeds - 1))
+
+    def difference(self, left: Side | float, right: Side | float) -> _Differences:
+        sides = [side for side in (left, right) if isinstance(side, Side)]
+        values = self._taken(left) - self._taken(right)
+        errors = np.sqrt(sum(self._squared_error(side) for side in sides))
+        if any(side.take.startswith("variance") for side in sides):
+            # A variance has no formula for its error: its spread over the replications.
+            errors = np.full(self.repeats, values.std())
+        df = (self.seeds - 1) * sum(len(side.cells()) for side in sides)
+        return _Differences(values, errors, df)
+
+    def _own(self, side: Side) -> list[int]:
+        return [self.column[key] for key in _keys(side)]
+
+    def _taken(self, side: Side | float) -> np.ndarray:
         if not isinstance(side, Side):
-            return np.full(repeats, side)
-        own = [column[side.stage, side.split, side.score, c] for c in side.cells()]
-        return judging._taken(side, table[:, own])
+            return np.full(self.repeats, side)
+        return side.taken(self.means[:, self._own(side)])
 
-    def squared(side: Side | float) -> np.ndarray:
-        if not isinstance(side, Side):
-            return np.zeros(repeats)
-        own = [column[side.stage, side.split, side.score, c] for c in side.cells()]
-        return (errors[:, own] ** 2).sum(axis=1) / len(own) ** 2
-
-    left, right = ([side] for side in (rule.left, rule.right))
-    if judging._of_the_best(rule):
-        left, right = (judging._single(side) for side in (rule.left, rule.right))
-    pairs = []
-    for a in left:
-        row = []
-        for b in right:
-            d = of(a, means) - of(b, means)
-            se = np.sqrt(squared(a) + squared(b))
-            if any(isinstance(side, Side) and side.take.startswith("variance") for side in (a, b)):
-                # of a variance no formula: its spread over the replications
-                se = np.full(repeats, d.std())
-            df = (seeds - 1) * sum(len(side.cells()) for side in (a, b) if isinstance(side, Side))
-            row.append((d, se, df))
-        pairs.append(row)
-    said = [
-        Comparison(
-            rule.relation,
-            tuple(
-                tuple(Difference(d[i], 0.0, se[i], df, se[i]) for d, se, df in row) for row in pairs
-            ),
-        ).verdict(tolerance.margin, tolerance.z)
-        for i in range(repeats)
-    ]
-    return said.count(decisions.REPRODUCED) / repeats
+    def _squared_error(self, side: Side) -> np.ndarray:
+        own = self._own(side)
+        return (self.errors[:, own] ** 2).sum(axis=1) / len(own) ** 2
 
 
-def _printed_value(side: Side | float) -> float:
+def _keys(side: Side) -> list[tuple]:
+    """Stage, split, score and cell of each cell of a side."""
+    return [(side.stage, side.split, side.score, cell) for cell in side.cells()]
+
+
+def _reported_value(side: Side | float) -> float:
     if not isinstance(side, Side):
         return float(side)
-    values = np.array([[_printed(side.stage, side.split, side.score, c) for c in side.cells()]])
-    return float(judging._taken(side, values)[0])
-
-
-def _printed(stage: int, split: str, score: str, cell: Cell) -> float:
-    """A score of a cell as printed, or as it follows from the printed recall and precision.
-
-    The paper prints test scores of its chosen cells only; of others those of the validation split
-    stand for them.
-    """
-    known = (stage, split, *cell) in judging._rows()
-    used = split if known else "validation"
-    row = judging._row(stage, used, cell).scores
-    if score in row:
-        return row[score]
-    return float(derived(score, *judging._printed_rates(stage, used, cell), share(stage, used)))
+    values = np.array([[reported_numbers.score(*key) for key in _keys(side)]])
+    return float(side.taken(values)[0])
 
 
 def label_noise(shares: Sequence[float]) -> pd.DataFrame:
@@ -181,7 +200,7 @@ def label_noise(shares: Sequence[float]) -> pd.DataFrame:
     If a share of the sequences that are labelled unreliable is reliable in truth, and the model
     keeps these as often as other reliable ones (the printed recall), they are counted as false
     positives though the model is right. Taken from the printed matrix: true and false positives are
-    the middle of those that all four printed scores leave.
+    the middle of those that all four reported scores leave.
 
     Returns
     -------
@@ -189,9 +208,10 @@ def label_noise(shares: Sequence[float]) -> pd.DataFrame:
     positives, and the precision with the labels put right; nan where the share would make more
     false positives than there are
     """
-    row = judging._row(1, "test", claims.chosen(1))
-    p, n = claims.audit.sizes(1, "test")
-    tp, fp = (float(np.median(x)) for x in claims.audit.meet(claims.audit.spans(row.scores, p, n)))
+    row = reported_numbers.row(1, "test", chosen(1))
+    p, n = audit.sizes(1, "test")
+    matrices = audit.meet(audit.spans(row.scores, p, n))
+    tp, fp = (float(np.median(counts)) for counts in matrices)
     rows = []
     for wrong in shares:
         made = wrong * n * row.scores["recall"]

@@ -9,47 +9,46 @@ from pathlib import Path
 import pandas as pd
 
 from compendium import runs
-from compendium.evidence import audit, claims, decisions, judging
-from compendium.evidence.claims import Claim, Tolerance
+from compendium.evidence import audit, decisions
+from compendium.evidence.claims import Claim
 from compendium.evidence.decisions import Verdict
 from compendium.evidence.pages import filled
+from compendium.evidence.rules import Tolerance
 from compendium.evidence.study import Study, chosen
+from compendium.evidence.verdicts import Verdicts
 from rbc import figures, metrics
 from rbc.paper import RELIABLE, reported
 
 #: Signs beside the words, so that colour is not needed.
-SIGNS = dict(zip(decisions.VERDICTS, ("✓", "=", "≈", "≠", "↔", "⚡", "–", "…"), strict=True))
+SIGNS = dict(
+    zip(decisions.VERDICTS, ("✓", "=", "∋", "≈", "∌", "≠", "↔", "⚡", "–", "…"), strict=True)
+)
 #: Columns, and whether one can pick a value in them (book/_static/tables.js).
 COLUMNS = {"Verdict": True, "Claim (opens its evidence)": False, "Place": True, "Kind": True}
 
 
-def html(listed: list[Claim], verdicts: dict[str, Verdict], part: str) -> str:
-    """The table that a reader can sort and filter, printed scores first.
-
-    `part` is the folder of the book's pages that it stands in.
+def html(found: Verdicts, part: str) -> str:
+    """The table that a reader can sort and filter, reported scores first.
 
     Parameters
     ----------
-    listed : the claims
-    verdicts : by claim id
+    found : the verdicts on all claims
     part : folder of the book's pages that the table stands in
     """
-    tolerance, _ = claims.load()
-    ordered = [c for own in judging.by_group(listed).values() for c in own]
-    rows = [_row(claim, verdicts[claim.id], part, tolerance) for claim in ordered]
+    ordered = [c for own in found.by_group().values() for c in own]
+    rows = [_row(claim, found.by_id[claim.id], part, found.tolerance) for claim in ordered]
     return filled("scoreboard.html", columns=COLUMNS, rows=rows)
 
 
-def counts(listed: list[Claim], verdicts: dict[str, Verdict]) -> pd.DataFrame:
-    """How many of each verdict (columns, those that occur), by group (rows, printed scores first)
+def counts(found: Verdicts) -> pd.DataFrame:
+    """How many of each verdict (columns, those that occur), by group (rows, reported scores first)
     and in all.
 
     Parameters
     ----------
-    listed : the claims
-    verdicts : by claim id
+    found : the verdicts on all claims
     """
-    table = pd.DataFrame(judging.counts(listed, verdicts)).T
+    table = pd.DataFrame(found.counts()).T
     table = table.loc[:, table.any()]
     return table.assign(all=table.sum(axis=1)).rename_axis("what is claimed")
 
@@ -62,7 +61,7 @@ def _row(claim: Claim, v: Verdict, part: str, tolerance: Tolerance) -> dict:
         "order": decisions.VERDICTS.index(v.verdict),
         "sign": SIGNS[v.verdict],
         "numbers": [f"{name} {_number(x)}" for name, x in v.numbers.items()],
-        "rule": judging.in_words(claim.rule, tolerance),
+        "rule": claim.rule.in_words(tolerance),
         "evidence": [_links(evidence, part) for evidence in v.evidence],
     }
 

@@ -24,6 +24,9 @@ from rbc.paper import SPLITS, reported
 from rbc.settings import TEXT
 
 DRAWS = 1000  #: samples of the bootstrap
+#: Scores that claims name. ``fraction``: share of reliable cells that stage 2 predicts
+#: tank-treading, at the paper's share of flipping ones.
+CLAIMED = (*metrics.SCORES, "balanced_accuracy", "fraction")
 Cell = tuple[str, str, int]  #: model, sampling, K
 
 
@@ -246,7 +249,7 @@ class Study:
         Parameters
         ----------
         stage, split : which runs, judged on which sequences
-        score : of `compendium.evidence.claims.CLAIMED`
+        score : of `CLAIMED`
         cell : model, sampling, K
         """
         key = (stage, split, score, cell)
@@ -341,7 +344,7 @@ def derived(
 
     Parameters
     ----------
-    score : of `compendium.evidence.claims.CLAIMED`
+    score : of `CLAIMED`
     recall, specificity : of any one shape
     positives : share of positives
     """
@@ -359,7 +362,7 @@ def sampling_sd(
 
     Parameters
     ----------
-    score : of `compendium.evidence.claims.CLAIMED`
+    score : of `CLAIMED`
     recall, specificity : of the classifier
     p, n : numbers of positive and negative cells
     positives : share of positives at which the score is taken

@@ -12,7 +12,9 @@ import pytest
 from conftest import one_line_error, rbc
 
 from compendium import ROOT, profiles, runs
-from compendium.evidence import claims, decisions, facts, judging
+from compendium.evidence import claims, decisions
+from compendium.evidence import verdicts as kept_verdicts
+from compendium.evidence.rules import GROUPS, RULES, data
 from compendium.evidence.study import Study
 from rbc import RbcError, metrics
 
@@ -41,7 +43,7 @@ def judged(folder: Path, only: tuple[str, ...] = ()) -> dict[str, decisions.Verd
     tolerance, listed = claims.load()
     own = Study(profiles.load("released"), folder, NOWHERE)
     return {
-        c.id: judging.judge(c, own, tolerance) for c in listed if not only or c.rule.kind in only
+        c.id: c.rule.evaluate(own, tolerance) for c in listed if not only or c.rule.kind in only
     }
 
 
@@ -66,7 +68,8 @@ def test_the_list_holds_every_number_of_the_tables_and_forty_sentences(listed):
         c for c in listed if not c.id.startswith(("table", "rows", "by-hand", "test_results"))
     ]
     assert len(sentences) >= 40 and all(c.place and c.says for c in listed)
-    assert {c.rule.kind for c in listed} == set(judging.JUDGES) == set(claims.GROUPS)
+    assert {c.rule.kind for c in listed} == set(RULES)
+    assert {rule.group for rule in RULES.values()} == set(GROUPS)
 
 
 def test_every_claim_has_a_verdict_with_its_reason_and_what_it_rests_on(listed, verdicts):
@@ -131,12 +134,9 @@ def test_a_score_of_the_test_split_that_no_matrix_has_is_contradicted_alone(list
     claim = next(c for c in listed if c.id == "test_results-stage2-recall")
     # of 125 flipping sequences 0.94 is 117 or 118, and every hundredth has some; of 744 reliable
     # ones too
-    assert judging.judge(claim, own, tolerance).verdict != decisions.CONTRADICTED
+    assert claim.rule.evaluate(own, tolerance).verdict != decisions.CONTRADICTED
     never = claim.rule.model_copy(update={"score": "recall", "printed": 1.2})
-    assert (
-        judging.judge(claim.model_copy(update={"rule": never}), own, tolerance).verdict
-        == decisions.CONTRADICTED
-    )
+    assert never.evaluate(own, tolerance).verdict == decisions.CONTRADICTED
 
 
 def difference(
@@ -148,12 +148,12 @@ def difference(
 @pytest.mark.parametrize(
     ("relation", "value", "error", "verdict"),
     [
-        ("printed", 0.034, 0.0004, decisions.REPRODUCED),  # margin and half a digit
-        ("printed", 0.036, 0.0004, decisions.DIFFERS),
+        ("reported", 0.034, 0.0004, decisions.REPRODUCED),  # margin and half a digit
+        ("reported", 0.036, 0.0004, decisions.DIFFERS),
         # surely not equal, perhaps inside the margin
-        ("printed", 0.034, 0.004, decisions.UNRESOLVED),
-        ("printed", 0.0, 0.02, decisions.UNRESOLVED),  # equal, but the interval leaves the margin
-        ("printed", -0.2, 0.11, decisions.UNRESOLVED),
+        ("reported", 0.034, 0.004, decisions.UNRESOLVED),
+        ("reported", 0.0, 0.02, decisions.UNRESOLVED),  # equal, but the interval leaves the margin
+        ("reported", -0.2, 0.11, decisions.UNRESOLVED),
         # surely different, surely by less than the margin
         ("alike", -0.02, 0.004, decisions.REPRODUCED),
         ("alike", 0.05, 0.005, decisions.DIFFERS),
@@ -171,7 +171,7 @@ def test_a_difference_is_decided_by_its_interval(relation, value, error, verdict
     """Each relation, inside, outside and across its edge."""
     assert (
         decisions.decide(
-            relation, difference(value, error), 0.03, 1.96, HALF_DIGIT * (relation == "printed")
+            relation, difference(value, error), 0.03, 1.96, HALF_DIGIT * (relation == "reported")
         )
         == verdict
     )
@@ -179,7 +179,7 @@ def test_a_difference_is_decided_by_its_interval(relation, value, error, verdict
 
 def test_a_spread_over_seeds_that_is_not_known_is_not_zero():
     """Whatever the difference, a spread of nan concludes nothing, and one of 0 does."""
-    for relation, value in product(("printed", "alike", "greater", "no worse"), (-0.5, 0.0, 0.5)):
+    for relation, value in product(("reported", "alike", "greater", "no worse"), (-0.5, 0.0, 0.5)):
         assert (
             decisions.decide(relation, difference(value, seeds=np.nan), 0.03, 1.96)
             == decisions.UNRESOLVED
@@ -196,9 +196,9 @@ def test_few_seeds_widen_an_interval_by_students_t():
 def test_a_printed_score_differs_only_from_what_one_more_run_would_print():
     """It is one run's: our mean may be surely elsewhere, and one run of ours still there."""
     sure = difference(0.08, seeds=0.01)
-    assert decisions.decide("printed", sure, 0.03, 1.96, HALF_DIGIT) == decisions.DIFFERS
+    assert decisions.decide("reported", sure, 0.03, 1.96, HALF_DIGIT) == decisions.DIFFERS
     scattered = difference(0.08, seeds=0.01, one_more=0.024)
-    assert decisions.decide("printed", scattered, 0.03, 1.96, HALF_DIGIT) == decisions.UNRESOLVED
+    assert decisions.decide("reported", scattered, 0.03, 1.96, HALF_DIGIT) == decisions.UNRESOLVED
 
 
 def test_the_best_of_many_is_not_favoured_over_the_best_of_few():
@@ -233,7 +233,7 @@ def test_models_that_learned_little_decide_no_comparison(verdicts):
     """
     own = Study(profiles.load("released"), RELEASED)
     tolerance, listed = claims.load()
-    v = judging.judge(next(c for c in listed if c.id == "s2-k20-over-k10-cnn"), own, tolerance)
+    v = next(c for c in listed if c.id == "s2-k20-over-k10-cnn").rule.evaluate(own, tolerance)
     assert (
         v.verdict == decisions.UNRESOLVED and v.compared is None and "nearer to chance" in v.found
     )
@@ -257,10 +257,10 @@ def test_a_part_of_the_record_decides_only_what_more_cannot_change(
     compare, value, found, moves, verdict
 ):
     """A maximum of a part is at most that of the whole; the whole record decides everything."""
-    rule = claims.Data(kind="data", measure="longest", compare=compare, value=value)
-    assert facts._of_whole(rule, found, moves, whole=False) is verdict
-    assert facts._of_whole(rule, found, moves, whole=True) is bool(
-        facts.COMPARE[compare](found, value)
+    rule = data.Data(measure="longest", compare=compare, value=value)
+    assert rule.holds_of_whole(found, moves, whole=False) is verdict
+    assert rule.holds_of_whole(found, moves, whole=True) is bool(
+        data.COMPARE[compare](found, value)
     )
 
 
@@ -295,7 +295,7 @@ def test_a_score_of_an_impossible_row_is_compared_and_its_row_named(verdicts):
     is another claim.
     """
     v = verdicts["table3-cnn-similarity-k20-accuracy"]
-    assert v.numbers["printed"] == 0.99 and "row cannot be one model" in v.found
+    assert v.numbers["reported"] == 0.99 and "row cannot be one model" in v.found
     assert "audit: table3 cnn similarity K = 20" in v.evidence
     assert verdicts["rows-table3-cnn-similarity-k20"].verdict == decisions.CONTRADICTED
 
@@ -324,34 +324,60 @@ def test_what_is_planned_is_not_yet_run_and_what_the_data_lacks_is_not_testable(
     }
 
 
-def test_cells_of_few_blood_draws_decide_no_printed_score(listed, monkeypatch):
-    """Three draws do not tell how far a fourth would be: the paper must not be said to differ."""
+def test_cells_of_few_blood_draws_give_a_verdict_on_these_cells_only(listed, monkeypatch):
+    """Three draws do not tell how far a fourth would be: the paper must not be said to differ. What
+    the tested cells exclude is said of them; with enough draws the usual rule decides.
+    """
     tolerance, _ = claims.load()
     scores = [c for c in listed if c.rule.kind == "score"]
     own = Study(profiles.load("released"), RELEASED)
-    found = {c.id: judging.judge(c, own, tolerance) for c in scores}
-    beside = [v for v in found.values() if "blood draws" in v.numbers]
+    found = {c.id: c.rule.evaluate(own, tolerance) for c in scores}
+    beside = {name: v for name, v in found.items() if "blood draws" in v.numbers}
     assert len(beside) > 50
-    for v in beside:
-        assert v.verdict == "not resolved" and not v.compared and "±" not in v.found
-        assert v.numbers["blood draws"] < metrics.FEWEST_DRAWS
-    # Without that rule the same runs would differ from what is printed.
+    here = {decisions.ALLOWED_HERE, decisions.EXCLUDED_HERE}
+    assert {v.verdict for v in beside.values()} == here
+    rules = {c.id: c.rule for c in scores}
+    for name, v in beside.items():
+        assert not v.compared and "On these" in v.found
+        edge = tolerance.margin + HALF_DIGIT
+        low, high = (v.numbers[f"{end} on these cells"] for end in ("low", "high"))
+        reached = low - edge <= rules[name].printed <= high + edge
+        assert reached == (v.verdict == decisions.ALLOWED_HERE)
+        assert low - 1e-9 <= v.numbers["ours"] <= high + 1e-9
+    # by hand: 46 of 64 flipping cells, Wilson
+    recall = beside["test_results-stage2-recall"]
+    part = round(recall.numbers["ours"] * recall.numbers["positive cells"])
+    ends = metrics.wilson(part, recall.numbers["positive cells"])
+    assert [recall.numbers[f"{end} on these cells"] for end in ("low", "high")] == list(ends)
+    # With enough draws the usual rule decides, and moving the tolerance moves its verdicts.
     monkeypatch.setattr(metrics, "FEWEST_DRAWS", 1)
-    again = [judging.judge(c, own, tolerance).verdict for c in scores]
-    assert again.count("differs") > 0
+    again = kept_verdicts.evaluate(own)
+    said = Counter(v.verdict for v in again.by_id.values() if v.compared)
+    assert not here & {v.verdict for v in again.by_id.values()}
+    assert Counter(again.at(tolerance.margin, tolerance.z)) == said
+    assert again.at(2.0, tolerance.z)["differs"] == 0 < said["differs"]
 
 
-def test_moving_the_tolerance_moves_verdicts_and_the_written_one_gives_those_of_the_page(
-    listed, monkeypatch
-):
-    """The figure of tolerances must show the rule at work, here as if three draws were enough."""
-    monkeypatch.setattr(metrics, "FEWEST_DRAWS", 1)
-    tolerance, _ = claims.load()
-    own = Study(profiles.load("released"), RELEASED)  # with the register's spread over seeds
-    found = {c.id: judging.judge(c, own, tolerance) for c in listed}
-    said = Counter(v.verdict for v in found.values() if v.compared)
-    assert Counter(judging.moved(found, tolerance.margin, tolerance.z)) == said
-    assert judging.moved(found, 2.0, tolerance.z)["differs"] == 0 < said["differs"]
+def test_kept_verdicts_are_those_evaluated_and_follow_their_runs(copied, verdicts):
+    """Pages read the file: it must say what the rules say, and be made anew where a run is another
+    or a prediction changed, and only then.
+    """
+    profile = profiles.load("released")
+    path = kept_verdicts.make(profile, copied)
+    kept = kept_verdicts.read(copied)
+    evaluated = kept_verdicts.evaluate(Study(profile, copied))
+    assert json.loads(json.dumps(evaluated.records())) == json.loads(json.dumps(kept.records()))
+    assert kept.by_group() == evaluated.by_group() and kept.at(0.1, 1.5) == evaluated.at(0.1, 1.5)
+    assert "NaN" not in path.read_text(encoding="utf-8")
+    before = path.stat().st_mtime_ns
+    assert kept_verdicts.make(profile, copied).stat().st_mtime_ns == before
+    rewrite(copied / CHANGED, lambda p: 1 - p)
+    kept_verdicts.make(profile, copied)
+    after = kept_verdicts.read(copied)
+    name = "test_results-stage1-recall"
+    assert after.by_id[name].numbers["ours"] != kept.by_id[name].numbers["ours"]
+    with pytest.raises(RbcError, match="no verdicts are kept"):
+        kept_verdicts.read(copied.parent)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +407,7 @@ def test_a_mistake_in_the_list_is_named(tmp_path, old, new, named):
 def test_a_number_that_is_printed_twice_is_counted_once(listed, verdicts):
     """The abstract's 97 % and Figure 3's are one number; both are shown."""
     twice = [c for c in listed if c.repeats]
-    counts = judging.counts(listed, verdicts)
+    counts = kept_verdicts.Verdicts("", claims.load()[0], listed, verdicts).counts()
     assert len(twice) == 5 and sum(sum(found.values()) for found in counts.values()) == len(
         listed
     ) - len(twice)
@@ -391,7 +417,7 @@ def test_a_number_that_is_printed_twice_is_counted_once(listed, verdicts):
 def test_every_rule_is_said_in_words(listed):
     """A reader of a verdict sees by what rule it was reached."""
     tolerance, _ = claims.load()
-    assert all(len(judging.in_words(c.rule, tolerance)) > 3 for c in listed)
+    assert all(len(c.rule.in_words(tolerance)) > 3 for c in listed)
     assert {"greater", "no worse", "alike"} == {
         c.rule.relation for c in listed if c.rule.kind == "order"
     }
@@ -405,12 +431,12 @@ def test_the_command_leads_with_printed_scores_and_names_a_folder_without_result
     assert {c["id"] for c in answer["claims"]} == set(verdicts)
     groups = [c["group"] for c in answer["claims"]]
     order = [group for group, _ in groupby(groups)]
-    assert order == list(dict.fromkeys(claims.GROUPS.values())) and order[0] == "printed scores"
+    assert order == list(GROUPS) and order[0] == "reported scores"
     said = Counter((c["group"], c["verdict"]) for c in answer["claims"] if not c["repeats"])
     assert answer["counts"] == {
         g: {name: said[g, name] for name in decisions.VERDICTS} for g in order
     }
     lines = rbc("claims", "--profile", "released").stdout.splitlines()
-    assert lines[0].startswith("printed scores: ") and lines[1].startswith("comparisons: ")
-    assert "need not be wrong in the paper" in lines[len(order)]
+    assert lines[0].startswith("reported scores: ") and lines[1].startswith("comparisons: ")
+    assert "does not mean that the paper is wrong" in lines[len(order)]
     assert "no results there" in one_line_error(rbc("claims", "--results", tmp_path))

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from compendium import profiles
-from compendium.evidence import audit, claims, decisions, judging
+from compendium.evidence import audit, claims, decisions
 from compendium.evidence.study import Study, chosen, derived, share
 from rbc.metrics import Confusion
 from rbc.paper import KS, MODELS, SAMPLINGS, SPLITS, STAGES, reported
@@ -177,9 +177,9 @@ def judged(score: str, turned: bool = False, jitter: int = 0) -> dict[str, decis
     """Verdicts of every claim that runs decide."""
     study = Replication(score, turned, 5 if jitter else 2, jitter)
     return {
-        c.id: judging.judge(c, study, TOLERANCE)
+        c.id: c.rule.evaluate(study, TOLERANCE)
         for c in LISTED
-        if c.group in ("printed scores", "comparisons")
+        if c.group in ("reported scores", "comparisons")
     }
 
 
@@ -232,7 +232,7 @@ def test_every_comparison_that_the_tables_make_is_reproduced_by_a_perfect_replic
 def test_every_estimate_of_table_5_is_reproduced_by_runs_that_call_as_it_says():
     """Table 5 and the text exclude each other, so its estimates have a replication of their own."""
     study = Replication("table5", seeds=2)
-    found = {c.id: judging.judge(c, study, TOLERANCE) for c in LISTED if c.rule.kind == "estimate"}
+    found = {c.id: c.rule.evaluate(study, TOLERANCE) for c in LISTED if c.rule.kind == "estimate"}
     assert {found[name].verdict for name in of_runs("estimate")} == {decisions.REPRODUCED}
     assert len(of_runs("estimate")) == 9
 
@@ -261,7 +261,7 @@ def test_one_seed_concludes_nothing_of_a_printed_score():
     """A single run says nothing of its spread, and no spread is not a spread of zero."""
     study = Replication("precision", seeds=1)
     claim = next(c for c in LISTED if c.id == "test_results-stage1-recall")
-    v = judging.judge(claim, study, TOLERANCE)
+    v = claim.rule.evaluate(study, TOLERANCE)
     assert v.verdict == decisions.UNRESOLVED and "not known" in v.found
 
 
@@ -271,7 +271,7 @@ def test_facts_of_the_full_record_can_be_found_as_stated_and_otherwise():
     """
     facts = [c for c in LISTED if c.group == "facts of the data"]
     study = Replication("precision")
-    found = {c.id: judging.judge(c, study, TOLERANCE).verdict for c in facts}
+    found = {c.id: c.rule.evaluate(study, TOLERANCE).verdict for c in facts}
     assert {name for name, said in found.items() if said != decisions.HOLDS} == {"by-hand-p1-a4"}
     # 196 of 212 are 92.45 %: 92.5 rounded, 92.4 cut off
     assert found["by-hand-p1-a4"] == decisions.READING
@@ -279,7 +279,7 @@ def test_facts_of_the_full_record_can_be_found_as_stated_and_otherwise():
     study.index = study.index.copy()
     # five flipping ones more are called tank-treading
     study.index.loc[own[:5], "label"] = "tank-treading"
-    again = {c.id: judging.judge(c, study, TOLERANCE).verdict for c in facts}
+    again = {c.id: c.rule.evaluate(study, TOLERANCE).verdict for c in facts}
     assert again["by-hand-p1-a1"] == again["table2-flipping-test"] == decisions.DIFFERS
 
 

@@ -10,11 +10,18 @@ import pytest
 from conftest import with_scripts
 
 from compendium import profiles, runs
-from compendium.evidence import claims, decisions, judging, scoreboard
+from compendium.evidence import claims, decisions, scoreboard, verdicts
+from compendium.evidence.rules import GROUPS
 from compendium.evidence.study import Study
 
 RELEASED = runs.REFERENCE / "released"
 RUN = "stage1/crnn-uniform-k50-s0"
+TOLERANCE, LISTED = claims.load()
+
+
+def kept(by_id, listed=LISTED) -> verdicts.Verdicts:
+    """Verdicts as a page reads them."""
+    return verdicts.Verdicts("", TOLERANCE, listed, by_id)
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +32,10 @@ def study() -> Study:
 def test_every_claim_is_a_row_that_opens_its_evidence_in_less_than_two_megabytes():
     """The board must hold all and load on a phone."""
     listed = claims.load()[1]
-    verdicts = dict.fromkeys(
+    found = dict.fromkeys(
         (c.id for c in listed), decisions.Verdict(decisions.DIFFERS, "a < b", (f"run: {RUN}",))
     )
-    page = scoreboard.html(listed, verdicts, "released")
+    page = scoreboard.html(kept(found, listed), "released")
     ids = re.findall(r'<tr id="([^"]+)"', page)
     assert sorted(ids) == sorted(c.id for c in listed)
     # printed scores lead
@@ -62,19 +69,19 @@ def test_tags_are_closed_in_their_order():
     verdict = decisions.Verdict(
         decisions.READING, "x", ("audit: a", "check: b"), {"ours": 0.5}, ("one", "other")
     )
-    verdicts = {c.id: verdict for c in listed}
+    found = {c.id: verdict for c in listed}
     reader = Open()
-    reader.feed(scoreboard.html(listed, verdicts, "demo"))
+    reader.feed(scoreboard.html(kept(found, listed), "demo"))
     assert reader.stack == []
 
 
 def test_published_predictions_are_those_of_the_run(tmp_path):
     """The CSV behind a claim must be its run's."""
     table = pd.read_csv(scoreboard.publish(RELEASED, RUN, tmp_path))
-    kept = runs.predictions(RELEASED, RUN)
-    assert (tmp_path / "stage1-crnn-uniform-k50-s0.csv").exists() and list(table) == list(kept)
-    assert table["name"].tolist() == kept["name"].tolist()
-    assert (table["probability"] - kept["probability"]).abs().max() < 1e-6
+    own = runs.predictions(RELEASED, RUN)
+    assert (tmp_path / "stage1-crnn-uniform-k50-s0.csv").exists() and list(table) == list(own)
+    assert table["name"].tolist() == own["name"].tolist()
+    assert (table["probability"] - own["probability"]).abs().max() < 1e-6
     configured = (tmp_path / "stage1-crnn-uniform-k50-s0.json").read_bytes()
     assert configured == (RELEASED / RUN / "config.json").read_bytes()
 
@@ -94,12 +101,12 @@ def test_the_released_model_stands_beside_the_paper_and_ours(study):
 def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium, tmp_path):
     """A reviewer asks for all of Table 4 that differs."""
     listed = claims.load()[1]
-    verdicts = {
+    found = {
         c.id: decisions.Verdict(decisions.UNRESOLVED if i % 3 else decisions.DIFFERS, "x")
         for i, c in enumerate(listed)
     }
     (tmp_path / "page.html").write_text(
-        with_scripts(scoreboard.html(listed, verdicts, "released")), encoding="utf-8"
+        with_scripts(scoreboard.html(kept(found, listed), "released")), encoding="utf-8"
     )
     page = chromium.new_page()
     page.goto((tmp_path / "page.html").as_uri())
@@ -107,42 +114,38 @@ def test_the_scoreboard_is_filtered_by_verdict_place_and_words_together(chromium
     page.select_option("label:has-text('Verdict') select", f"{sign}{decisions.UNRESOLVED}")
     page.select_option("label:has-text('Place') select", "Table 3")
     page.fill(".table-controls input", "recall")
-    kept = [
+    wanted = [
         c.id for i, c in enumerate(listed) if i % 3 and c.place == "Table 3" and "recall" in c.says
     ]
     shown = page.eval_on_selector_all("tbody tr:not([hidden])", "rows => rows.map(row => row.id)")
-    assert sorted(shown) == sorted(kept) and len(kept) > 3
-    assert page.text_content("[role=status]") == f"{len(kept)} of {len(listed)} rows shown"
+    assert sorted(shown) == sorted(wanted) and len(wanted) > 3
+    assert page.text_content("[role=status]") == f"{len(wanted)} of {len(listed)} rows shown"
     page.close()
 
 
 def test_a_link_to_a_claim_opens_its_two_numbers_its_rule_and_its_predictions(chromium, tmp_path):
     """Who comes from the landing page sees at once what a verdict rests on."""
-    listed = [c for c in claims.load()[1] if c.group == "printed scores"]
+    listed = [c for c in claims.load()[1] if c.group == "reported scores"]
     verdict = decisions.Verdict(
-        decisions.DIFFERS, "x", (f"run: {RUN}",), {"ours": 0.5, "printed": 0.9, "seeds": 5}
+        decisions.DIFFERS, "x", (f"run: {RUN}",), {"ours": 0.5, "reported": 0.9, "seeds": 5}
     )
-    body = scoreboard.html(listed, {c.id: verdict for c in listed}, "released")
+    body = scoreboard.html(kept({c.id: verdict for c in listed}, listed), "released")
     (tmp_path / "page.html").write_text(with_scripts(body), encoding="utf-8")
     page = chromium.new_page()
     page.goto(f"{(tmp_path / 'page.html').as_uri()}#test_results-stage1-recall")
     row = page.locator("#test_results-stage1-recall")
     row.locator("details[open]").wait_for()
-    assert row.locator("b").text_content() == "ours 0.5; printed 0.9"
+    assert row.locator("b").text_content() == "ours 0.5; reported 0.9"
     assert "Rule: reproduced if the 95 % interval" in row.text_content()
     assert row.locator("a[href$='.csv']").is_visible()
     assert page.locator("details[open]").count() == 1
     page.close()
 
 
-def test_counts_are_split_by_what_is_claimed(study):
-    """Arithmetic of printed numbers is never counted with scores of runs."""
-    tolerance, listed = claims.load()
-    verdicts = {c.id: judging.judge(c, study, tolerance) for c in listed}
-    table = scoreboard.counts(listed, verdicts)
-    assert (
-        list(table.index) == list(dict.fromkeys(claims.GROUPS.values()))
-        and table["all"].gt(0).all()
-    )
+def test_counts_are_split_by_what_is_claimed():
+    """Arithmetic of reported numbers is never counted with scores of runs."""
+    verdict = decisions.Verdict(decisions.UNRESOLVED, "x")
+    table = scoreboard.counts(kept({c.id: verdict for c in LISTED}))
+    assert list(table.index) == list(GROUPS) and table["all"].gt(0).all()
     # Tables 3 to 5, the text's, the fraction
-    assert table.loc["printed scores", "all"] == 2 * 64 + 9 + 10 + 1
+    assert table.loc["reported scores", "all"] == 2 * 64 + 9 + 10 + 1
