@@ -127,21 +127,21 @@ def run_task(c: Configuration, p: Profile, pages: bool, force: bool = False) -> 
     )
 
 
+#: The landing page shows the verdicts on these committed runs, whatever the profile.
+LANDING = "verdicts of the kept runs"
+
+
 def of_verdicts(p: Profile) -> Iterator[Task]:
-    """The verdicts on the claims, of each part of a profile's book that has a page of claims."""
+    """The verdicts on the claims: on the profile's runs, and on the committed ones."""
+    of_profile = ("description", *(c.path for c in p.configurations()))
+    yield _verdicts(LANDING, profiles.load("released"), runs.REFERENCE / "released", ())
+    yield _verdicts(f"verdicts of {p.name}", p, p.results_folder, of_profile)
+
+
+def _verdicts(name: str, p: Profile, results: Path, needs: tuple[str, ...]) -> Task:
     from compendium.evidence import verdicts
 
-    for part, results in parts(p).items():
-        if part not in ONE_PAGE:
-            own = part == p.name
-            profile = p if own else profiles.load(part)
-            yield Task(
-                f"verdicts of {part}",
-                lambda profile=profile, results=results: verdicts.why(profile, results),
-                lambda _, profile=profile, results=results: verdicts.make(profile, results),
-                ("description", *(c.path for c in p.configurations())) if own else (),
-                here=True,
-            )
+    return Task(name, lambda: verdicts.why(p, results), lambda _: verdicts.make(p, results), needs)
 
 
 def of_pages(p: Profile) -> Iterator[Task]:
@@ -158,7 +158,7 @@ def of_pages(p: Profile) -> Iterator[Task]:
         places = {key: notebooks.inside(place) for key, place in given.items()}
         needs = of_profile if name == "beside" else ()
         if name == "index":
-            needs = ("verdicts of released",)
+            needs = (LANDING,)
         yield _page(name, name, places, None, needs, leaves)
     for part, results in parts(p).items():
         profile = p if part == p.name else profiles.load(part)
@@ -166,7 +166,8 @@ def of_pages(p: Profile) -> Iterator[Task]:
         for name in ONE_PAGE.get(part, REPORTS):
             out = PAGES / part / f"{name}.ipynb"
             places = notebooks.report_places(name, profile, results, out)
-            first = (*needs, f"verdicts of {part}") if name == "claims" else needs
+            evaluated = f"verdicts of {part}" if part == p.name else LANDING
+            first = (*needs, evaluated) if name == "claims" else needs
             yield _page(f"{part}/{name}", name, places, (results, profile.title), first)
 
 
