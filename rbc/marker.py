@@ -1,17 +1,18 @@
 """The marker's interval from both stages together, and when no estimate can be given.
 
-Three answers (`rbc.prevalence.ANSWERS`) are turned back into three classes with the rates that
-labelled cells of other blood draws show. Three things are uncertain:
+The predictions fall into three kinds (`rbc.prevalence.ANSWERS`): tank-treading, flipping, or
+discarded. Error rates of labelled cells of other blood draws turn their counts back into three
+classes. Three things are uncertain:
 
-1. the rates: few cells are known of each class. They are drawn many times;
-2. how a new blood draw's rates differ from the known ones' (beta-binomial: an intraclass
-correlation). It is drawn with them;
-3. the cells of the movie. For each draw of the rates, the likelihood of how many were kept and how
-these were called is taken at each fraction of a grid, and summed over the draws. Equal calls still
-have a width.
+1. the rates, since few cells of each class are labelled. They are drawn many times;
+2. how the rates of a new blood draw differ from those of the known ones (beta-binomial: an
+intraclass correlation). It is drawn with them;
+3. the cells of the movie. For each draw of the rates, the likelihood of the counts is taken at each
+fraction of a grid, and summed over the draws. So an interval has a width even where all predictions
+are equal.
 
-report.html holds the same steps in JavaScript: the drawn rates come with the page, the rest is
-computed there.
+What labels of the movie's own cells add is in `rbc.labelling`. estimate.js, of the report's page,
+holds the same steps in JavaScript: the drawn rates come with the page, the rest is computed there.
 """
 
 from __future__ import annotations
@@ -161,27 +162,47 @@ def density(said: np.ndarray, rates: np.ndarray, own: tuple[int, int] = (0, 0)) 
     kept = _kept(said, len(rates))
     for start in range(0, len(rates), ROWS):
         part = slice(start, start + ROWS)
-        log_likelihood[part], unreliable[part] = _explained(said, rates[part], kept[part])
+        found = _explained(said, rates[part], kept[part])
+        log_likelihood[part], unreliable[part] = found
     likelihood = np.exp(log_likelihood - log_likelihood.max())  # (B, P)
-    if not sum(own):
-        shares = likelihood.sum(axis=0)
-        return shares / shares.sum()
 
-    # The operator's own cells have a fraction too. A movie's fraction is the mean of both, each
-    # weighed by its number of reliable cells.
-    rest = sum(said) * (1 - unreliable)
-    both = (rest * FRACTIONS + sum(own) * _looked(own, rest.shape)) / (rest + sum(own))
-    cell = (np.arcsin(np.sqrt(np.clip(both, 0, 1))) / STEP).astype(int)
-    cell = np.minimum(cell, len(FRACTIONS) - 1)
-    shares = np.bincount(cell.ravel(), likelihood.ravel(), len(FRACTIONS))
+    if sum(own):
+        reliable = sum(said) * (1 - unreliable)
+        shares = _with_labels(likelihood, reliable, own)
+    else:
+        shares = likelihood.sum(axis=0)
     return shares / shares.sum()
+
+
+def _with_labels(likelihood: np.ndarray, reliable: np.ndarray, own: tuple[int, int]) -> np.ndarray:
+    """How likely each fraction is once the cells that the operator labelled are counted too.
+
+    Those cells have a fraction of their own. A movie's fraction is the mean of both, each weighed
+    by its number of reliable cells.
+
+    Parameters
+    ----------
+    likelihood : (B, P) of each fraction of the cells that no one looked at
+    reliable : (B, P) how many of these are reliable
+    own : labelled tank-treading, and flipping cells
+
+    Returns
+    -------
+    (P,) float64, of `FRACTIONS`, up to a constant
+    """
+    labelled = sum(own)
+    treading = reliable * FRACTIONS + labelled * _looked(own, reliable.shape)
+    fraction = treading / (reliable + labelled)
+    angle = np.arcsin(np.sqrt(np.clip(fraction, 0, 1)))
+    cell = np.minimum((angle / STEP).astype(int), len(FRACTIONS) - 1)
+    return np.bincount(cell.ravel(), likelihood.ravel(), len(FRACTIONS))
 
 
 def _kept(said: np.ndarray, draws: int) -> np.ndarray:
     """Shares of all cells that stage 1 keeps, (draws, 1): the counted one with its own error."""
     more, less = said[0] + said[1] + 0.5, said[2] + 0.5
     # Normal errors of the log odds (Box and Muller) from two sequences that fill the unit square
-    # evenly: report.html can compute the same ones.
+    # evenly: the report's page computes the same ones.
     number = np.arange(draws)[:, None] + 0.5
     first, second = (number * step % 1 for step in EVENLY_2)
     normal = np.sqrt(-2 * np.log(first)) * np.cos(2 * np.pi * second)
@@ -205,42 +226,65 @@ def _explained(
     log_likelihood : (B, P) of each of `FRACTIONS`, up to a constant
     unreliable : (B, P) shares of unreliable cells among all
     """
-    p, treading_share = FRACTIONS, rates[:, 0, :, None]  # (P,), (B, 3, 1)
-    kept_share = treading_share + rates[:, 1, :, None]  # (B, 3, 1)
-    treading, flipping, discarded = said
+    # Of each class, the share that is kept and called tank-treading, and the share that is kept.
+    treading_share = rates[:, 0, :, None]  # (B, 3, 1)
+    kept_share = treading_share + rates[:, 1, :, None]
 
-    # What a reliable cell of a movie with fraction p does, and an unreliable one: (B, P) and (B,
-    # 1).
+    # The same of all reliable cells of a movie with each fraction, (B, P), and of unreliable ones,
+    # (B, 1).
+    p = FRACTIONS
     reliable_kept = kept_share[:, 0] * p + kept_share[:, 1] * (1 - p)
     reliable_treading = treading_share[:, 0] * p + treading_share[:, 1] * (1 - p)
-    unreliable_kept, unreliable_treading = kept_share[:, 2], treading_share[:, 2]
+    unreliable_kept = kept_share[:, 2]
+    unreliable_treading = treading_share[:, 2]
 
     # The share that stage 1 keeps of all tells how many are unreliable.
     apart = reliable_kept - unreliable_kept
     with np.errstate(divide="ignore", invalid="ignore"):
         exact = np.where(apart > 0, (reliable_kept - kept) / apart, np.inf)
     unreliable = np.clip(exact, 0, 1)
-
-    # Likelihood of the number kept. Where no share of unreliable cells explains it, what the
-    # nearest one would keep counts against these rates.
-    more, less = treading + flipping + 0.5, discarded + 0.5
-    n, observed = more + less, more / (more + less)
     expected = (1 - unreliable) * reliable_kept + unreliable * unreliable_kept
     expected = np.clip(expected, 1e-9, 1 - 1e-9)
-    misfit = n * (
-        observed * np.log(expected / observed)
-        + (1 - observed) * np.log((1 - expected) / (1 - observed))
-    )
-    log_likelihood = np.where(exact == unreliable, 0.0, misfit)
+    log_likelihood = _of_kept(said, expected, explained=exact == unreliable)
+
     # Each share of unreliable cells is as likely beforehand. The further apart the two kinds are
     # kept, the fewer shares explain the number.
-    error = np.sqrt(2 * np.pi * observed * (1 - observed) / n)
-    log_likelihood -= np.log(np.maximum(apart, error))
+    log_likelihood -= np.log(np.maximum(apart, _error_of_kept(said)))
 
-    # Likelihood of the calls among the kept: tank-treading or flipping.
+    # Likelihood of the predictions for the kept cells: tank-treading or flipping.
     called = (1 - unreliable) * reliable_treading + unreliable * unreliable_treading
     called = np.clip(called / expected, 1e-9, 1 - 1e-9)
-    return log_likelihood + treading * np.log(called) + flipping * np.log1p(-called), unreliable
+    treading, flipping, _ = said
+    log_likelihood = log_likelihood + treading * np.log(called) + flipping * np.log1p(-called)
+    return log_likelihood, unreliable
+
+
+def _of_kept(said: np.ndarray, expected: np.ndarray, explained: np.ndarray) -> np.ndarray:
+    """Log likelihood of the number of cells kept, up to a constant.
+
+    Where no share of unreliable cells explains the number, what the nearest one would keep counts
+    against these rates.
+
+    Parameters
+    ----------
+    said : (3,) counts of answers
+    expected : (B, P) share of all cells that the nearest share of unreliable cells would keep
+    explained : (B, P) bool, whether some share of unreliable cells explains the number
+    """
+    kept, discarded = said[0] + said[1] + 0.5, said[2] + 0.5
+    n = kept + discarded
+    observed = kept / n
+    of_kept = observed * np.log(expected / observed)
+    of_discarded = (1 - observed) * np.log((1 - expected) / (1 - observed))
+    return np.where(explained, 0.0, n * (of_kept + of_discarded))
+
+
+def _error_of_kept(said: np.ndarray) -> float:
+    """How wide the likelihood of the share kept is: sqrt(2 pi) standard errors."""
+    kept, discarded = said[0] + said[1] + 0.5, said[2] + 0.5
+    n = kept + discarded
+    observed = kept / n
+    return float(np.sqrt(2 * np.pi * observed * (1 - observed) / n))
 
 
 def _looked(own: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:

@@ -90,16 +90,24 @@ def emq(probability: np.ndarray, prior: np.ndarray, times: np.ndarray) -> np.nda
     -------
     (...,), nan where no cell is taken or none tells the classes apart
     """
+    prior = np.asarray(prior)[..., None]
+    a = probability / prior
+    b = (1 - probability) / (1 - prior)
+
     # The likelihood is concave in q, so its slope falls: bisect for where it is 0. Fifty halvings
     # leave 1e-15.
-    prior = np.asarray(prior)[..., None]
-    a, b = probability / prior, (1 - probability) / (1 - prior)
     low, high = np.zeros(times.shape[:-1]), np.ones(times.shape[:-1])
     for _ in range(50):
         q = (low + high) / 2
-        more = (times * (a - b) / (q[..., None] * a + (1 - q[..., None]) * b)).sum(axis=-1) > 0
-        low, high = np.where(more, q, low), np.where(more, high, q)
-    return np.where((((a < b) | (a > b)) & (times > 0)).any(axis=-1), (low + high) / 2, np.nan)
+        mixed = q[..., None] * a + (1 - q[..., None]) * b
+        slope = (times * (a - b) / mixed).sum(axis=-1)
+        rises = slope > 0
+        low = np.where(rises, q, low)
+        high = np.where(rises, high, q)
+
+    apart = (a < b) | (a > b)
+    told = (apart & (times > 0)).any(axis=-1)
+    return np.where(told, (low + high) / 2, np.nan)
 
 
 def calibration(
@@ -121,9 +129,10 @@ def calibration(
     -------
     offset, slope : (B,) float64 each; nan where a class is not taken
     """
-    # Platt's targets stay short of 0 and 1, so that the regression ends: (B, 2).
-    n = np.stack([times[:, ~treading].sum(axis=1), times[:, treading].sum(axis=1)], axis=1)
-    target = np.where(treading, (n[:, 1:] + 1) / (n[:, 1:] + 2), 1 / (n[:, :1] + 2))
+    # Platt's targets stay short of 0 and 1, so that the regression ends.
+    n_flipping = times[:, ~treading].sum(axis=1)[:, None]
+    n_treading = times[:, treading].sum(axis=1)[:, None]
+    target = np.where(treading, (n_treading + 1) / (n_treading + 2), 1 / (n_flipping + 2))
     x = np.stack([np.ones(len(probability)), log_odds(probability)], axis=1)  # (N, 2)
     # The three different entries of x x': all samples share them.
     squares = np.stack([x[:, 0], x[:, 1], x[:, 1] ** 2], axis=1)
@@ -132,15 +141,16 @@ def calibration(
         mean = expit(beta @ x.T)
         gradient = (times * (target - mean)) @ x
         curvature = (times * mean * (1 - mean)) @ squares
-        step = (
-            np.linalg.pinv(curvature[:, [[0, 1], [1, 2]]], hermitian=True) @ gradient[..., None]
-        )[..., 0]
+        matrices = curvature[:, [[0, 1], [1, 2]]]  # (B, 2, 2)
+        inverse = np.linalg.pinv(matrices, hermitian=True)
+        step = (inverse @ gradient[..., None])[..., 0]
         # A full Newton step may overshoot: one that moves the log odds by r is cut to log(1 + r).
         reach = np.abs(step @ x.T).max(axis=1, keepdims=True) + 1e-12
         beta += step * np.log1p(reach) / reach
         if reach.max() < 1e-9:
             break
-    beta[(n == 0).any(axis=1)] = np.nan
+    absent = (n_flipping == 0) | (n_treading == 0)
+    beta[absent[:, 0]] = np.nan
     return beta[:, 0], beta[:, 1]
 
 
@@ -272,14 +282,15 @@ def estimate(
     value = function(cells, learned, cells.size[None], learned.size[None])[0]
     if np.isnan(value):
         return np.nan, np.nan, np.nan
-    rng, step = (
-        np.random.default_rng(seed),
-        max(1, 4_000_000 // (len(cells.size) + len(learned.size))),
-    )
-    parts = [min(step, draws - done) for done in range(0, draws, step)]
-    sample = [
-        function(cells, learned, cells.resample(n, rng), learned.resample(n, rng)) for n in parts
-    ]
+
+    # In parts, since all samples at once would not fit into memory.
+    rng = np.random.default_rng(seed)
+    step = max(1, 4_000_000 // (len(cells.size) + len(learned.size)))
+    sample = []
+    for done in range(0, draws, step):
+        n = min(step, draws - done)
+        times, known_times = cells.resample(n, rng), learned.resample(n, rng)
+        sample.append(function(cells, learned, times, known_times))
     return float(value), *percentiles(np.concatenate(sample))
 
 
@@ -312,15 +323,22 @@ def lang_reiczigel(
     """
     if not (n and n_treading and n_flipping) or right * n_flipping <= wrong * n_treading:
         return np.nan, np.nan
-    n, q = n + Z**2, (called + Z**2 / 2) / (n + Z**2)
     # Shares with a few cells added, as Agresti and Coull do, so that none is exactly 0 or 1.
-    se, sp = (right + 1) / (n_treading + 2), (n_flipping - wrong + 1) / (n_flipping + 2)
-    p = (q + sp - 1) / (se + sp - 1)
-    # Variances of the two rates, which then widen the interval of the count and shift its centre.
-    of_se, of_sp = se * (1 - se) / (n_treading + 2), sp * (1 - sp) / (n_flipping + 2)
-    centre = p + 2 * Z**2 * (p * of_se - (1 - p) * of_sp)
-    half = Z * np.sqrt(q * (1 - q) / n + p**2 * of_se + (1 - p) ** 2 * of_sp) / (se + sp - 1)
-    return tuple(float(x) for x in np.clip([centre - half, centre + half], 0, 1))
+    more_cells = n + Z**2
+    counted = (called + Z**2 / 2) / more_cells
+    sensitivity = (right + 1) / (n_treading + 2)
+    specificity = (n_flipping - wrong + 1) / (n_flipping + 2)
+    youden = sensitivity + specificity - 1
+    p = (counted + specificity - 1) / youden
+
+    # Variances of the two rates, which widen the interval of the count and shift its centre.
+    of_sensitivity = sensitivity * (1 - sensitivity) / (n_treading + 2)
+    of_specificity = specificity * (1 - specificity) / (n_flipping + 2)
+    of_count = counted * (1 - counted) / more_cells
+    centre = p + 2 * Z**2 * (p * of_sensitivity - (1 - p) * of_specificity)
+    variance = of_count + p**2 * of_sensitivity + (1 - p) ** 2 * of_specificity
+    half = Z * np.sqrt(variance) / youden
+    return tuple(float(end) for end in np.clip([centre - half, centre + half], 0, 1))
 
 
 def by_acquisition(
