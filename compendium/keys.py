@@ -24,7 +24,7 @@ NUMBERS = ("rbc.training", "rbc.metrics")
 MAKERS = {
     "simulated": ("rbc.simulate", "rbc.sampling"),
     "released": ("compendium.data.ingest", "rbc.sampling"),
-    "zenodo": ("compendium.data.ingest", "rbc.sampling"),
+    "zenodo": ("compendium.data.ingest", "compendium.data.printed", "rbc.sampling"),
 }
 #: Packages whose version changes a run's last bits.
 PACKAGES = ("torch", "fastai", "numpy")
@@ -68,7 +68,9 @@ def data_inputs(profile: Profile, files: dict[str, str]) -> dict[str, str]:
     profile : its part on data counts
     files : checksums of its raw files by relative path
     """
-    settings = {"data of the profile": key_of(profile.data.model_dump())}
+    # What is no longer acknowledged is asked for again.
+    said = profile.data.model_dump(), *profile.data.acknowledged
+    settings = {"data of the profile": key_of(*said)}
     return settings | files | code(MAKERS[profile.data.source])
 
 

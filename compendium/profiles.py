@@ -25,6 +25,8 @@ class Data(Strict):
     counts: dict[Literal[SPLITS], dict[Literal[LABELS], Annotated[int, Field(ge=0)]]] = {}
     seed: int = 0
     ranges: dict[str, float | list[float]] = {}
+    #: findings that do not stop the command: counts other than Table 2's are meant so
+    acknowledged: list[Literal["counts"]] = Field([], exclude=True)  # not part of a run's record
 
 
 class Cell(Strict):

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -108,6 +108,7 @@ def into(
     *,
     simulated: bool = False,
     workers: int | None = None,
+    check: Callable[[pd.DataFrame], object] | None = None,
 ) -> None:
     """As `read`, but straight into a folder of sequences: for data larger than memory.
 
@@ -119,6 +120,7 @@ def into(
     folder, layout, simulated : as of `read`
     out : the folder, which `rbc.sequences.load` opens
     workers : processes that read strips; by default one a core
+    check : called with the rows of `listing` before a picture is read; may raise
     """
     workers = workers or _cores()
     with whole_folder(Path(out), SEQUENCE_FILES) as part, _pool(workers) as pool:
@@ -126,6 +128,8 @@ def into(
         meta = _meta(root, chosen, _record(folder), simulated)
         with surprises.explained(root, layout):
             rows = listing(root, chosen)
+            if check:
+                check(rows)
             chunks = _chunks(rows)
             # First how long each sequence is, so that every worker knows where its frames belong.
             sizes = _gather(pool, _sizes, chunks, "measuring")

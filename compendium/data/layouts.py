@@ -173,7 +173,7 @@ def recognise(folder: Path) -> tuple[Path, Layout]:
     for root, _, files in walk(folder):
         if "layout.yaml" in files:
             return Path(root), describe(Path(root) / "layout.yaml")
-        if all((Path(root) / part.path).is_dir() for part in RELEASED.parts):
+        if _is_released(Path(root)):
             return Path(root), RELEASED
     parts, stray = _parts(folder)
     if not parts:
@@ -186,6 +186,26 @@ def recognise(folder: Path) -> tuple[Path, Layout]:
         strange.understood = tuple(parts)
         raise strange
     return folder, Layout(parts=tuple(parts))
+
+
+def _is_released(root: Path) -> bool:
+    """Whether a folder holds the released sample and nothing more.
+
+    The whole record may lie in the same tree, with further splits beside ``Stage_1/test``; as the
+    released sample it would lose them.
+    """
+    if not all((root / part.path).is_dir() for part in RELEASED.parts):
+        return False
+    allowed = [root / part.path for part in RELEASED.parts]
+    for place, folders, files in walk(root):
+        here = Path(place)
+        folders[:] = [name for name in folders if here / name not in allowed]
+        # Pictures elsewhere may be a repository's own figures.
+        in_a_stage = here != root and here.relative_to(root).parts[0].startswith("Stage_")
+        endings = (".mat", *(PICTURES if in_a_stage else ()))
+        if "dataset.csv" in files or any(name.lower().endswith(endings) for name in files):
+            return False
+    return True
 
 
 def tree(folder: Path, lines: int = 30) -> str:

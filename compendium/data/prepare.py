@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,10 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
     simulated : the raw data are simulated too, not real
     progress : show a bar
     """
-    from compendium.data import ingest  # here, as these would slow the start of every command
+    from compendium.data import (  # here, as these would slow the start of every command
+        ingest,
+        printed,
+    )
     from rbc import sampling, sequences, simulate
 
     made = _made(p)
@@ -48,7 +52,11 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
     elif p.data.source == "released":
         ingest.released(raw_folder(p, data)).save(p.data_folder)
     else:
-        ingest.into(raw_folder(p, data), p.data_folder, simulated=simulated)
+        folder = raw_folder(p, data)
+        # Simulated records have counts of their own; all others are the paper's until it is said.
+        ours = simulated or "counts" in p.data.acknowledged
+        check = None if ours else partial(printed.check, where=folder)
+        ingest.into(folder, p.data_folder, simulated=simulated, check=check)
     found = sequences.load(p.data_folder)
     # Similarity ranks serve every K, so they are computed once, with the data.
     ranks = sampling.ranks(found, threads=os.cpu_count(), progress=progress)
