@@ -15,8 +15,8 @@ import pandas as pd
 from rbc import RbcError
 from rbc.paper import LABELS, SPLITS, reported
 
-#: A part of the record fits where every share is within this factor of Table 2's. Table 2's own
-#: shares of classes differ by a factor of 3.3 or more inside a split, so no two can be confused.
+#: A part of the record fits where every share is within this factor of Table 2's. Where several
+#: readings do, the nearest must be the one taken.
 FACTOR = 2.0
 
 
