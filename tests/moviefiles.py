@@ -461,7 +461,41 @@ for _kind in ("png", "bmp", "pgm"):
         return folder / "frames"
 
 
+@read("folder of names in mixed case")
+def _(folder, shown):
+    made = sheets(folder, shown, "img{}.tif")
+    for i in range(0, 8, 2):
+        (made / f"img{i}.tif").rename(made / f"IMG{i:03}.TIF")
+    return made
+
+
+@read("folder of numbers below zero")
+def _(folder, shown):
+    made = sheets(folder, shown)
+    for i in range(8):
+        (made / f"f{i}.tif").rename(made / f"f_{i - 4:04}.tif")
+    return made
+
+
+@read("folder of PNG frames and the same as JPEG")
+def _(folder, shown):
+    made = folder / "frames"
+    made.mkdir()
+    for i, frame in enumerate(shown):
+        Image.fromarray(frame).save(made / f"f{i}.png")
+        Image.fromarray(255 - frame).save(made / f"f{i}.jpg")
+    return made
+
+
 # --- refused ---
+
+
+@refused("a folder of frames of two kinds", "keep the frames of one kind")
+def _(folder, shown):
+    made = sheets(folder, shown)
+    for i in range(3):
+        Image.fromarray(shown[i]).save(made / f"other{i}.png")
+    return made
 
 
 def bytes_file(name: str, file: str, data: bytes, reason: str) -> None:
@@ -504,6 +538,20 @@ bad_tiff("two channels, OME", "2 channels", beside, ome=True, metadata={"axes": 
 bad_tiff("two channels, ImageJ", "2 channels", beside, imagej=True, metadata={"axes": "TCYX"})
 bad_tiff("planes and times", "2 planes", beside, ome=True, metadata={"axes": "TZYX"})
 bad_tiff("planes and times, ImageJ", "2 planes", beside, imagej=True, metadata={"axes": "TZYX"})
+bad_tiff(
+    "OME pixels that are not square",
+    "not square",
+    lambda x: x,
+    ome=True,
+    metadata={"axes": "TYX", "PhysicalSizeX": 0.6, "PhysicalSizeY": 0.52},
+)
+bad_tiff(
+    "TIFF pixels that are not square",
+    "not square",
+    lambda x: x,
+    resolution=(25000, 20000),
+    resolutionunit="centimeter",
+)
 bad_tiff("float TIFF", "whole numbers", lambda x: x.astype(np.float32))
 bad_tiff("complex TIFF", "whole numbers", lambda x: x.astype(np.complex64))
 bad_tiff("black and white TIFF", "whole numbers", lambda x: x > 110)

@@ -13,6 +13,8 @@ import numpy as np
 import tifffile
 from numba import njit
 
+from rbc import RbcError
+
 #: number and grey levels; None where the frame cannot be decoded
 Numbered = tuple[int, np.ndarray | None]
 #: what PyAV, tifffile and its codecs raise where a file is damaged or of another kind
@@ -20,6 +22,7 @@ DAMAGED = (
     av.error.FFmpegError, tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError,
     TypeError, AttributeError, RuntimeError, ArithmeticError, EOFError, MemoryError, struct.error,
 )  # fmt: skip
+SQUARE = 0.01  #: relative difference of a pixel's sides up to which it is square
 TRIES = 300  #: frames tried at the start of a movie before it is called unreadable
 
 #: Lengths in um, times in s, as OME, ImageJ and people write them.
@@ -58,6 +61,21 @@ class Reel:
     units: dict[str, tuple[float, str]] = field(default_factory=dict)
     simulated: bool = False
     notes: tuple[str, ...] = ()
+
+
+def check_square(wide: float, high: float, source: str) -> None:
+    """Raise `RbcError` where pixels are not square: speeds and shapes would be on two scales.
+
+    Parameters
+    ----------
+    wide, high : sides of a pixel in one unit
+    source : where the file tells them
+    """
+    if abs(high / wide - 1) > SQUARE:
+        raise RbcError(
+            f"pixels are not square: {wide:.4g} wide and {high:.4g} high ({source}); resize the"
+            " frames so that they are, or correct the file"
+        )
 
 
 def first_whole(frames: Iterator[Numbered]) -> np.ndarray | None:

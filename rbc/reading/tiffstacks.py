@@ -8,6 +8,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,7 +18,16 @@ import tifffile
 from PIL import Image
 
 from rbc import RbcError
-from rbc.reading.reel import DAMAGED, LENGTHS, TIMES, Numbered, Reel, first_whole, luma
+from rbc.reading.reel import (
+    DAMAGED,
+    LENGTHS,
+    TIMES,
+    Numbered,
+    Reel,
+    check_square,
+    first_whole,
+    luma,
+)
 
 TIFF = (".tif", ".tiff", ".btf", ".tf2", ".tf8", ".stk", ".lsm")
 PICTURES = (".png", ".bmp", ".jpg", ".jpeg", ".pgm")
@@ -25,6 +35,9 @@ PIXELS_UM = (0.01, 20.0)  #: a resolution tag outside of this is a printer's, no
 MOST_CHANNELS = 7  #: that Fiji shows; more of them are a movie whose axis nobody named
 ONE_PAGE = 1.5  #: files of a folder up to this many times the size of the first hold a page like it
 CONVERT = "convert it in Fiji: File > Open, Image > Type > 16-bit, File > Save As > Tiff"
+
+#: numbers in names; a minus sign is one where no letter or digit stands before it
+NUMBERS = re.compile(r"((?<![^\W_])-?[0-9]+|(?<=[^\W_])[0-9]+)")
 
 Get = Callable[[int], np.ndarray | None]
 
@@ -46,22 +59,25 @@ def open_stack(path: Path) -> Reel:
 def open_folder(path: Path) -> Reel:
     """Open a folder of frames or stacks, in the natural order of their names."""
     logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
-    files = _listed(path)
+    files, notes = _listed(path)
     failures: list[str] = []
     if files[0].suffix.lower() in PICTURES:
-        return _reel(path, len(files), partial(_picture, files, failures), None, failures, [])
+        _check_counting(path, files)
+        get = partial(_picture, files, failures)
+        return _timed(_reel(path, len(files), get, None, failures, notes), files)
     tif = next(filter(None, map(_opened, files)), None)
     if tif is None:
         raise RbcError(f"{path}: none of its {len(files)} TIFF files can be read as TIFF")
     if tif.is_ome and _pages(tif) > len(tif.pages):
-        n, get, notes = _series(path, tif, failures)
-        return _reel(path, n, get, tif, failures, notes)
+        n, get, more = _series(path, tif, failures)
+        return _reel(path, n, get, tif, failures, [*notes, *more])
     _check_counting(path, files)
     if tif.is_ome or tif.is_imagej:
         _frame_numbers(path, tif.series[0])  # raises where a file holds channels
     places = _places(files, tif)
     get = partial(_page_of, files, places, failures)
-    return _reel(path, len(places), get, tif, failures, [])
+    reel = _reel(path, len(places), get, tif, failures, notes)
+    return _timed(reel, files) if len(places) == len(files) else reel
 
 
 def _reel(
@@ -284,27 +300,97 @@ def _from_palette(data: np.ndarray, palette: np.ndarray | None) -> np.ndarray:
 # --- a folder ---
 
 
-def _listed(path: Path) -> list[Path]:
-    """Frames of a folder in natural order; companions that macOS and other programs hide are left
-    out.
+def _listed(path: Path) -> tuple[list[Path], list[str]]:
+    """Frames of a folder in natural order, and notes.
+
+    Companions that macOS and other programs hide are left out.
     """
     there = [f for f in path.iterdir() if not f.name.startswith(".") and f.is_file()]
-    for kinds in (TIFF, PICTURES):
-        if files := sorted((f for f in there if f.suffix.lower() in kinds), key=_natural):
-            return files
+    by_kind = {
+        kind: sorted((f for f in there if f.suffix.lower() == kind), key=_natural)
+        for kind in (*TIFF, *PICTURES)
+    }
+    by_kind = {kind: files for kind, files in by_kind.items() if files}
+    if by_kind:
+        # The first kind of the most files, so that lossless ones go before JPEG.
+        chosen = max(by_kind, key=lambda kind: len(by_kind[kind]))
+        return by_kind[chosen], _passed_over(path, chosen, by_kind)
     others = f"; it holds {sorted(f.name for f in there)[0]}: name the file itself" if there else ""
     raise RbcError(f"{path}: the folder holds no TIFF frame{others}")
 
 
-def _natural(path: Path) -> list[int | str]:
-    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", path.name))]
+def _passed_over(path: Path, chosen: str, by_kind: dict[str, list[Path]]) -> list[str]:
+    """Notes on the kinds of pictures that are not read; raises `RbcError` where they may be frames.
+
+    The same frames once more, or a single picture beside them, may be passed over.
+    """
+    frames = {tuple(_natural(file)[0]) for file in by_kind[chosen]}
+    notes = []
+    for kind, files in by_kind.items():
+        if kind == chosen:
+            continue
+        again = all(tuple(_natural(file)[0]) in frames for file in files)
+        if not again and len(files) > 1:
+            raise RbcError(
+                f"{path}: the folder holds {len(by_kind[chosen])} {chosen} and {len(files)} {kind}"
+                " files of other names; keep the frames of one kind in it"
+            )
+        notes.append(f"{len(files)} {kind} files were not read: the {chosen} files are the frames")
+    return notes
+
+
+def _natural(path: Path) -> tuple[list[int | str], str]:
+    """Words without regard to case, numbers by their value; the whole name where these are equal.
+
+    A minus sign belongs to a number after an underscore, a space or nothing: img_-003 comes before
+    img_000, while in img-003 the sign parts the number from the word.
+    """
+    parts = NUMBERS.split(path.stem)
+    key = [int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)]
+    return key, path.name
+
+
+def _timed(reel: Reel, files: list[Path]) -> Reel:
+    """The reel with the times that the numbers of its files tell: a missing number is a lost frame.
+
+    Nothing changes where the files have their own times, where no number is missing, or where names
+    do not count in one place.
+    """
+    numbers = _counted(files)
+    if reel.times is not None or numbers is None:
+        return reel
+    steps = np.diff(numbers)
+    usual = int(np.median(steps)) if len(steps) else 0
+    # Every second frame kept is a rate of its own; steps that fit no rate tell nothing.
+    if usual < 1 or (steps % usual).any() or (steps == usual).all():
+        return reel
+    missing = int((steps // usual - 1).sum())
+    rate = reel.units.get("frame_rate", (1.0, ""))[0]
+    note = f"names of files: {missing} frames are missing in {int((steps > usual).sum())} gaps"
+    times = (numbers - numbers[0]) / usual / rate
+    return replace(reel, times=times, notes=(*reel.notes, note))
+
+
+def _counted(files: list[Path]) -> np.ndarray | None:
+    """The number in each file's name, None where names differ in no or in several numbers."""
+    parts = [NUMBERS.split(f.stem)[1::2] for f in files]
+    if len({len(part) for part in parts}) != 1:
+        return None
+    varying = [place for place in zip(*parts, strict=True) if len(set(place)) > 1]
+    if len(varying) != 1:
+        return None
+    numbers = [int(text) for text in varying[0]]
+    # A running number, not a time of day or an identity of many digits.
+    if max(abs(n) for n in numbers) >= 10**9 or len(set(numbers)) < len(numbers):
+        return None
+    return np.array(numbers)
 
 
 def _check_counting(path: Path, files: list[Path]) -> None:
     """Raise `RbcError` where names are those of several movies, or count channels beside the
     frames.
     """
-    parts = [re.split(r"([0-9]+)", f.stem) for f in files]
+    parts = [NUMBERS.split(f.stem) for f in files]
     words = sorted({"#".join(part[::2]).lower() for part in parts})
     # single odd names among frames are another matter: all are told
     if len(words) > 1 and len(files) > len(words):
@@ -417,6 +503,10 @@ def _ome(text: str) -> tuple[dict[str, tuple[float, str]], np.ndarray | None]:
         LENGTHS.get(pixels.get("PhysicalSizeXUnit", "µm")),
     )
     if size and unit:
+        high = _positive(pixels.get("PhysicalSizeY"))
+        high_unit = LENGTHS.get(pixels.get("PhysicalSizeYUnit", "µm"))
+        if high and high_unit:
+            check_square(size * unit, high * high_unit, "OME")
         found["um_per_px"] = (size * unit, "file: OME")
     step, unit = (
         _positive(pixels.get("TimeIncrement")),
@@ -450,6 +540,7 @@ def _imagej(meta: dict, tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
     unit = LENGTHS.get(str(meta.get("unit")).strip().lower())
     ratio = _ratio(tif)
     if unit and ratio:
+        check_square(1 / ratio, 1 / (_ratio(tif, "YResolution") or ratio), "ImageJ")
         found["um_per_px"] = (unit / ratio, "file: ImageJ")
     return found
 
@@ -463,15 +554,18 @@ def _resolution(tif: tifffile.TiffFile) -> float | None:
     if not unit or not ratio:
         return None
     um = unit / ratio
-    return um if PIXELS_UM[0] <= um <= PIXELS_UM[1] else None
-
-
-def _ratio(tif: tifffile.TiffFile) -> float | None:
-    """Pixels for each unit of length along x."""
-    tags = tif.pages[0].tags
-    if "XResolution" not in tags:
+    if not PIXELS_UM[0] <= um <= PIXELS_UM[1]:
         return None
-    above, below = tags["XResolution"].value
+    check_square(um, unit / (_ratio(tif, "YResolution") or ratio), "TIFF resolution")
+    return um
+
+
+def _ratio(tif: tifffile.TiffFile, tag: str = "XResolution") -> float | None:
+    """Pixels for each unit of length along x, or as another tag tells."""
+    tags = tif.pages[0].tags
+    if tag not in tags:
+        return None
+    above, below = tags[tag].value
     return above / below if above and below else None
 
 

@@ -13,7 +13,7 @@ import av
 import numpy as np
 
 from rbc import RbcError
-from rbc.reading.reel import Numbered, Reel, first_whole, luma
+from rbc.reading.reel import Numbered, Reel, check_square, first_whole, luma
 
 #: a decoder mends damage silently unless told to check and to refuse
 STRICT = {"err_detect": "crccheck+explode"}
@@ -54,6 +54,8 @@ def open_video(path: Path) -> Reel:
             )
         codec = stream.codec_context.name
         bare = box.format.name in BARE
+        if aspect := stream.sample_aspect_ratio:
+            check_square(float(aspect), 1.0, "the video's aspect ratio")
         announced = stream.frames
         average = float(stream.average_rate) if stream.average_rate else None
         said = {key.lower(): value for key, value in box.metadata.items()}

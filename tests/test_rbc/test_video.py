@@ -144,6 +144,16 @@ def test_a_stream_without_a_container_has_no_rate(tmp_path: Path) -> None:
     assert movie.about(None, None, 10)["frame_rate"] == {"value": 60.0, "source": "assumed"}
 
 
+def test_missing_numbers_of_files_are_gaps(tmp_path: Path) -> None:
+    """The names of frames tell which are lost, so speeds must not grow over the gap."""
+    folder = moviefiles.sheets(tmp_path, SHOWN)
+    for lost in (3, 5, 6):
+        (folder / f"f{lost}.tif").unlink()
+    movie = video.open_movie(folder)
+    np.testing.assert_allclose(movie.times / movie.times[1], [0, 1, 2, 4, 7])
+    assert any("3 frames are missing" in note for note in movie.notes)
+
+
 # --- units ---
 
 IMAGEJ = {"imagej": True, "resolution": (2.5, 2.5)}
