@@ -1,7 +1,8 @@
 "use strict";
 
 /* The estimators of rbc.marker and rbc.labelling, step by step the same: the page gives what the
-   library gives. Known error rates, the order of the looks and every constant come with the page. */
+   library gives. Known error rates, the order of the looks and every constant come with the page.
+   */
 
 const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -77,7 +78,8 @@ function uniform(stream, number) {
 function gamma(shape, stream) {
   let scale = 1;
   let number = 0;
-  if (shape < 1) { // their section 6
+  if (shape < 1) {
+    // their section 6
     scale = uniform(stream, number) ** (1 / shape);
     number += 1;
     shape += 1;
@@ -100,9 +102,14 @@ function gamma(shape, stream) {
 
 const { strata, classes, prior, worth, fewest, draws: labelDraws } = data.labelling;
 
+/* Whether labels count by the random order. Those of a file that names no order were all picked,
+   until the operator begins with the order here. */
+let { ordered } = data;
+
 /* How many cells at the start of the order are labelled. These were chosen at random, however the
    operator came to them; the labels of all other cells were picked. */
 function looksOf(labels) {
+  if (!ordered) return 0;
   const open = data.order.findIndex((index) => !labels.has(data.cells[index][0]));
   return open === -1 ? data.order.length : open;
 }
@@ -110,7 +117,12 @@ function looksOf(labels) {
 /* Labels by stratum and class: `counts` of cells chosen at random, `known` of all. */
 function sampleOf(labels) {
   const empty = () => strata.map(() => classes.map(() => 0));
-  const found = { sizes: strata.map(() => 0), counts: empty(), known: empty(), looks: looksOf(labels) };
+  const found = {
+    sizes: strata.map(() => 0),
+    counts: empty(),
+    known: empty(),
+    looks: looksOf(labels),
+  };
   const random = new Set(data.order.slice(0, found.looks));
   data.cells.forEach(([name, predicted], index) => {
     const stratum = strata.indexOf(predicted);
@@ -146,15 +158,14 @@ function densityOfLabels(found, chosen = strata.map((_, i) => i)) {
   return shares;
 }
 
-/* Cells of each class in a stratum, as they may be: the random labels, a sample of their shares for
-   the cells without one, and of these at least as many as the operator picked. */
+/* Cells of each class in a stratum, as they may be: the random labels, a sample of their shares
+   for the cells without one, and of these at least as many as the operator picked. */
 function drawStratum(found, s, stream) {
   const counts = found.counts[s];
   const share = counts.map((n, c) => gamma(n + prior[s][c], stream + c));
   const total = share[0] + share[1] + share[2];
   const unlabelled = Math.max(found.sizes[s] - (counts[0] + counts[1] + counts[2]), 0);
-  const rest = share.map((x, c) =>
-    gamma(Math.max((unlabelled * x) / total, 1e-9), stream + 3 + c));
+  const rest = share.map((x, c) => gamma(Math.max((unlabelled * x) / total, 1e-9), stream + 3 + c));
   const scale = unlabelled / (rest[0] + rest[1] + rest[2]);
   return counts.map((n, c) => n + Math.max(rest[c] * scale, found.known[s][c] - n));
 }
@@ -164,7 +175,9 @@ function nextLooks(sizes) {
   const looks = sizes.map(() => 0);
   const order = [];
   for (let n = sum(sizes); n > 0; n--) {
-    const value = sizes.map((size, s) => (looks[s] < size ? (size * worth[s]) / (looks[s] + 1) : -1));
+    const value = sizes.map((size, s) =>
+      looks[s] < size ? (size * worth[s]) / (looks[s] + 1) : -1,
+    );
     const stratum = value.indexOf(Math.max(...value));
     looks[stratum] += 1;
     order.push(stratum);
@@ -189,14 +202,15 @@ function expectedHalfWidth(found, looks, order = nextLooks(found.sizes)) {
   const mean = shares.map(([t, f]) => t * (1 - p) - f * p);
   const square = shares.map(([t, f]) => t * (1 - p) ** 2 + f * p ** 2);
   const extra = sum(prior.map(sum)) / prior.length + 1;
-  const ofLabels = sum(weight.map((w, s) =>
-    (w ** 2 * (square[s] - mean[s] ** 2)) / (planned[s] + extra)));
+  const ofLabels = sum(
+    weight.map((w, s) => (w ** 2 * (square[s] - mean[s] ** 2)) / (planned[s] + extra)),
+  );
   const ofCells = dot(mean.map((m) => m ** 2)) / (n + 1);
   return (1.96 * Math.sqrt(ofLabels + ofCells)) / reliable;
 }
 
-/* Looks in all after which the interval is expected to be so narrow; null where labelling every cell
-   does not suffice. */
+/* Looks in all after which the interval is expected to be so narrow; null where labelling every
+   cell does not suffice. */
 function looksFor(found, halfWidth) {
   const order = nextLooks(found.sizes);
   let low = 0;
@@ -217,15 +231,21 @@ function looksFor(found, halfWidth) {
 function fractionsOf(observed, rates) {
   const rows = rates.map((row, i) => row.map((r) => r - observed[i])).concat([[1, 1, 1]]);
   const product = (a, b) => sum(rows.map((row) => row[a] * row[b]));
-  const misfit = (x) => sum(rows.map((row, i) => (sum(row.map((r, j) => r * x[j])) - (i === 3)) ** 2));
+  const misfit = (x) =>
+    sum(rows.map((row, i) => (sum(row.map((r, j) => r * x[j])) - (i === 3)) ** 2));
   let best = [NaN, NaN, NaN];
   let least = Infinity;
   for (let set = 1; set < 8; set++) {
     const chosen = [0, 1, 2].filter((i) => (set >> i) & 1);
-    const x = solve(chosen.map((a) => chosen.map((b) => product(a, b))), chosen.map(() => 1));
+    const x = solve(
+      chosen.map((a) => chosen.map((b) => product(a, b))),
+      chosen.map(() => 1),
+    );
     if (!x || x.some((v) => v < 0)) continue;
     const full = [0, 0, 0];
-    chosen.forEach((c, i) => { full[c] = x[i]; });
+    chosen.forEach((c, i) => {
+      full[c] = x[i];
+    });
     if (misfit(full) < least - 1e-15) [least, best] = [misfit(full), full];
   }
   return best.map((v) => v / sum(best));
@@ -248,14 +268,15 @@ function solve(matrix, right) {
   return a.map((row, i) => row[n] / row[i]);
 }
 
-/* Drawn rates: for each draw the shares of the three classes that are predicted tank-treading, then
-   those predicted flipping. */
+/* Drawn rates: for each draw the shares of the three classes that are predicted tank-treading,
+   then those predicted flipping. */
 const bytes = Uint8Array.from(atob(data.draws), (c) => c.charCodeAt(0));
 const drawn = new Float32Array(bytes.buffer);
 
 const inside = (share) => clamp(share, 1e-9, 1 - 1e-9);
 
-/* What the counts of predictions say, apart from the rates: how many were kept, with the error. */
+/* What the counts of predictions say, apart from the rates: how many were kept, with the error.
+ */
 function keptOf([treading, flipping, discarded]) {
   const more = treading + flipping + 0.5;
   const less = discarded + 0.5;
@@ -265,8 +286,8 @@ function keptOf([treading, flipping, discarded]) {
   return { treading, flipping, more, less, n, observed, error };
 }
 
-/* The share of kept cells in draw `b`: the counted one with a normal error of its log odds (Box and
-   Muller) from two sequences that fill the unit square evenly. */
+/* The share of kept cells in draw `b`: the counted one with a normal error of its log odds (Box
+   and Muller) from two sequences that fill the unit square evenly. */
 function keptInDraw({ more, less }, b) {
   const first = ((b + 0.5) * data.evenly2[0]) % 1;
   const second = ((b + 0.5) * data.evenly2[1]) % 1;
@@ -284,19 +305,29 @@ function explain(kept, keptShare, [t0, t1, t2, f0, f1, f2], p) {
   const expected = inside((1 - unreliable) * reliable + unreliable * (t2 + f2));
   const predicted = (1 - unreliable) * (t0 * p + t1 * (1 - p)) + unreliable * t2;
   const called = inside(predicted / expected);
-  const misfit = exact === unreliable ? 0 : n * (observed * Math.log(expected / observed)
-    + (1 - observed) * Math.log((1 - expected) / (1 - observed)));
-  const likelihood = misfit - Math.log(Math.max(apart, error))
-    + kept.treading * Math.log(called) + kept.flipping * Math.log1p(-called);
+  const misfit =
+    exact === unreliable
+      ? 0
+      : n *
+        (observed * Math.log(expected / observed) +
+          (1 - observed) * Math.log((1 - expected) / (1 - observed)));
+  const likelihood =
+    misfit -
+    Math.log(Math.max(apart, error)) +
+    kept.treading * Math.log(called) +
+    kept.flipping * Math.log1p(-called);
   return [likelihood, unreliable];
 }
 
 const DRAWS_AT_ONCE = 256; // between two of these the page can draw a clip and hear a key
-const breathe = () => new Promise((resume) => { setTimeout(resume); });
+const breathe = () =>
+  new Promise((resume) => {
+    setTimeout(resume);
+  });
 
-/* How likely the predictions `said` (tank-treading, flipping, discarded) of the cells without a label
-   and the operator's `own` labels (tank-treading, flipping) make each fraction. `stale` tells that
-   nobody waits for the answer any more. */
+/* How likely the predictions `said` (tank-treading, flipping, discarded) of the cells without a
+   label and the operator's `own` labels (tank-treading, flipping) make each fraction. `stale`
+   tells that nobody waits for the answer any more. */
 async function densityOfModels(said, own, stale = () => false) {
   const kept = keptOf(said);
   const draws = drawn.length / 6;
@@ -315,8 +346,8 @@ async function densityOfModels(said, own, stale = () => false) {
   return mixed(likelihood, unreliable, sum(said), own);
 }
 
-/* Sum the likelihood over the draws. The labelled cells have a fraction too: the movie's is the mean
-   of both, each weighed by its number of reliable cells. */
+/* Sum the likelihood over the draws. The labelled cells have a fraction too: the movie's is the
+   mean of both, each weighed by its number of reliable cells. */
 function mixed(likelihood, unreliable, cells, own) {
   const most = likelihood.reduce((a, b) => Math.max(a, b), -Infinity);
   const mine = own[0] + own[1];
@@ -349,8 +380,11 @@ function densityOfOwn(own) {
 const without = (withheld) => ({ estimate: null, low: null, high: null, withheld, caution: null });
 
 /* What rbc.marker.caution says beside a wide interval. */
-const cautioned = (found) => (
-  { ...found, withheld: null, caution: found.high - found.low > data.widest ? data.caution : null });
+const cautioned = (found) => ({
+  ...found,
+  withheld: null,
+  caution: found.high - found.low > data.widest ? data.caution : null,
+});
 
 /* The manual count with Wilson's interval (rbc.marker.by_hand). */
 function byHand(labels) {
@@ -362,28 +396,38 @@ function byHand(labels) {
   const p = treading / n;
   const middle = (p + (z * z) / (2 * n)) / (1 + (z * z) / n);
   const half = (z / (1 + (z * z) / n)) * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n));
-  return cautioned({ estimate: p, low: Math.max(middle - half, 0), high: Math.min(middle + half, 1) });
+  return cautioned({
+    estimate: p,
+    low: Math.max(middle - half, 0),
+    high: Math.min(middle + half, 1),
+  });
 }
 
 /* The models' estimate for the cells without a label, and the labels as they are. */
 async function modelsWithLabels(labels, stale) {
   const rest = data.cells.filter(([name]) => !labels.has(name)).map(([, predicted]) => predicted);
-  const own = classes.slice(0, 2).map((label) =>
-    [...labels.values()].filter((given) => given === label).length);
+  const own = classes
+    .slice(0, 2)
+    .map((label) => [...labels.values()].filter((given) => given === label).length);
   if (!rest.length) return byHand(labels);
   if (!data.rates) return without("no labelled cells of one class are known");
   const said = [0, 0, 0];
   for (const predicted of rest) said[Math.min(strata.indexOf(predicted), 2)] += 1;
-  const unreliable = fractionsOf(said.map((n) => n / rest.length), data.rates)[2];
+  const unreliable = fractionsOf(
+    said.map((n) => n / rest.length),
+    data.rates,
+  )[2];
   if (!(unreliable / (1 - unreliable) <= data.mostUnreliable))
-    return without("with so many unreliable sequences left, the models alone give no usable interval: "
-      + data.mend);
+    return without(
+      "with so many unreliable sequences left, the models alone give no usable interval: " +
+        data.mend,
+    );
   const density = await densityOfModels(said, own, stale);
   return density === null ? null : cautioned(ends(density));
 }
 
-/* All three, and with enough labels the one of the cells that stage 1 keeps; null where newer labels
-   have come. */
+/* All three, and with enough labels the one of the cells that stage 1 keeps; null where newer
+   labels have come. */
 async function estimatesOf(labels, stale = () => false) {
   const found = sampleOf(labels);
   const enough = found.looks >= fewest;

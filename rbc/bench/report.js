@@ -1,4 +1,5 @@
-/* What a person does with the report: label, correct, export. The estimates are in estimate.js. */
+/* What a person does with the report: label, correct, export. The estimates are in estimate.js.
+ */
 
 const element = (id) => document.getElementById(id);
 const FRAME_PX = 31;
@@ -10,8 +11,15 @@ const KEYS = ["tank-treading", "flipping", "unreliable", "unsure"]; // keys 1 to
 const WORDS = { unsure: "cannot tell" }; // an operator cannot tell; a model is unsure
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
-const cells = data.cells.map(([name, predicted, reliable, flipping, frame, length], index) => (
-  { name, predicted, reliable, flipping, frame, length, index }));
+const cells = data.cells.map(([name, predicted, reliable, flipping, frame, length], index) => ({
+  name,
+  predicted,
+  reliable,
+  flipping,
+  frame,
+  length,
+  index,
+}));
 const byName = new Map(cells.map((cell) => [cell.name, cell]));
 
 /* The labels by name of the cell. Whether a label is of a cell chosen at random follows from the
@@ -43,7 +51,8 @@ function make(tag, attributes = {}, ...content) {
 
 const pictures = new Map(); // decoded image strips, by index of the cell
 
-/* The image strip of a cell. It is decoded once, in the background where it is asked for early. */
+/* The image strip of a cell. It is decoded once, in the background where it is asked for early.
+ */
 function pictureOf(cell) {
   if (!pictures.has(cell.index)) {
     const picture = new Image();
@@ -130,6 +139,8 @@ const isRandom = (cell) => placeOf(cell) < looks;
 
 /* Start a series, or go on with one that was left. */
 function begin() {
+  ordered = true;
+  looks = looksOf(labels);
   if (looks >= wanted) wanted = Math.min(looks + SERIES, data.order.length);
   document.body.classList.add("labelling");
   element("start").hidden = true;
@@ -203,7 +214,9 @@ function onKey(event) {
   }
   if (at < 0 || tag === "INPUT" || tag === "SELECT") return;
   if (event.key === " " && tag !== "DIV" && tag !== "BODY") return; // presses the button in focus
-  const act = label ? () => choose(label) : STAGE_KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  const act = label
+    ? () => choose(label)
+    : STAGE_KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;
   event.preventDefault();
   act();
@@ -233,19 +246,44 @@ function pick(cell, label) {
 }
 
 function cardOf(cell) {
-  const canvas = make("canvas", { class: "clip", width: FRAME_PX, height: FRAME_PX, role: "img",
-    "aria-label": `Clip of ${cell.name}`, "data-name": cell.name });
+  const canvas = make("canvas", {
+    class: "clip",
+    width: FRAME_PX,
+    height: FRAME_PX,
+    role: "img",
+    "aria-label": `Clip of ${cell.name}`,
+    "data-name": cell.name,
+  });
   watcher.observe(canvas);
-  const choice = (label) => make("button", { type: "button", "data-label": label,
-    "aria-label": `${cell.name}: ${WORDS[label] ?? label}` }, WORDS[label] ?? label);
-  return make("li", { class: "cell", "data-name": cell.name, "data-predicted": cell.predicted },
+  const choice = (label) =>
+    make(
+      "button",
+      {
+        type: "button",
+        "data-label": label,
+        "aria-label": `${cell.name}: ${WORDS[label] ?? label}`,
+      },
+      WORDS[label] ?? label,
+    );
+  return make(
+    "li",
+    { class: "cell", "data-name": cell.name, "data-predicted": cell.predicted },
     canvas,
     make("p", {}, make("strong", {}, `Predicted: ${cell.predicted}`)),
-    make("p", { class: "muted" }, `reliable ${cell.reliable.toFixed(2)}, flipping `
-      + `${cell.flipping.toFixed(2)}; ${plural(cell.length, "frame")} from ${cell.frame}; ${cell.name}`),
+    make(
+      "p",
+      { class: "muted" },
+      `reliable ${cell.reliable.toFixed(2)}, flipping ` +
+        `${cell.flipping.toFixed(2)}; ${plural(cell.length, "frame")} from ` +
+        `${cell.frame}; ${cell.name}`,
+    ),
     make("p", { class: "how" }),
-    make("div", { class: "choose", role: "group", "aria-label": `Label of ${cell.name}` },
-      ...KEYS.map(choice)));
+    make(
+      "div",
+      { class: "choose", role: "group", "aria-label": `Label of ${cell.name}` },
+      ...KEYS.map(choice),
+    ),
+  );
 }
 
 /* Show on a card the label of its cell. */
@@ -268,7 +306,8 @@ function showCells() {
   element("cells").replaceChildren(...fitting.slice(0, shown).map(cardOf));
   showCards();
   element("more").hidden = shown >= fitting.length;
-  element("more").textContent = `Show more cells (${Math.min(shown, fitting.length)} of ${fitting.length} shown)`;
+  element("more").textContent =
+    `Show more cells (${Math.min(shown, fitting.length)} of ${fitting.length} shown)`;
   showFilters();
 }
 
@@ -296,19 +335,46 @@ function shape(tag, attributes) {
   return made;
 }
 
-/* An interval on a scale from 0 to 100 %. Words beside it say the same, so it is hidden from readers
-   of the screen. */
+/* An interval on a scale from 0 to 100 %. Words beside it say the same, so it is hidden from
+   readers of the screen. */
 function draw(found) {
-  const picture = shape("svg", { class: "drawn", viewBox: "0 0 200 20",
-    preserveAspectRatio: "none", "aria-hidden": "true" });
-  const upright = (x, y0, y1, name) => shape("line", { class: name, x1: 200 * x, x2: 200 * x,
-    y1: y0, y2: y1, "vector-effect": "non-scaling-stroke" });
-  picture.append(shape("line", { class: "scale", x1: 0, x2: 200, y1: 10, y2: 10,
-    "vector-effect": "non-scaling-stroke" }));
+  const picture = shape("svg", {
+    class: "drawn",
+    viewBox: "0 0 200 20",
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  });
+  const upright = (x, y0, y1, name) =>
+    shape("line", {
+      class: name,
+      x1: 200 * x,
+      x2: 200 * x,
+      y1: y0,
+      y2: y1,
+      "vector-effect": "non-scaling-stroke",
+    });
+  picture.append(
+    shape("line", {
+      class: "scale",
+      x1: 0,
+      x2: 200,
+      y1: 10,
+      y2: 10,
+      "vector-effect": "non-scaling-stroke",
+    }),
+  );
   for (const tenth of [0, 0.25, 0.5, 0.75, 1]) picture.append(upright(tenth, 7, 13, "scale"));
   if (found && found.low !== null) {
-    picture.append(shape("line", { class: "interval", x1: 200 * found.low, x2: 200 * found.high,
-      y1: 10, y2: 10, "vector-effect": "non-scaling-stroke" }));
+    picture.append(
+      shape("line", {
+        class: "interval",
+        x1: 200 * found.low,
+        x2: 200 * found.high,
+        y1: 10,
+        y2: 10,
+        "vector-effect": "non-scaling-stroke",
+      }),
+    );
     picture.append(upright(found.estimate, 4, 16, "middle"));
   }
   if (data.truth) picture.append(upright(data.truth.share, 0, 20, "truth"));
@@ -322,10 +388,14 @@ const points = (share, digits = 0) => (100 * share).toFixed(digits);
 function showEstimate(found) {
   const none = found.estimate === null;
   // Of a wide interval the ends stand in front, because its middle says little.
-  const share = none ? "No estimate"
-    : found.caution ? `${points(found.low)} to ${whole(found.high)}` : whole(found.estimate);
+  const share = none
+    ? "No estimate"
+    : found.caution
+      ? `${points(found.low)} to ${whole(found.high)}`
+      : whole(found.estimate);
   element("marker").textContent = share;
-  element("interval").textContent = none ? `${found.withheld}.`
+  element("interval").textContent = none
+    ? `${found.withheld}.`
     : `95 % interval ${interval(found)}${found.caution ? `; ${found.caution}` : ""}`;
   element("picture").replaceChildren(draw(found));
   element("line").querySelector(".estimate").textContent = share;
@@ -342,17 +412,29 @@ const WAYS = {
 function showWays(ways) {
   const row = (head, found, name) => {
     const none = found.estimate === null;
-    return make("tr", { class: name },
+    return make(
+      "tr",
+      { class: name },
       make("th", { scope: "row" }, head),
       make("td", { class: "n" }, none ? "no estimate" : percent(found.estimate)),
       make("td", {}, none ? found.withheld : found.low === null ? "" : interval(found)),
-      make("td", {}, draw(none ? null : found)));
+      make("td", {}, draw(none ? null : found)),
+    );
   };
   const rows = Object.entries(WAYS).map(([way, head]) =>
-    row(head, ways[way], way === "with labels" ? "used" : ""));
-  if (data.truth) rows.push(row("Simulated truth (of the simulator)",
-    { estimate: data.truth.share, low: null, high: null }, "simulated"));
-  element("ways").querySelector("tbody").replaceChildren(...rows);
+    row(head, ways[way], way === "with labels" ? "used" : ""),
+  );
+  if (data.truth)
+    rows.push(
+      row(
+        "Simulated truth (of the simulator)",
+        { estimate: data.truth.share, low: null, high: null },
+        "simulated",
+      ),
+    );
+  element("ways")
+    .querySelector("tbody")
+    .replaceChildren(...rows);
 }
 
 function tally(kind) {
@@ -364,20 +446,29 @@ function tally(kind) {
 function showCounts() {
   const first = tally((cell) => cell.predicted);
   const then = tally(labelOf);
-  element("counts").replaceChildren(...KEYS.map((label) => make("tr", {},
-    make("th", { scope: "row" }, label),
-    make("td", { class: "n" }, first[label]),
-    make("td", { class: "n" }, then[label]))));
+  element("counts").replaceChildren(
+    ...KEYS.map((label) =>
+      make(
+        "tr",
+        {},
+        make("th", { scope: "row" }, label),
+        make("td", { class: "n" }, first[label]),
+        make("td", { class: "n" }, then[label]),
+      ),
+    ),
+  );
 }
 
 /* How many labels there are and how they came about. */
 function showState() {
   const changed = cells.filter(FILTERS.corrected).length;
-  const kept = storage ? "This browser keeps them until you clear them."
+  const kept = storage
+    ? "This browser keeps them until you clear them."
     : "This browser cannot keep them here: export them before you close the page.";
   element("state").textContent = labels.size
-    ? `${plural(labels.size, "label")}: ${looks} of cells chosen at random, ${labels.size - looks} `
-      + `picked; ${changed} differ from the prediction. ${kept}`
+    ? `${plural(labels.size, "label")}: ${looks} of cells chosen at random, ` +
+      `${labels.size - looks} ` +
+      `picked; ${changed} differ from the prediction. ${kept}`
     : "You have not labelled a cell yet.";
   element("clear").disabled = labels.size === 0;
 }
@@ -388,9 +479,11 @@ let speaking = 0;
 function speak(found) {
   clearTimeout(speaking);
   speaking = setTimeout(() => {
-    element("spoken").textContent = found.estimate === null ? `No estimate: ${found.withheld}`
-      : `Estimate ${percent(found.estimate)}, 95 % interval ${interval(found)}. `
-        + element("forecast").textContent;
+    element("spoken").textContent =
+      found.estimate === null
+        ? `No estimate: ${found.withheld}`
+        : `Estimate ${percent(found.estimate)}, 95 % interval ${interval(found)}. ` +
+          element("forecast").textContent;
   }, 700);
 }
 
@@ -399,19 +492,25 @@ function showStart() {
   const next = Math.min(SERIES, left);
   const open = wanted - looks;
   element("begin").disabled = left === 0;
-  element("begin").textContent = left === 0 ? "All cells are labelled"
-    : open > 0 ? `Go on: ${plural(open, "cell")} left`
-      : `Label ${next} ${looks ? "more " : ""}cells, chosen at random`;
-  element("design").textContent = `Seed ${data.seed} set the order before you saw a cell. Cells that `
-    + `are predicted to flip, and unsure ones, come more often; the estimate allows for that. ${looks} of `
-    + `${data.order.length} cells are labelled.`;
+  element("begin").textContent =
+    left === 0
+      ? "All cells are labelled"
+      : open > 0
+        ? `Go on: ${plural(open, "cell")} left`
+        : `Label ${next} ${looks ? "more " : ""}cells, chosen at random`;
+  element("design").textContent =
+    `Seed ${data.seed} set the order before you saw a cell. Cells that ` +
+    "are predicted to flip, and unsure ones, come more often; the estimate allows for that. " +
+    `${looks} of ` +
+    `${data.order.length} cells are labelled.`;
 }
 
 /* How many more labels a useful interval takes, or that more do not help. */
 function forecast(found) {
   const cellsInAll = data.order.length;
   const needed = looksFor(found, GOAL);
-  if (looks >= cellsInAll) return "Every cell is labelled: only more cells would narrow the interval.";
+  if (looks >= cellsInAll)
+    return "Every cell is labelled: only more cells would narrow the interval.";
   if (needed === null) {
     const best = points(expectedHalfWidth(found, cellsInAll));
     return `Labelling all ${cellsInAll} cells would give about ±${best} points: film more cells.`;
@@ -419,33 +518,44 @@ function forecast(found) {
   const more = Math.max(needed, fewest) - looks;
   if (more > 0) return `About ${plural(more, "more label")} for ±${points(GOAL)} points.`;
   const twice = points(expectedHalfWidth(found, Math.min(2 * looks, cellsInAll)));
-  return `About ±${points(expectedHalfWidth(found, looks))} points now; twice as many labels would give `
-    + `about ±${twice}.`;
+  return (
+    `About ±${points(expectedHalfWidth(found, looks))} points now; ` +
+    "twice as many labels would give " +
+    `about ±${twice}.`
+  );
 }
 
 /* What stage 1 discarded: a stratum of its own, of which the labels show how much is lost. */
 function showDiscarded({ found, enough, ways }) {
   const last = strata.indexOf("unreliable");
   const seen = found.counts[last];
-  const text = [`Stage 1 discarded ${plural(found.sizes[last], "cell")} as unreliable. `
-    + "The random order contains some of them, because reliable cells may be among them. "
-    + `You have labelled ${sum(seen)} at random: ${seen[0]} tank-treading, ${seen[1]} flipping, `
-    + `${seen[2]} unreliable.`];
+  const text = [
+    `Stage 1 discarded ${plural(found.sizes[last], "cell")} as unreliable. ` +
+      "The random order contains some of them, because reliable cells may be among them. " +
+      `You have labelled ${sum(seen)} at random: ${seen[0]} tank-treading, ${seen[1]} flipping, ` +
+      `${seen[2]} unreliable.`,
+  ];
   if (enough) {
     const alike = ways["discarded alike"];
     const moved = points(ways["with labels"].estimate - alike.estimate, 1);
-    text.push("The estimate above assumes nothing about them. If one assumes that stage 1 discards "
-      + `both motions alike, the estimate is ${inWords(alike)}: the assumption moves it by `
-      + `${moved} points.`, keptElsewhere(alike.estimate));
+    text.push(
+      "The estimate above assumes nothing about them. If one assumes that stage 1 discards " +
+        `both motions alike, the estimate is ${inWords(alike)}: the assumption moves it by ` +
+        `${moved} points.`,
+      keptElsewhere(alike.estimate),
+    );
   } else {
-    text.push("The estimate of the models alone assumes that stage 1 discards reliable cells here as "
-      + `often as in other blood draws. From ${fewest} random labels on, no such assumption is needed.`);
+    text.push(
+      "The estimate of the models alone assumes that stage 1 discards reliable cells here as " +
+        `often as in other blood draws. From ${fewest} random labels on, no such assumption is ` +
+        "needed.",
+    );
   }
   element("discarded").replaceChildren(...text.map((line) => make("p", {}, line)));
 }
 
-/* How far the estimate under that assumption would be off if stage 1 kept the motions as unequally
-   here as on other blood draws. */
+/* How far the estimate under that assumption would be off if stage 1 kept the motions as
+   unequally here as on other blood draws. */
 function keptElsewhere(estimate) {
   if (!data.kept.length) return "";
   const corrected = data.kept.map(([treading, flipping]) => {
@@ -453,25 +563,35 @@ function keptElsewhere(estimate) {
     return all / (all + (1 - estimate) / flipping);
   });
   const range = (values) => `${whole(Math.min(...values))} to ${whole(Math.max(...values))}`;
-  return `On ${data.kept.length} other blood draws stage 1 kept about ${range(data.kept.map(([t]) => t))} of the `
-    + `tank-treading and ${range(data.kept.map(([, f]) => f))} of the flipping cells. If it does here as on `
-    + `one of them, the assumption gives ${percent(estimate)} where ${range(corrected)} would be true.`;
+  return (
+    `On ${data.kept.length} other blood draws stage 1 kept about ` +
+    `${range(data.kept.map(([t]) => t))} of the tank-treading and ` +
+    `${range(data.kept.map(([, f]) => f))} of the flipping cells. If it does here as on one of ` +
+    `them, the assumption gives ${percent(estimate)} where ${range(corrected)} would be true.`
+  );
 }
 
 /* What kind of interval is shown, and why. */
 function basis({ enough, found }) {
-  if (enough) return "The interval with your labels rests on the cells chosen at random alone: it holds "
-    + "whatever the models do. The manual count takes all your labels as they are; it is biased, because "
-    + "likely flipping cells come up more often.";
+  if (enough)
+    return (
+      "The interval with your labels rests on the cells chosen at random alone: it is valid " +
+      "whatever the models do. The manual count takes all your labels as they are; it is biased, " +
+      "because " +
+      "likely flipping cells come up more often."
+    );
   const first = labels.size ? "So far your labels count for their own cells only. " : "";
-  return `${first}From ${fewest} random labels on (${found.looks} so far), the interval rests on them and `
-    + "no longer on the errors that the models made on other blood draws.";
+  return (
+    `${first}From ${fewest} random labels on (${found.looks} so far), the interval rests on ` +
+    "them and " +
+    "no longer on the errors that the models made on other blood draws."
+  );
 }
 
 let round = 0; // counts the changes of the labels: an estimate that comes late is dropped
 
-/* Everything on the page that depends on the labels. Counts follow at once, the estimate when it is
-   computed, so that no key waits for it. */
+/* Everything on the page that depends on the labels. Counts follow at once, the estimate when it
+   is computed, so that no key waits for it. */
 async function update() {
   showCounts();
   showState();
@@ -510,8 +630,12 @@ const digest = (text) => [...text].reduce((sum, c) => (sum * 31 + c.codePointAt(
 
 /* The checksum tells the movie. Names of sequences mean other cells after another tracking, and a
    report made with a file of corrections starts from other labels: each keeps its own. */
-const storageKey = ["rbc", data.movie, digest(JSON.stringify(data.cells)),
-  digest(JSON.stringify(data.corrections))].join(" ");
+const storageKey = [
+  "rbc",
+  data.movie,
+  digest(JSON.stringify(data.cells)),
+  digest(JSON.stringify(data.corrections)),
+].join(" ");
 
 function save() {
   storage?.setItem(storageKey, JSON.stringify({ wanted, labels: [...labels] }));
@@ -530,7 +654,6 @@ function saved() {
 function restore(given) {
   for (const [name, label] of given)
     if (byName.has(name) && KEYS.includes(label)) labels.set(name, label);
-  looks = looksOf(labels);
 }
 
 function clearAll() {
@@ -559,15 +682,30 @@ function corrections() {
     const random = isRandom(cell);
     const place = random ? placeOf(cell) + 1 : "";
     const chosen = random ? "random" : "picked";
-    return [name, cell.predicted, label, chosen, place, data.seed].map(String).map(quoted).join(",");
+    return [name, cell.predicted, label, chosen, place, data.seed]
+      .map(String)
+      .map(quoted)
+      .join(",");
   });
   return ["name,before,after,chosen,order,seed", ...rows, ""].join("\n");
 }
 
 function table(ways) {
   const text = (x) => quoted(String(x ?? ""));
-  const rows = Object.entries(ways).map(([way, found]) => [way, found.estimate, found.low, found.high,
-    found.withheld, found.caution, labels.size, cells.length].map(text).join(","));
+  const rows = Object.entries(ways).map(([way, found]) =>
+    [
+      way,
+      found.estimate,
+      found.low,
+      found.high,
+      found.withheld,
+      found.caution,
+      labels.size,
+      cells.length,
+    ]
+      .map(text)
+      .join(","),
+  );
   return ["way,estimate,low,high,withheld,caution,labelled,cells", ...rows, ""].join("\n");
 }
 
@@ -585,10 +723,13 @@ function offerEstimates(ways) {
 /* Say what was exported: a browser may save a file without a word. */
 function sayExported(event) {
   const name = event.target.download;
-  const what = name === "corrections.csv"
-    ? ` with ${plural(labels.size, "label")}, ${looks} of them of cells chosen at random (seed ${data.seed})` : "";
-  element("exported").textContent = `${name}${what} went to your browser's downloads at `
-    + `${new Date().toLocaleTimeString()}.`;
+  const what =
+    name === "corrections.csv"
+      ? ` with ${plural(labels.size, "label")}, ${looks} of them of cells chosen at random ` +
+        `(seed ${data.seed})`
+      : "";
+  element("exported").textContent =
+    `${name}${what} went to your browser's downloads at ` + `${new Date().toLocaleTimeString()}.`;
   if (name === "corrections.csv") unsaved = 0;
 }
 
@@ -622,22 +763,52 @@ function histogram(title, values) {
   const counts = new Array(BINS).fill(0);
   for (const value of values) counts[Math.min(BINS - 1, Math.floor(value * BINS))] += 1;
   const most = Math.max(...counts, 1);
-  const picture = shape("svg", { viewBox: `0 0 ${BINS} 100`, preserveAspectRatio: "none", role: "img",
-    "aria-label": `${title}: ${counts.slice(0, 5).reduce((a, b) => a + b)} cells below 0.25, `
-      + `${counts.slice(15).reduce((a, b) => a + b)} above 0.75` });
-  counts.forEach((count, bin) => picture.append(shape("rect",
-    { x: bin + 0.08, width: 0.84, y: 100 - (96 * count) / most, height: (96 * count) / most })));
-  return make("figure", {}, picture,
-    make("div", { class: "axis", "aria-hidden": "true" }, ...["0", "0.5", "1"].map((x) => make("span", {}, x))),
-    make("figcaption", {}, title));
+  const picture = shape("svg", {
+    viewBox: `0 0 ${BINS} 100`,
+    preserveAspectRatio: "none",
+    role: "img",
+    "aria-label":
+      `${title}: ${counts.slice(0, 5).reduce((a, b) => a + b)} cells below 0.25, ` +
+      `${counts.slice(15).reduce((a, b) => a + b)} above 0.75`,
+  });
+  counts.forEach((count, bin) =>
+    picture.append(
+      shape("rect", {
+        x: bin + 0.08,
+        width: 0.84,
+        y: 100 - (96 * count) / most,
+        height: (96 * count) / most,
+      }),
+    ),
+  );
+  return make(
+    "figure",
+    {},
+    picture,
+    make(
+      "div",
+      { class: "axis", "aria-hidden": "true" },
+      ...["0", "0.5", "1"].map((x) => make("span", {}, x)),
+    ),
+    make("figcaption", {}, title),
+  );
 }
 
 // --- start ---
 
 function listen() {
-  const onClick = { begin, back: () => goTo(at - 1), undo, close, pause: () => pause(stageRuns),
-    "film-play": playTracks, "film-zoom": zoomTracks, clear: () => askToClear(true),
-    "clear-yes": clearAll, "clear-no": () => askToClear(false) };
+  const onClick = {
+    begin,
+    back: () => goTo(at - 1),
+    undo,
+    close,
+    pause: () => pause(stageRuns),
+    "film-play": playTracks,
+    "film-zoom": zoomTracks,
+    clear: () => askToClear(true),
+    "clear-yes": clearAll,
+    "clear-no": () => askToClear(false),
+  };
   for (const [id, act] of Object.entries(onClick)) element(id).addEventListener("click", act);
   for (const id of ["export", "marker-csv", "marker-json"])
     element(id).addEventListener("click", sayExported);
@@ -647,19 +818,29 @@ function listen() {
     const button = event.target.closest("button");
     if (button) pick(byName.get(button.closest(".cell").dataset.name), button.dataset.label);
   });
-  element("more").addEventListener("click", () => { shown += SHOWN_AT_ONCE; showCells(); });
-  element("film-frame").addEventListener("input", () => showFrame(Number(element("film-frame").value)));
+  element("more").addEventListener("click", () => {
+    shown += SHOWN_AT_ONCE;
+    showCells();
+  });
+  element("film-frame").addEventListener("input", () =>
+    showFrame(Number(element("film-frame").value)),
+  );
   document.addEventListener("keydown", onKey);
-  addEventListener("beforeunload", (event) => { if (unsaved && !storage) event.preventDefault(); });
+  addEventListener("beforeunload", (event) => {
+    if (unsaved && !storage) event.preventDefault();
+  });
   // The line at the top repeats the estimate only while the estimate itself is out of sight.
-  new IntersectionObserver(([entry]) => { element("line").hidden = entry.isIntersecting; })
-    .observe(element("picture"));
+  new IntersectionObserver(([entry]) => {
+    element("line").hidden = entry.isIntersecting;
+  }).observe(element("picture"));
 }
 
 function start() {
   const earlier = saved();
   restore(earlier?.labels ?? Object.entries(data.corrections));
   wanted = earlier?.wanted ?? 0;
+  ordered ||= wanted > 0;
+  looks = looksOf(labels);
   for (const name of Object.keys(FILTERS)) {
     const button = make("button", { type: "button", "data-filter": name });
     button.addEventListener("click", () => chooseFilter(name));
@@ -667,8 +848,15 @@ function start() {
   }
   const kept = cells.filter(isKept);
   element("histograms").append(
-    histogram("Probability of being reliable (stage 1), all cells", cells.map((cell) => cell.reliable)),
-    histogram("Probability of flipping (stage 2), kept cells", kept.map((cell) => cell.flipping)));
+    histogram(
+      "Probability of being reliable (stage 1), all cells",
+      cells.map((cell) => cell.reliable),
+    ),
+    histogram(
+      "Probability of flipping (stage 2), kept cells",
+      kept.map((cell) => cell.flipping),
+    ),
+  );
   element("film-frame").max = data.film.length - 1;
   element("written").textContent = new Date(document.lastModified).toLocaleString();
   if (calm) pause(true);

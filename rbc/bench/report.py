@@ -277,6 +277,7 @@ def _data(
         "seed": seed,
         "order": [place[name] for name in order],
         "corrections": labels,
+        "ordered": not labels or result["labels"]["seed"] is not None,
         "labelling": {
             "strata": labelling.STRATA,
             "classes": LABELS,

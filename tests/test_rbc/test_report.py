@@ -227,6 +227,28 @@ def test_back_undo_pause_and_close_do_what_they_say(page):
     assert page.locator("#start").is_visible() and page.locator("#stage").is_hidden()
 
 
+def test_labels_of_a_file_that_names_no_order_count_as_picked(chromium, made, tmp_path):
+    """The page must not find a random order that the command did not find in the same file."""
+    text = (made[1] / "report.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    first = [data["cells"][index][0] for index in data["order"][:40]]
+    data |= {"ordered": False, "corrections": dict.fromkeys(first, "tank-treading")}
+    changed = json.dumps(data).replace("<", "\\u003c")
+    before, after = text.split('id="data">')[0], text.split("</script>", 1)[1]
+    (tmp_path / "report.html").write_text(
+        f'{before}id="data">{changed}</script>{after}', encoding="utf-8"
+    )
+    page = opened(chromium, tmp_path)
+    assert "discarded alike" not in ways(page)
+    assert set(pd.read_csv(io.StringIO(exported(page)))["chosen"]) == {"picked"}
+    page.click("#begin")  # the operator follows the order now: it begins with these forty
+    page.keyboard.press("2")
+    assert "discarded alike" in ways(page)
+    assert set(pd.read_csv(io.StringIO(exported(page)))["chosen"]) == {"random"}
+    assert page.errors == []
+    page.close()
+
+
 def test_picked_labels_leave_the_interval_of_the_others_and_are_cleared(page):
     """Cells that were picked say nothing of the others; clearing takes a second click."""
     page.locator("#filters button[data-filter=flipping]").click()
