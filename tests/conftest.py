@@ -9,10 +9,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from random import Random
 
 import pytest
 from filelock import FileLock
@@ -23,6 +21,8 @@ from rbc import simulate
 from rbc.sequences import Sequences
 
 TINY = "tests/tiny.yaml"
+#: What `rbc book` makes of it.
+BOOK = ("results", "data/derived", "book/pages", "book/files", "_build")
 RUNS = [f"stage{s}/{m}-similarity-k10-s0" for s in (1, 2) for m in ("cnn", "crnn")]
 
 # in the background, what tests start would be deaf to it
@@ -63,16 +63,24 @@ def copy_checkout(copy: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory) -> Path:
-    """A copy of the checkout with the tiny profile's book, stopped three times while it was made.
+    """A copy of the checkout with the tiny profile's book.
 
-    Made once: the worker that comes second waits for the first.
+    Made once: the worker that comes second waits for the first. Where RBC_TINY_BOOK is set, the
+    checkout itself holds that book, as in continuous integration: then its parts are copied, and
+    the same command makes only what is out of date.
     """
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     copy = folder / "built" / "rbc-dynamics"
     with FileLock(folder / "built.lock"):
         if not copy.exists():
-            stubborn_book(copy_checkout(copy))
+            copy_checkout(copy)
+            if "RBC_TINY_BOOK" in os.environ:
+                for part in BOOK:
+                    if (ROOT / part).exists():
+                        shutil.copytree(ROOT / part, copy / part, dirs_exist_ok=True)
+            result = rbc("book", "--profile", TINY, cwd=copy)
+            assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert (copy / "_build" / "html" / "index.html").exists(), (
         "not built: see the first test that needs the book"
     )
@@ -177,67 +185,26 @@ def complete(checkout: Path) -> list[str]:
     return [row["run"] for row in listed if row["complete"]]
 
 
-def stubborn_book(checkout: Path) -> None:
-    """The tiny profile's book: interrupted, ended and killed at random moments, then finished by
-    the same command.
-    """
-    dice = Random(7)
-    command = [sys.executable, "-m", "compendium", "book", "--profile", TINY]
-    environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        process = subprocess.Popen(
-            command, cwd=checkout, env=environment, start_new_session=True, text=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        time.sleep(dice.uniform(4, 12))
-        os.kill(process.pid, stop)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode != 0, said
-        if stop != signal.SIGKILL:
-            assert (
-                said.strip().splitlines()[-1]
-                == "rbc: interrupted; the same command goes on where it stopped"
-            )
-        # A run's folder is there whole or not at all.
-        folders = [f for f in checkout.glob("results/tiny/stage?/[!.]*")]
-        assert sorted(str(f.relative_to(checkout / "results/tiny")) for f in folders) == sorted(
-            complete(checkout)
-        )
-    result = rbc("book", "--profile", TINY, cwd=checkout)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-
-
 #: Examples that hypothesis draws are the same each time, and no clock decides: on a busy machine
 #: any example may be slow.
 settings.register_profile("tests", deadline=None, derandomize=True)
 settings.load_profile("tests")
 
-#: Files whose few tests take longest, in the order in which the workers should begin them; those
-#: that need the built book come after what can be done while another worker makes it.
-LONGEST = (
-    "test_workflow", "test_cluster", "test_checkpoints", "test_record", "test_wheel",
-    "test_transfer", "test_benchmarks", "test_stale", "test_browser", "test_tracking",
-    "test_training", "test_patients", "test_cli", "test_analyze",
-)  # fmt: skip
-#: Files that train networks, track or simulate much, download or start many processes: not for the
-#: inner loop either.
-SLOW_FILES = {
-    "test_analyze", "test_attempts", "test_benchmarks", "test_checkpoints", "test_cli",
-    "test_cluster", "test_commands", "test_compare", "test_demo", "test_download",
-    "test_exercises", "test_golden", "test_packet", "test_patients", "test_refresh",
-    "test_release", "test_setups", "test_simulate", "test_tracking", "test_training",
-    "test_transfer", "test_wheel", "test_workflow",
-}  # fmt: skip
 #: Fixtures that take long to make; a test that uses one is not for the inner loop.
 SLOW_FIXTURES = {"built", "html", "chromium", "checkout", "released_sample"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that no worker is left with one at the end; what is slow is
-    marked.
+    """Slow tests are marked and come first, so that no worker is left with a long one at the end;
+    those that need the book follow what can be done while another worker makes it.
     """
-    order = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(LONGEST)))
-    for item in items:
-        if item.path.stem in SLOW_FILES or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+
+    def place(item: pytest.Item) -> int:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if SLOW_FIXTURES & fixtures:
             item.add_marker(pytest.mark.slow)
+        if "built" in fixtures:
+            return 1
+        return 0 if item.get_closest_marker("slow") else 2
+
+    items.sort(key=place)

@@ -15,6 +15,8 @@ import pytest
 
 from compendium import ROOT
 
+pytestmark = pytest.mark.nightly
+
 #: Arguments that make each benchmark small; FOLDER is a temporary one.
 SMALL = {
     "analyze": ("--frames", "30", "--cells", "12", "--threads", "1"),

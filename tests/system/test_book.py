@@ -287,6 +287,7 @@ def test_pages_that_are_printed_together_keep_their_links_and_pictures(tmp_path,
         assert there in made
 
 
+@pytest.mark.nightly
 def test_the_printed_book_has_an_outline_of_parts_and_pages(built, chromium, tmp_path):
     """`make pdf` must give a book that one would print; it stopped once, and nobody saw it."""
     # A copy: other tests look at every page of the book while this one lays a page beside them.
@@ -309,6 +310,7 @@ def test_the_printed_book_has_an_outline_of_parts_and_pages(built, chromium, tmp
     assert 100 < sheets < 400, f"{sheets} sheets"
 
 
+@pytest.mark.nightly
 def test_the_same_sources_build_with_plain_sphinx(built, html, tmp_path):
     """Whoever leaves Jupyter Book must not lose the book."""
     left_out = shutil.ignore_patterns("html", ".doctrees", "results", "jupyter_execute", ".git")
@@ -329,6 +331,7 @@ def test_the_same_sources_build_with_plain_sphinx(built, html, tmp_path):
     assert again == pages - {path for path in pages if path.parts[0] == "lab"}
 
 
+@pytest.mark.nightly
 def test_what_jupyter_book_2_lacks_is_counted_by_kind(built):
     """Who moves the book some day must know what that takes."""
     command = [sys.executable, str(built / "workflow" / "book2.py")]

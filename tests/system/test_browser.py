@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Error
 
 #: colour schemes and widths (px) in which each page is looked at
-VIEWS = [("light", 1440), ("dark", 375)]
+VIEWS = [("light", 1440), pytest.param("dark", 375, marks=pytest.mark.nightly)]
 # Without preload: axe would fetch style sheets, which a browser refuses from a disk.
 ANSWER = {"resultTypes": ["violations"], "preload": False}
 CONTRAST = "color-contrast"  #: the rule that takes nine tenths of the time

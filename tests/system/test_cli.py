@@ -17,6 +17,8 @@ from zenodo import Zenodo
 from compendium import ROOT
 from rbc import sampling, sequences
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = [
     "data fetch",
     "data prepare",

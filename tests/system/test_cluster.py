@@ -19,6 +19,8 @@ from conftest import one_line_error, rbc
 
 from compendium import ROOT, profiles
 
+pytestmark = pytest.mark.nightly
+
 CLUSTER = ROOT / "workflow" / "slurm" / "config.yaml"
 KILLED = "stage2/cnn-similarity-k10-s0"
 # its comment: stage, model, sampling, K, seed, no variant

@@ -12,6 +12,8 @@ import typer
 from compendium import ROOT
 from rbc import cli
 
+pytestmark = pytest.mark.slow
+
 cli.add_commands_of_checkout()
 
 #: Where commands stand: in code blocks and lists of these, and in the help of each command.

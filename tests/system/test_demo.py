@@ -11,6 +11,8 @@ from rbc import metrics, simulate, training
 from rbc.paper import Configuration
 from rbc.sequences import Sequences
 
+pytestmark = pytest.mark.nightly
+
 #: What the demo's validation split chooses (page "Model selection"), and nothing of the test split.
 CHOSEN = [Configuration(1, "cnn", "uniform", 50), Configuration(2, "cnn", "uniform", 30)]
 

@@ -16,6 +16,8 @@ from compendium import ROOT
 from rbc import models, prevalence, simulate
 from rbc.paper import reported
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT / "book" / "learn" / "exercises"
 
 #: What somebody might answer who has fallen into the trap that the exercise is about.

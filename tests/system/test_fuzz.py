@@ -7,6 +7,8 @@ import pytest
 
 from rbc import RbcError
 
+pytestmark = pytest.mark.nightly
+
 FEW = range(6)
 
 

@@ -12,6 +12,8 @@ from conftest import rbc
 
 from compendium import ROOT
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = ROOT / "tests" / "golden"
 _specification = importlib.util.spec_from_file_location("make", GOLDEN / "make.py")
 golden = importlib.util.module_from_spec(_specification)

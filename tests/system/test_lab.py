@@ -13,6 +13,8 @@ import pytest
 
 from compendium import ROOT
 
+pytestmark = pytest.mark.nightly
+
 EXERCISES = ROOT / "book" / "learn" / "exercises"
 #: Titles on the page, and the file that each shows.
 ON_PAGE = {

@@ -15,6 +15,8 @@ from compendium import ROOT
 sys.path.insert(0, str(ROOT / "workflow"))
 import refresh
 
+pytestmark = pytest.mark.slow
+
 
 def _json(path, content):
     path.write_text(json.dumps(content), encoding="utf-8")
@@ -70,6 +72,7 @@ def test_every_recipe_writes_what_is_kept_and_every_kept_result_has_one():
     assert kept - {f"data/reference/{name}" for name in timed} <= written
 
 
+@pytest.mark.nightly
 def test_one_result_is_made_anew_in_a_clone_compared_and_taken(tmp_path):
     """The real command on the kept scores: a number that somebody had changed by hand is found,
     what is finished is not made again, and files with changes of one's own are not overwritten.

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.nightly
+
 SEQUENCES = 1_000  #: Table 2's proportions leave each class some in each split
 
 
@@ -51,7 +53,6 @@ def killed_at(words: str, running: subprocess.Popen) -> None:
     time.sleep(1)  # until the kernels, which lead groups of their own, have seen it
 
 
-@pytest.mark.slow
 def test_a_rehearsal_killed_twice_ends_complete_and_says_what_it_took(checkout, profile):
     """The rung that stands for the paper's record: one command, from the download to the runs."""
     killed_at("fetched and verified", started(checkout, profile))

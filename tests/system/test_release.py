@@ -10,9 +10,12 @@ import sys
 import tarfile
 from importlib.util import module_from_spec, spec_from_file_location
 
+import pytest
 import yaml
 
 from compendium import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def load(name: str):

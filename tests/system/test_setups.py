@@ -12,6 +12,8 @@ import pytest
 from conftest import copy_checkout
 from setups import ONE_RUN, RESULT, SETUPS, TINY, Machine, tried
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory) -> Machine:

@@ -250,6 +250,7 @@ def test_of_two_jobs_that_find_it_stale_one_describes_the_data_and_says_so(finis
     assert kept.read_text(encoding="utf-8") == right
 
 
+@pytest.mark.nightly
 def test_a_sentence_remakes_only_its_page_and_stale_runs_are_never_shown(finished, changed):
     """The command itself does what the status says: one page here; and runs first where they are
     stale.

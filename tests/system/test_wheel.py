@@ -21,6 +21,8 @@ from packaging.requirements import Requirement
 from compendium import ROOT
 from rbc import __version__
 
+pytestmark = pytest.mark.nightly
+
 #: Put into the environment: it lends this one's packages, but none beyond the base of the wheel.
 LENDS = """
 import sys
@@ -162,7 +164,6 @@ def test_a_stranger_is_told_what_is_there_and_what_is_not(rbc) -> None:
     assert re.fullmatch(r"rbc: No such command 'grid'; .* its checkout only\n", answer.stderr)
 
 
-@pytest.mark.slow
 def test_a_reader_without_a_movie_or_a_checkout_gets_a_report(rbc) -> None:
     """The lines of the page on own movies, as they stand, and the other commands of the bench tool,
     from the wheel's base alone.

@@ -3,8 +3,14 @@ tests' tiny profile.
 """
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pandas as pd
@@ -13,6 +19,8 @@ from conftest import RUNS, TINY, complete, copy_checkout, one_line_error, rbc
 from safetensors.numpy import load_file
 
 from rbc.figures import COUNTS
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -25,24 +33,46 @@ def grid(checkout) -> Path:
     return checkout / "results" / "tiny"
 
 
-def test_a_book_stopped_three_times_ends_complete_and_leaves_nothing_half_written(grid, checkout):
-    """What an interruption leaves behind is gone on from, and then gone."""
+def test_a_book_is_complete_and_leaves_nothing_half_written(grid, checkout):
+    """Every run is there, and no folder that a run was written into."""
     assert sorted(complete(checkout)) == sorted(RUNS)
     assert not [p for p in grid.rglob(".*")]
 
 
-def test_a_book_stopped_three_times_has_the_bits_of_a_grid_never_stopped(grid, tmp_path_factory):
+def stop_at_random(checkout: Path, dice: Random, stop: signal.Signals) -> str:
+    """Start the tiny profile's book and stop it after some seconds; its last line."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "compendium", "book", "--profile", TINY], cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "2"},
+        start_new_session=True, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    time.sleep(dice.uniform(4, 12))
+    os.kill(process.pid, stop)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0, said
+    return (said.strip().splitlines() or [""])[-1]
+
+
+@pytest.mark.nightly
+def test_a_book_stopped_three_times_has_the_bits_of_one_never_stopped(grid, tmp_path_factory):
     """No number depends on when a build was interrupted, nor on the threads that the machine
-    offers.
+    offers, and a stopped run's folder is there whole or not at all.
     """
-    other = copy_checkout(tmp_path_factory.mktemp("never") / "rbc-dynamics")
-    result = rbc("grid", "--profile", TINY, cwd=other, env={"OMP_NUM_THREADS": "2"})
-    assert result.returncode == 0, result.stderr
+    other = copy_checkout(tmp_path_factory.mktemp("stopped") / "rbc-dynamics")
+    dice = Random(7)
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        said = stop_at_random(other, dice, stop)
+        assert stop == signal.SIGKILL or said.startswith("rbc: interrupted"), said
+        folders = [f for f in other.glob("results/tiny/stage?/[!.]*")]
+        there = [str(f.relative_to(other / "results/tiny")) for f in folders]
+        assert sorted(there) == sorted(complete(other))
+    result = rbc("book", "--profile", TINY, cwd=other, env={"OMP_NUM_THREADS": "2"})
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    assert not [p for p in (other / "results" / "tiny").rglob(".*")]
     for run in RUNS:
         for file in ("metrics.json", "weights.safetensors", "predictions.parquet"):
-            assert (grid / run / file).read_bytes() == (
-                other / "results" / "tiny" / run / file
-            ).read_bytes()
+            remade = other / "results" / "tiny" / run / file
+            assert (grid / run / file).read_bytes() == remade.read_bytes()
 
 
 def test_a_finished_grid_and_book_do_nothing_again(grid, checkout):

@@ -13,6 +13,8 @@ from conftest import rbc
 from compendium import ROOT, attempts, runs
 from rbc import RbcError
 
+pytestmark = pytest.mark.slow
+
 HOLD = "with attempts.attempt(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 
 
@@ -115,6 +117,7 @@ def flawed(checkout) -> Path:
     return path
 
 
+@pytest.mark.nightly
 def test_a_failed_run_is_retried_once_and_reported_and_the_others_finish(flawed, checkout):
     """One bad run must not cost a night's grid."""
     result = rbc("grid", "--profile", flawed, cwd=checkout)

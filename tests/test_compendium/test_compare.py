@@ -9,6 +9,8 @@ from compendium.evidence import compare
 from rbc import training
 from rbc.paper import Configuration
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def kept(cells, tmp_path_factory):

@@ -27,6 +27,8 @@ from compendium.data.download import Patience, fetch_released, fetch_zenodo
 from rbc import RbcError, sequences
 from rbc.files import file_hash
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = os.environ.get("RBC_SAMPLE")
 QUICK = Patience(tries=3, wait=0.02)
 DATA = {"a.zip": b"a" * 5000, "b.csv": b"b" * 70_000}

@@ -18,6 +18,8 @@ from compendium.evidence.pages import filled
 from compendium.evidence.study import Study
 from rbc import RbcError
 
+pytestmark = pytest.mark.slow
+
 RELEASED = runs.REFERENCE / "released"
 
 

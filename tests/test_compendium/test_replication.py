@@ -200,7 +200,11 @@ ALSO = {
 }
 
 
-@pytest.mark.parametrize("score", ["f1", "accuracy", "precision"])
+#: One score shows the mechanism in each run of the tests; the others take a minute each.
+NIGHTLY_SCORES = [pytest.param(s, marks=pytest.mark.nightly) for s in ("accuracy", "precision")]
+
+
+@pytest.mark.parametrize("score", ["f1", *NIGHTLY_SCORES])
 def test_every_printed_score_is_reproduced_by_a_perfect_replication(score):
     """No printed score has a rule that not even the paper's own matrices could meet."""
     found = judged(score)
@@ -246,6 +250,7 @@ def test_runs_with_every_answer_turned_reproduce_nothing(score):
     assert decided.count(decisions.DIFFERS) > 0.9 * len(decided)
 
 
+@pytest.mark.nightly
 def test_seeds_that_scatter_widen_the_interval_and_never_make_the_paper_differ_from_itself():
     """With the printed matrices and seeds around them some scores are not resolved, and none
     differs.

@@ -14,6 +14,8 @@ import pytest
 from compendium import ROOT, runs
 from rbc import RbcError, simulate
 
+pytestmark = pytest.mark.slow
+
 spec = importlib.util.spec_from_file_location("transfer", ROOT / "workflow" / "transfer.py")
 transfer = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(transfer)
@@ -29,6 +31,7 @@ def script(*arguments) -> None:
     assert found.returncode == 0, found.stderr.decode()[-3000:]
 
 
+@pytest.mark.nightly
 def test_a_search_and_a_training_leave_answers_for_cells_that_were_not_learned_from(
     tmp_path, cells
 ):

@@ -16,6 +16,8 @@ from rbc.bench.corrections import read_corrections
 from rbc.paper import RELIABLE
 from rbc.simulate import movies
 
+pytestmark = pytest.mark.slow
+
 KNOWN = json.loads((classify.MODELS / "known.json").read_text(encoding="utf-8"))
 
 

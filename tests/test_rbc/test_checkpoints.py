@@ -15,6 +15,8 @@ from rbc.paper import Configuration
 from rbc.sequences import Sequences
 from rbc.settings import Training
 
+pytestmark = pytest.mark.slow
+
 KILLS = 2  # for each of the two networks
 KEY = "what the numbers depend on"
 processes = multiprocessing.get_context("forkserver")
@@ -53,6 +55,7 @@ def start(*arguments: object) -> multiprocessing.Process:
 
 
 @pytest.mark.parametrize("model", ["cnn", "crnn"])
+@pytest.mark.nightly
 def test_killed_at_random_points_it_ends_with_the_same_bits(few, tmp_path, model):
     """A power cut costs time, never a bit."""
     c, dice = Configuration(2, model, "uniform", 10), random.Random(7)

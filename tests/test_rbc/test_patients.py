@@ -20,6 +20,8 @@ from rbc.bench import analyze, classify, draws, exchange, study
 from rbc.files import file_hash
 from rbc.simulate import movies
 
+pytestmark = pytest.mark.slow
+
 KNOWN = analyze.read_known(classify.MODELS)
 ERRORS = analyze.errors_of_others(KNOWN, set())
 

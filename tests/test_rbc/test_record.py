@@ -14,6 +14,8 @@ import pytest
 from rbc import record
 from rbc.bench import study
 
+pytestmark = pytest.mark.nightly
+
 HOME = Path(record.__file__).parent
 
 

@@ -28,6 +28,8 @@ from rbc.paper import LABELS, PX_UM, in_stage, positive
 from rbc.sequences import Sequences, checksum
 from rbc.simulate import cells, optics
 
+pytestmark = pytest.mark.slow
+
 SMALL = {
     "train": dict.fromkeys(LABELS, 12),
     "test": {"tank-treading": 9, "flipping": 2, "unreliable": 30},

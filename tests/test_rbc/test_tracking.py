@@ -22,6 +22,8 @@ from rbc.sequences import Sequences, checksum, from_list, load
 from rbc.simulate import movies
 from rbc.tracking import detection, linking, overlay
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (240, 640)
 SCENE = movies.Scene(frames=120, shape=SHAPE, cells=7, seed=1, stuck=2)
 

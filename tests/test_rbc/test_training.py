@@ -12,6 +12,8 @@ from rbc.paper import Configuration
 from rbc.sequences import Sequences, from_list
 from rbc.settings import Fold, Training
 
+pytestmark = pytest.mark.slow
+
 TINY = Training(epochs=1, batch_size=8, device="cpu")
 EASY = Training(epochs=12, batch_size=8, lr_low=1e-3, lr_high=3e-3, device="cpu")
 

@@ -20,6 +20,8 @@ from compendium import ROOT, profiles
 from compendium.data import prepare
 from rbc import RbcError
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
