@@ -93,7 +93,8 @@ class Study:
         self, profile: Profile, folder: Path, register: Path = runs.REFERENCE / "register"
     ) -> None:
         self.profile, self.folder, self.register = profile, Path(folder), register
-        self._rates, self._measured, self._counts, self._answers, self._same = {}, {}, {}, {}, {}
+        self._rates, self._measured, self._counts, self._answers = {}, {}, {}, {}
+        self._same, self._draws = {}, {}
 
     @cached_property
     def meta(self) -> dict:
@@ -202,7 +203,12 @@ class Study:
         stage : 1 or 2
         split : validation or test
         """
-        return self.answers(stage, split)["acquisition"].map(metrics.blood_draw).nunique()
+        if (stage, split) not in self._draws:
+            # All runs of a stage have the same cells, so one of them tells.
+            one = self.predictions(self.runs.loc[self.runs["stage"] == stage, "run"].iat[0])
+            names = one.loc[one["split"] == split, "acquisition"].unique()
+            self._draws[stage, split] = len({metrics.blood_draw(name) for name in names})
+        return self._draws[stage, split]
 
     def rates(self, stage: int, split: str) -> tuple[dict[str, pd.DataFrame], tuple[int, int]]:
         """Recall and specificity of every run, resampled together.
