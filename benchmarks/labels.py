@@ -138,7 +138,7 @@ def coverage(rng: np.random.Generator, movies: list[np.ndarray], truth: float) -
     """
     found = {looks: [] for looks in LOOKS}
     for cells in movies:
-        order = labelling.next_looks(list(cells.sum(axis=1)))
+        order = labelling.next_looks(list(cells.sum(axis=1)), max(LOOKS))
         for looks in LOOKS:
             sample = label_at_random(rng, cells, order[:looks])
             density = labelling.density(sample, draws=labelling.DRAWS // 4)

@@ -24,7 +24,6 @@ from math import cos, log, pi, sqrt
 import numpy as np
 import pandas as pd
 from numba import njit
-from scipy.special import gammaln
 
 from rbc.marker import FRACTIONS, STEP, TIE
 from rbc.paper import LABELS
@@ -36,27 +35,24 @@ STRATA = ("tank-treading", "flipping", "unsure", "unreliable")
 #: a flipping cell among its labels from counting as free of them. Chosen by simulated coverage.
 PRIOR = np.array(
     [
-        [0.50, 0.25, 0.25],
-        [0.25, 0.50, 0.25],
+        [0.60, 0.15, 0.25],
+        [0.20, 0.55, 0.25],
         [1 / 3, 1 / 3, 1 / 3],
-        [0.15, 0.15, 0.70],
+        [0.12, 0.06, 0.82],
     ]
 )
 #: How much a look into a stratum is worth for each of its cells. Cells predicted to flip are few,
 #: and most of the flipping cells are among them. Chosen by simulated width.
-WORTH = np.array([1.0, 2.0, 2.0, 0.6])
+WORTH = np.array([1.0, 3.0, 3.0, 1.0])
 DRAWS = 4096  #: draws behind a density
 FEWEST_LOOKS = 25  #: random labels from which on the interval was simulated
-#: Strengths of the known error rates that `assisted_density` weighs by how well each predicts the
-#: labels: in labelled cells for each stratum.
-STRENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 # --- which cells are labelled ---
 
 
-def next_looks(sizes: Sequence[int]) -> list[int]:
-    """The stratum of each look, the first one first, until every cell is labelled.
+def next_looks(sizes: Sequence[int], most: int | None = None) -> list[int]:
+    """The stratum of each look, the first one first.
 
     Each look goes where it is worth most: to the stratum with the largest number of cells times
     `WORTH`, divided by the looks it has got. The order depends on the predictions alone, never on a
@@ -65,16 +61,18 @@ def next_looks(sizes: Sequence[int]) -> list[int]:
     Parameters
     ----------
     sizes : cells of each stratum
+    most : looks; None: until every cell is labelled
 
     Returns
     -------
-    Numbers of strata, as many as there are cells
+    Numbers of strata, as many as there are looks
     """
     left = np.array(sizes, dtype=float)
     worth = left * np.resize(WORTH, len(left))
     looks = np.zeros(len(left))
     order = []
-    for _ in range(int(left.sum())):
+    looks_in_all = int(left.sum()) if most is None else min(most, int(left.sum()))
+    for _ in range(looks_in_all):
         value = np.where(looks < left, worth / (looks + 1), -1.0)
         stratum = int(np.argmax(value))  # the first of equal ones
         looks[stratum] += 1
@@ -211,35 +209,6 @@ def density(
         len(FRACTIONS),
     )
     return shares / shares.sum()
-
-
-def assisted_density(found: Sample, expected: np.ndarray) -> np.ndarray:
-    """The same, with what the models' known error rates lead one to expect in each stratum.
-
-    The known rates count as labelled cells of each stratum. As many as `STRENGTHS` says, each
-    weighed by how likely it makes the labels (the Dirichlet-multinomial distribution). Where the
-    labels contradict the known rates, these count for little.
-
-    Parameters
-    ----------
-    found : sizes and labels of the strata
-    expected : (S, 3) expected share of each label in a stratum; rows sum to 1
-
-    Returns
-    -------
-    (P,) float64, as of `density`
-    """
-    weights = np.array([_log_evidence(found.counts, k * expected) for k in STRENGTHS])
-    weights = np.exp(weights - weights.max())
-    parts = [density(found, prior=k * expected) for k in STRENGTHS]
-    return np.average(parts, axis=0, weights=weights)
-
-
-def _log_evidence(counts: np.ndarray, prior: np.ndarray) -> float:
-    """Log probability of labels (S, 3) under a Dirichlet prior, up to a constant."""
-    n, k = counts.sum(axis=1), prior.sum(axis=1)
-    each = gammaln(counts + prior) - gammaln(prior)
-    return float(each.sum() + (gammaln(k) - gammaln(k + n)).sum())
 
 
 def expected_shares(rates: np.ndarray, fractions: np.ndarray) -> np.ndarray:
@@ -380,7 +349,7 @@ def planned_half_width(sizes: np.ndarray, shares: np.ndarray, looks: int) -> flo
     shares : (S, 3) expected share of each label in a stratum (`expected_shares`)
     looks : looks in all
     """
-    order = next_looks(list(sizes))[:looks]
+    order = next_looks(list(sizes), looks)
     return half_width(sizes, shares, np.bincount(order, minlength=len(sizes)))
 
 

@@ -262,8 +262,7 @@ def _ways(
     -------
     ways : by name; each as `prevalence.end_to_end` gives it. With `labelling.FEWEST_LOOKS` random
         labels or more, "with labels" is the stratified estimate (`labelling.density`), which uses
-        no known rates; "discarded alike" is the same of the cells that stage 1 keeps, and "model
-        assisted" the one that uses the known rates too.
+        no known rates; "discarded alike" is the same of the cells that stage 1 keeps.
     sampled : the labels by stratum
     """
     own = cells["name"].map(given.labels)
@@ -280,9 +279,6 @@ def _ways(
         ways["with labels"] = _interval_of(marker.ends(labelling.density(sampled)))
         alike = labelling.density(sampled, strata=kept)
         ways["discarded alike"] = _interval_of(marker.ends(alike))
-        if (expected := _expected(cells, errors)) is not None:
-            assisted = labelling.assisted_density(sampled, expected)
-            ways["model assisted"] = _interval_of(marker.ends(assisted))
     elif given.labels:
         # Too few random labels, or none: they count for their own cells.
         rest = cells[own.isna()]
@@ -296,18 +292,6 @@ def _ways(
 def _interval_of(found: marker.Interval) -> dict:
     """An interval as `prevalence.end_to_end` gives one that is not withheld."""
     return found._asdict() | {"withheld": None, "caution": marker.caution(found)}
-
-
-def _expected(cells: pd.DataFrame, errors: pd.DataFrame) -> np.ndarray | None:
-    """Share of each label that the known error rates lead one to expect in each stratum, (4, 3);
-    None where they cannot tell.
-    """
-    answers = cells["answer"].value_counts().reindex(prevalence.ANSWERS, fill_value=0).to_numpy()
-    rates = prevalence.rates(prevalence.by_draw(errors).sum(axis=0))
-    fractions = prevalence.on_simplex(answers / answers.sum(), rates)
-    if np.isnan(fractions).any():
-        return None
-    return labelling.expected_shares(rates, fractions)
 
 
 def _or_none(value: float | str | None) -> float | str | None:

@@ -112,29 +112,6 @@ def test_it_covers_a_movie_whose_predictions_are_wrong_in_any_way(truth):
     assert covered >= 51  # of 60; fewer are seen once in 10,000 times at 95 %
 
 
-def test_known_rates_help_where_they_hold_and_yield_where_they_do_not():
-    """The model-assisted interval must not follow rates that the labels contradict."""
-    expected = np.array([[0.96, 0.02, 0.02], [0.1, 0.85, 0.05], [0.1, 0.1, 0.8], [0.1, 0.02, 0.88]])
-    as_known = labelled((200, 20, 0, 80), [[28, 1, 1], [1, 9, 0], [0] * 3, [1, 0, 9]])
-    plain, assisted = (
-        marker.ends(density)
-        for density in (
-            labelling.density(as_known),
-            labelling.assisted_density(as_known, expected),
-        )
-    )
-    assert assisted.high - assisted.low < plain.high - plain.low
-    otherwise = labelled((200, 20, 0, 80), [[40, 35, 5], [5, 5, 5], [0] * 3, [1, 0, 9]])
-    plain, assisted = (
-        marker.ends(density)
-        for density in (
-            labelling.density(otherwise),
-            labelling.assisted_density(otherwise, expected),
-        )
-    )
-    assert abs(plain.estimate - assisted.estimate) < 0.05
-
-
 def test_the_expected_width_is_that_of_the_interval():
     """The page promises so many points for so many looks."""
     found = labelled((240, 40, 0, 320), [[60, 2, 1], [4, 28, 3], [0] * 3, [3, 1, 26]])
