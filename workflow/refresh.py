@@ -114,6 +114,11 @@ RECIPES = (
         ("data/reference/ours/travel.json",),
     ),
     Recipe(
+        "draws",
+        ("python benchmarks/draws.py --out data/reference/draws.json",),
+        ("data/reference/draws.json",),
+    ),
+    Recipe(
         "scales",
         ("python benchmarks/scales.py --out data/reference/scales.json",),
         ("data/reference/scales.json",),
