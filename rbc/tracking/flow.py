@@ -52,6 +52,7 @@ class Flow:
     speeds : (n,) float64, px/frame, one for each step seen of each cell
     agree : share of all steps seen that go this way
     frames : frames looked at
+    second : share of all steps seen that agree on another way
     """
 
     turn: int
@@ -59,6 +60,7 @@ class Flow:
     speeds: np.ndarray
     agree: float
     frames: int
+    second: float = 0.0
 
     @property
     def slope(self) -> float:
@@ -113,7 +115,8 @@ def survey(found: Iterable[list[np.ndarray]], gate: float, longest: float) -> Fl
     # A tilt within its own error is none: a level movie must stay level.
     error = MEDIAN_ERROR * np.std(off[along]) / np.sqrt(along.sum())
     tilt = 0.0 if abs(tilt) < LEVEL * error else float(tilt)
-    return Flow(turn, tilt, np.hypot(*steps[along].T), float(along.mean()), frames)
+    speeds = np.hypot(*steps[along].T)
+    return Flow(turn, tilt, speeds, float(along.mean()), frames, _second_way(angles, off))
 
 
 def _steps(a: np.ndarray, b: np.ndarray, c: np.ndarray, gate: float, longest: float) -> np.ndarray:
@@ -128,6 +131,19 @@ def _steps(a: np.ndarray, b: np.ndarray, c: np.ndarray, gate: float, longest: fl
     # The same step backwards from b must end at a detection of a.
     off, _ = cKDTree(a).query(b[j] - step[j, k], distance_upper_bound=gate)
     return step[j, k][np.isfinite(off)]
+
+
+def _second_way(angles: np.ndarray, off: np.ndarray) -> float:
+    """Share of all steps that agree on a way far from that of most.
+
+    angles, off : (n,) degrees, of the steps and off the way of most
+    """
+    # Steps beside the cone are cells that turn; chance goes in all directions alike.
+    others = angles[abs(off) > 2 * CONE]
+    if not len(others):
+        return 0.0
+    apart = (others - _densest(others) + 180) % 360 - 180
+    return float((abs(apart) <= CONE / 2).sum() / len(angles))
 
 
 def _densest(angles: np.ndarray) -> float:
@@ -171,6 +187,8 @@ DOUBT = 4.0  #: standard errors of a change of pace at which half of it is belie
 ERROR = 0.8
 #: change of the step from one frame to the next that a pulsing pump may make; more is a lost frame
 SMOOTH = 0.25
+#: px/frame; a cell that moves less sticks to the wall, or is dust: it tells nothing of the flow
+STILL = 0.02
 STOPPED = 0.2  #: smaller steps tell no speed, so no track begins on them
 
 
@@ -278,6 +296,9 @@ def _common(
     # more.
     needed = score + 0.25 * n + 0.5
     for i in range(n):
+        # A cell that sticks moves by no step, whatever the step is.
+        if abs(speeds[i]) < STILL:
+            continue
         for k in range(first[i], first[i + 1]):
             guess = dx[k] / speeds[i]
             fit = _fit(guess, first, dx, dy, speeds, gates, gate)[0]
@@ -380,6 +401,12 @@ SHARES = {
     "continued": (0.01, 0.05),  # tracks that start where others ended: cells may count twice
     # frames in which all cells change their speed: the shear rate is not the one told
     "unsteady": (0.02, 0.25),
+    # steps that agree on another way than most: cells in two directions
+    "second": (0.05, 0.15),
+    # frames that repeat the one before: the frame rate is not the one told
+    "repeated": (0.0, 0.02),
+    # frames that are shown again later: their cells count twice
+    "again": (0.0, 0.02),
     "astray": (0.20, 0.50),  # steps that go another way: no flow in one direction
 }
 #: change of the common speed that counts: the shear rate of a sequence is known no better
@@ -401,7 +428,8 @@ def remarks(kind: str, share: float, words: str) -> tuple[list[str], list[str]]:
     notes, objections : `words` in the one, the other, or none
     """
     note, objection = SHARES[kind]
-    return ([words] if note <= share else []), ([words] if objection <= share else [])
+    noted = share > 0 and share >= note
+    return ([words] if noted else []), ([words] if noted and share >= objection else [])
 
 
 def unsteady(steps: np.ndarray) -> tuple[float, int]:

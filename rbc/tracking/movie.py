@@ -15,6 +15,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,6 +39,7 @@ DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no 
 #: frames after which a cell that was lost has left the picture, or cannot be told from another
 LATER = 60
 SAME = 0.6  #: cell diameters; cells that stay closer for half a track would lie in each other
+NOTHING = Detections(*np.zeros((3, 0)), np.zeros(0, bool), UNIT)  #: of a frame left out
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
 #: What a folder of tracked cells may hold, its marker first.
 TRACKED_FILES = ("tracks.parquet", *SEQUENCE_FILES, "overlay.png", "clip.avi")
@@ -114,8 +116,14 @@ def track(
     for ended in run.tracks():
         spool.add(ended)
     if not spool.rows:
+        # What we did to the movie may be the reason, so it is said first.
+        before = f"{thinned}; " if every != 1 else ""
+        if run.repeated:
+            before += f"{len(run.repeated)} frames repeat the one before and were left out; "
+        if run.stuck:
+            before += f"{run.stuck} cells do not move; "
         raise RbcError(
-            f"{movie.path}: no moving cell in {run.done} frames, at {units[0]:g} um/px"
+            f"{movie.path}: {before}no moving cell in {run.done} frames, at {units[0]:g} um/px"
             f" ({sources['um_per_px']['source']}); check that, and look at the movie"
         )
     meta = {"source": in_words(movie.path.name), "version": 1, "simulated": movie.simulated}
@@ -210,6 +218,13 @@ class _Run:
         )
         self.done, self.damaged, self.dark = 0, [], []
         self.finished: list[Finished] = []  # without their crops
+        self.stuck = 0  # tracks of cells that do not move
+        # Frames by what they show; those that repeat the one before, or one long before it.
+        self.digests: dict[int, bytes] = {}
+        self.shown: set[bytes] = set()
+        self.repeated: list[int] = []
+        self.again: list[int] = []
+        self.last: bytes | None = None
         # Background and noise of the whole movie, from frames spread over it.
         sample = movie.sample(self.parameters.background_frames)
         try:
@@ -294,8 +309,11 @@ class _Run:
 
     def _kept(self, ended: list[Finished]) -> list[Finished]:
         """Remember where tracks began and ended, to compare them at the end."""
-        self.finished += [replace(f, crops=f.crops[:0]) for f in ended]
-        return ended
+        # A cell that sticks belongs to the background, and its speed of 0 divides nothing.
+        moving = [f for f in ended if abs(f.speed) >= flow.STILL]
+        self.stuck += len(ended) - len(moving)
+        self.finished += [replace(f, crops=f.crops[:0]) for f in moving]
+        return moving
 
     def _detections(
         self, pool: ThreadPoolExecutor
@@ -309,22 +327,39 @@ class _Run:
             ahead.append((number, pool.submit(self._detect, number, frame)))
             if len(ahead) >= self.chunk:
                 first, future = ahead.popleft()
-                yield first, *future.result()
+                yield first, *self._once(first, *future.result())
         for first, future in ahead:
-            yield first, *future.result()
+            yield first, *self._once(first, *future.result())
+
+    def _once(
+        self, number: int, frame: np.ndarray | None, found: Detections
+    ) -> tuple[np.ndarray | None, Detections]:
+        """A frame and its detections; none of them where the frame before was the same."""
+        digest = self.digests.pop(number, None)
+        # Empty frames may well be alike.
+        if digest is None or not len(found.x):
+            return frame, found
+        if digest == self.last:
+            self.repeated.append(number)
+            return None, NOTHING
+        if digest in self.shown:
+            self.again.append(number)
+        self.shown.add(digest)
+        self.last = digest
+        return frame, found
 
     def _detect(
         self, number: int, frame: np.ndarray | None
     ) -> tuple[np.ndarray | None, Detections]:
-        nothing = Detections(*np.zeros((3, 0)), np.zeros(0, bool), UNIT)
         if frame is None:
             self.damaged.append(number)
-            return None, nothing
+            return None, NOTHING
         # What the first pass found is not computed again.
         found = self.known.pop(number, None) or self._detect_only(frame)
         if found.gain < DARKEST:
             self.dark.append(number)
-            return None, nothing
+            return None, NOTHING
+        self.digests[number] = blake2b(np.ascontiguousarray(frame), digest_size=16).digest()
         return frame, found
 
     def _detect_only(self, frame: np.ndarray) -> Detections:
@@ -357,6 +392,8 @@ class _Run:
             f" {self.flow.tilt:.1f} "
             f"degrees; limits {p.min_speed_px:.1f} to {p.max_speed_px:.1f} px/frame"
         )
+        if self.stuck:
+            notes.append(f"{self.stuck} cells that do not move were left out")
         if self.flow.turn:
             notes.append("the crops are turned so that the cells move left to right")
         if lost:
@@ -390,6 +427,24 @@ class _Run:
                 unsteady,
                 f"all cells change their speed together, by over {flow.UNSTEADY:.0%} in "
                 f"{unsteady:.0%} of the frames: the flow is not steady",
+            ),
+            flow.remarks(
+                "second",
+                self.flow.second,
+                f"{self.flow.second:.0%} of the steps seen agree on another way than {direction}:"
+                " cells move in two directions",
+            ),
+            flow.remarks(
+                "again",
+                len(self.again) / self.done,
+                f"{len(self.again)} of {self.done} frames were shown before: the movie was joined"
+                " to itself, and these cells count twice; cut it to one showing",
+            ),
+            flow.remarks(
+                "repeated",
+                len(self.repeated) / self.done,
+                f"{len(self.repeated)} of {self.done} frames repeat the one before and were left"
+                " out: the frame rate is not that of the camera; film or save each frame once",
             ),
             flow.remarks(
                 "astray",

@@ -20,7 +20,7 @@ from rbc.bench import classify
 from rbc.reading import video
 from rbc.sequences import Sequences, checksum, from_list, load
 from rbc.simulate import movies
-from rbc.tracking import detection, linking, overlay
+from rbc.tracking import detection, flow, linking, overlay
 
 pytestmark = pytest.mark.slow
 
@@ -621,3 +621,41 @@ def test_a_film_of_tracks_is_written_frame_by_frame(tmp_path):
     tracemalloc.stop()
     assert peak < 10 * one
     assert video.open_movie(tmp_path / "clip.avi").n_frames == frames
+
+
+def test_cells_that_do_not_move_tell_no_step() -> None:
+    """A speed of zero divided by zero; among moving cells, it must change nothing."""
+    places = np.array([[10.0, 10.0], [30.0, 30.0], [60.0, 50.0], [90.0, 70.0]])
+    speeds = np.array([0.0, 5.0, 6.0, 7.0])
+    found = places + np.stack([2 * speeds, np.zeros(4)], axis=1)
+    step = flow.Pace().measure(places, speeds, np.full(4, 4.0), found, 4.0, 0.0)
+    assert step == pytest.approx(2, abs=0.05)
+    stuck = flow.Pace().measure(places, np.zeros(4), np.full(4, 4.0), places, 4.0, 0.0)
+    assert np.isfinite(stuck)
+
+
+@pytest.mark.parametrize("back", [(-1, 0), (0, 1)])
+def test_steps_in_two_directions_are_objected_to(back: tuple[int, int]) -> None:
+    """Half of the cells going another way are no flow in one direction; chance is not a way."""
+    start = np.random.default_rng(0).uniform(0, 600, (30, 2))
+    way = np.tile([1.0, 0.0], (30, 1))
+    way[:12] = back
+    run = [start + 9 * t * way for t in range(8)]
+    second = flow.survey([run], 3.0, 60.0).second
+    assert flow.remarks("second", second, "two ways")[1]
+    alone = flow.survey([[start + 9 * t * np.array([1.0, 0.0]) for t in range(8)]], 3.0, 60.0)
+    assert not flow.remarks("second", alone.second, "two ways")[1]
+
+
+@pytest.mark.parametrize("order", ["joined to itself", "every fifth repeated", "back again"])
+def test_cells_shown_twice_are_objected_to(order: str, tmp_path: Path) -> None:
+    """A frame that comes again shows no new cells, and no new time."""
+    scene = movies.Scene(frames=40, shape=(160, 320), cells=6, seed=1)
+    shown = list(movies.physics(scene)[0])
+    numbers = {
+        "joined to itself": [*range(40), *range(40)],
+        "every fifth repeated": [i * 5 // 6 for i in range(48)],
+        "back again": [*range(40), *reversed(range(40))],
+    }[order]
+    path = _write(tmp_path / "m.avi", [shown[i] for i in numbers])
+    assert tracking.track(path, threads=1)[0].meta["objections"]
