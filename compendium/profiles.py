@@ -25,8 +25,11 @@ class Data(Strict):
     counts: dict[Literal[SPLITS], dict[Literal[LABELS], Annotated[int, Field(ge=0)]]] = {}
     seed: int = 0
     ranges: dict[str, float | list[float]] = {}
-    #: findings that do not stop the command: counts other than Table 2's are meant so
-    acknowledged: list[Literal["counts"]] = Field([], exclude=True)  # not part of a run's record
+    #: Findings that do not stop the command, because they are meant so (`compendium.data.printed`,
+    #: `compendium.data.pixels`). They are no part of a run's record.
+    acknowledged: list[Literal["counts", "numbering", "padding", "inverted", "short"]] = Field(
+        [], exclude=True
+    )
 
 
 class Cell(Strict):

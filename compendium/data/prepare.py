@@ -38,6 +38,7 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
     """
     from compendium.data import (  # here, as these would slow the start of every command
         ingest,
+        pixels,
         printed,
     )
     from rbc import sampling, sequences, simulate
@@ -54,10 +55,16 @@ def prepare(p: Profile, data: Path | None, simulated: bool = False, progress: bo
     else:
         folder = raw_folder(p, data)
         # Simulated records have counts of their own; all others are the paper's until it is said.
-        ours = simulated or "counts" in p.data.acknowledged
-        check = None if ours else partial(printed.check, where=folder)
+        known = p.data.acknowledged
+        check = partial(printed.check, where=folder, acknowledged=known, simulated=simulated)
         ingest.into(folder, p.data_folder, simulated=simulated, check=check)
     found = sequences.load(p.data_folder)
+    if p.data.source == "zenodo" and not simulated:
+        try:
+            pixels.check(found, folder, p.data.acknowledged)
+        except RbcError:
+            shutil.rmtree(p.data_folder)  # made a moment ago: nothing half-checked is left
+            raise
     # Similarity ranks serve every K, so they are computed once, with the data.
     ranks = sampling.ranks(found, threads=os.cpu_count(), progress=progress)
     sequences.add_similarity(p.data_folder, ranks)
