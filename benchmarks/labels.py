@@ -202,7 +202,7 @@ def resample_draw(design: tuple[str, float], repetitions: int) -> list[dict]:
     strata = ["tank-treading", "flipping", "unsure", "discarded"]
     table = pd.crosstab(cells["answer"], cells["label"]).reindex(strata, fill_value=0)
     rates = table[list(LABELS)].to_numpy(float)
-    rates /= rates.sum(axis=0)
+    rates = rates / rates.sum(axis=0)
     movies = []
     for _ in range(repetitions):
         treading = rng.binomial(300, truth)

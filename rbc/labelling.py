@@ -32,13 +32,14 @@ from rbc.paper import LABELS
 STRATA = ("tank-treading", "flipping", "unsure", "unreliable")
 #: Cells of each label (columns: `rbc.paper.LABELS`) that count as labelled in a stratum before any
 #: look: one in all. They say weakly that predictions are mostly right, and keep a stratum without
-#: a flipping cell among its labels from counting as free of them. Chosen by simulated coverage.
+#: a flipping cell among its labels from counting as free of them. Chosen by the coverage in
+#: simulated movies and in movies resampled from the released sample.
 PRIOR = np.array(
     [
         [0.60, 0.15, 0.25],
         [0.20, 0.55, 0.25],
         [1 / 3, 1 / 3, 1 / 3],
-        [0.12, 0.06, 0.82],
+        [0.15, 0.25, 0.60],
     ]
 )
 #: How much a look into a stratum is worth for each of its cells. Cells predicted to flip are few,
@@ -67,14 +68,16 @@ def next_looks(sizes: Sequence[int], most: int | None = None) -> list[int]:
     -------
     Numbers of strata, as many as there are looks
     """
-    left = np.array(sizes, dtype=float)
-    worth = left * np.resize(WORTH, len(left))
-    looks = np.zeros(len(left))
-    order = []
-    looks_in_all = int(left.sum()) if most is None else min(most, int(left.sum()))
-    for _ in range(looks_in_all):
-        value = np.where(looks < left, worth / (looks + 1), -1.0)
-        stratum = int(np.argmax(value))  # the first of equal ones
+    worth = [float(size) * WORTH[number % len(WORTH)] for number, size in enumerate(sizes)]
+    looks = [0] * len(worth)
+    order: list[int] = []
+    in_all = int(sum(sizes))
+    for _ in range(in_all if most is None else min(most, in_all)):
+        stratum, best = 0, -1.0
+        for number, size in enumerate(sizes):
+            value = worth[number] / (looks[number] + 1)
+            if looks[number] < size and value > best:  # the first of equal ones
+                stratum, best = number, value
         looks[stratum] += 1
         order.append(stratum)
     return order
