@@ -119,6 +119,16 @@ RECIPES = (
         ("data/reference/draws.json",),
     ),
     Recipe(
+        "labels",
+        (
+            "python benchmarks/labels.py --repetitions 300 --jobs 2"
+            " --out data/reference/labels.json",
+            "python benchmarks/labels.py --sample --repetitions 300"
+            " --out data/reference/labels-released.json",
+        ),
+        ("data/reference/labels.json", "data/reference/labels-released.json"),
+    ),
+    Recipe(
         "scales",
         ("python benchmarks/scales.py --out data/reference/scales.json",),
         ("data/reference/scales.json",),
