@@ -527,6 +527,11 @@ def _read_cells(folder: Path) -> Sequences:
                 " name a folder that rbc track wrote"
             )
         return READERS[STRIPS](folder)
+    if not (folder / "meta.json").exists():
+        raise RbcError(
+            f"{folder}: neither sequences (meta.json) nor strips ({STRIPS}) are there; name a"
+            " folder that rbc track wrote"
+        )
     return sequences.load(folder)
 
 

@@ -127,6 +127,6 @@ def warn_of_shared(folds: list[Fold], stage: int) -> str:
             " When whole blood draws were left out of training, networks trained as the paper"
             f" trains had a recall of: {'; '.join(recalls)} (lowest to highest draw). Their"
             " threshold was set for a fixed specificity"
-            " ([Beyond the paper](../ours/ours.ipynb))."
+            ' (<a href="../ours/ours.html">Beyond the paper</a>).'
         )
     return words

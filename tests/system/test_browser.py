@@ -122,7 +122,7 @@ def test_the_example_of_a_report_opens_on_its_page_and_works(html, chromium):
     """A biologist must see what a report is before filming anything."""
     page = chromium.new_page()
     errors, _ = visit(page, (html / "book/pages/example-report.html").as_uri())
-    page.locator("summary", has_text="Show the report on this page").first.click()
+    page.locator("summary", has_text="Show the report of").first.click()
     report = page.frame_locator("iframe.report").first
     before = report.locator("#state").inner_text()
     assert "simulated" in report.locator("body").inner_text().lower()

@@ -22,7 +22,7 @@ def kept(cells, tmp_path_factory):
         place = folder / ("kept" if seed < 3 else "mine") / c.path
         place.mkdir(parents=True)
         runs.write(
-            place, training.train(few, c, tiny.training), cells.meta, c, tiny, key="of a test"
+            place, training.train(few, c, tiny.training), cells.meta, c, tiny, inputs={"test": "x"}
         )
     return folder
 
