@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from scipy.stats import fisher_exact, norm
 
 from compendium import runs
-from rbc import figures, metrics, prevalence
+from rbc import figures, labelling, metrics, prevalence
 from rbc.marker import LOWEST_COVERAGE, REFUSED_WIDTH, VALIDITY
 from rbc.paper import LABELS, RELIABLE, reported
 
@@ -600,6 +600,8 @@ def labels_kept(name: str = "labels") -> pd.DataFrame:
 def labels_summary() -> str:
     """The lowest coverage of the simulated designs, and the width at the design of the report."""
     rows = labels_kept()
+    few = rows[rows["looks"] < labelling.FEWEST_LOOKS]
+    rows = rows[rows["looks"] >= labelling.FEWEST_LOOKS]
     lowest = rows.loc[rows["covered"].idxmin()]
     repetitions = int(rows["repetitions"].min())
     below = int((rows["covered"] < 0.93).sum())
@@ -612,7 +614,9 @@ def labels_summary() -> str:
         for looks, part in usual.groupby("looks")
     ]
     return (
-        f"**Simulated**, {repetitions} movies of each of {len(rows)} designs and numbers of looks."
+        f"**Simulated**, {repetitions} movies of each of {len(rows)} designs and numbers of looks,"
+        f" from {labelling.FEWEST_LOOKS} looks on. With fewer the interval is not shown, because it"
+        f" covered in as few as {few['covered'].min():.2f} of the movies of a design."
         f" The coverage is {rows['covered'].mean():.3f} on average and {lowest['covered']:.3f} at"
         f" its lowest. It is below .93 in {below} of them, and by more than chance explains in"
         f" {surely} (one-sided, at a level of 5 % shared by all). For 300 reliable and 300"

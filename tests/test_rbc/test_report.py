@@ -231,7 +231,7 @@ def test_labels_of_a_file_that_names_no_order_count_as_picked(chromium, made, tm
     """The page must not find a random order that the command did not find in the same file."""
     text = (made[1] / "report.html").read_text(encoding="utf-8")
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
-    first = [data["cells"][index][0] for index in data["order"][:40]]
+    first = [data["cells"][index][0] for index in data["order"][: labelling.FEWEST_LOOKS]]
     data |= {"ordered": False, "corrections": dict.fromkeys(first, "tank-treading")}
     changed = json.dumps(data).replace("<", "\\u003c")
     before, after = text.split('id="data">')[0], text.split("</script>", 1)[1]
@@ -241,7 +241,7 @@ def test_labels_of_a_file_that_names_no_order_count_as_picked(chromium, made, tm
     page = opened(chromium, tmp_path)
     assert "discarded alike" not in ways(page)
     assert set(pd.read_csv(io.StringIO(exported(page)))["chosen"]) == {"picked"}
-    page.click("#begin")  # the operator follows the order now: it begins with these forty
+    page.click("#begin")  # the operator follows the order now: it begins with these cells
     page.keyboard.press("2")
     assert "discarded alike" in ways(page)
     assert set(pd.read_csv(io.StringIO(exported(page)))["chosen"]) == {"random"}
