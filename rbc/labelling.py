@@ -10,8 +10,8 @@ cells in a stratum (Dirichlet distributed, as the labels tell), the cells of the
 no label (a sample of these shares), and the movie's cells as a sample of the blood (beta
 distributed). Their draws give the density of the fraction on the grid of `rbc.marker`.
 
-report.html holds `density`, `next_looks` and `expected_half_width` in JavaScript. All draws come
-from one small generator of random numbers that is the same in both languages.
+estimate.js holds `density`, `next_looks` and `expected_half_width` for the page of a report. All
+draws come from one small generator of random numbers that is the same in both languages.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ def cards(study: Study) -> list[dict[str, str]]:
             "title": "Our models",
             "number": share_in_words(shares.loc[found, OURS]),
             "words": "of the same flipping cells found by an ensemble of small networks and a"
-            " support vector machine, trained on the same sample. Much of the gain comes from the"
-            " training, not from the network.",
+            " support vector machine, trained on the same sample. How much of the gain comes from"
+            " the training and how much from the network is on the page.",
             "link": "ours/ours.html",
             "more": "Beyond the paper",
         },
