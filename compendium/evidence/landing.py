@@ -55,8 +55,7 @@ def cards(study: Study) -> list[dict[str, str]]:
             "title": "Our models",
             "number": share_in_words(shares.loc[found, OURS]),
             "words": "of the same flipping cells found by an ensemble of small networks and a"
-            " support vector machine, trained on the same sample. How much of the gain comes from"
-            " the training and how much from the network is on the page.",
+            " support vector machine, trained on the same sample. Part of the gain is training.",
             "link": "ours/ours.html",
             "more": "Beyond the paper",
         },
