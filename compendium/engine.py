@@ -26,6 +26,7 @@ from rbc.signals import ended_by_signals
 
 #: how a program is asked to end, and for how many seconds it may take
 PATIENCE = ((signal.SIGINT, 20), (signal.SIGTERM, 5), (signal.SIGKILL, 5))
+LONG = 60  #: seconds of work from which on a build says what took them
 stopping = threading.Event()  #: set when kernels are killed because the whole build is to end
 
 
@@ -78,11 +79,13 @@ def plan(tasks: list[Task]) -> dict[str, str]:
     return stale
 
 
-def in_order(tasks: list[Task]) -> None:
+def in_order(tasks: list[Task], bar: Bar) -> None:
     """Make what is stale of some tasks, one after the other, in the main thread."""
     for task in tasks:
         if task.why():
+            bar.begin(task.name)
             task.make({})
+            bar.made(task.name)
 
 
 def make(tasks: list[Task], jobs: int, gpus: Callable[[], list[str]], bar: Bar, whole: str) -> None:
@@ -111,7 +114,7 @@ def make(tasks: list[Task], jobs: int, gpus: Callable[[], list[str]], bar: Bar, 
             f"{whole}: {left} of {len(waiting)} not made ({', '.join(failed)}; see above);"
             " the same command goes on where it stopped"
         )
-    in_order([task for task in tasks if task.here])
+    in_order([task for task in tasks if task.here], bar)
 
 
 def _in_threads(waiting: list[Task], jobs: int, gpus: list[str], bar: Bar) -> list[str]:
@@ -273,7 +276,8 @@ class Bar:
         self.live = sys.stderr.isatty()
         self.started = time.monotonic()
         self.all = self.ended = 0
-        self.running: list[str] = []
+        self.begun: dict[str, float] = {}  # when each that runs now was begun
+        self.took: dict[str, float] = {}
         self.bar = None
 
     def __enter__(self) -> Bar:
@@ -282,6 +286,17 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
+            self.bar = None
+        if sum(self.took.values()) >= LONG:
+            self.say("\n".join(self.longest()))
+
+    def longest(self, most: int = 12) -> list[str]:
+        """What took the time, a line a task: the longest ones first."""
+        ordered = sorted(self.took.items(), key=lambda pair: -pair[1])
+        lines = [f"{seconds:6.0f} s  {name}" for name, seconds in ordered[:most]]
+        if rest := ordered[most:]:
+            lines.append(f"{sum(s for _, s in rest):6.0f} s  {len(rest)} others together")
+        return [f"{time.monotonic() - self.started:6.0f} s in all, of which", *lines]
 
     def say(self, what: str) -> None:
         """A line about a step without parts."""
@@ -297,7 +312,7 @@ class Bar:
             self.bar = tqdm(total=jobs, bar_format=form, dynamic_ncols=True)
 
     def begin(self, name: str) -> None:
-        self.running.append(name)
+        self.begun[name] = time.monotonic()
 
     def skip(self) -> None:
         """One of the expected jobs turned out to be fresh."""
@@ -308,8 +323,7 @@ class Bar:
     def done(self, name: str, error: BaseException | None) -> None:
         """A job ended, well or with an error."""
         self.ended += 1
-        if name in self.running:
-            self.running.remove(name)
+        self.made(name)
         if self.bar is not None:
             self.bar.update()
         if error is not None:
@@ -319,9 +333,14 @@ class Bar:
                 f"{self.ended} of {self.all}, {time.monotonic() - self.started:.0f} s: {name}"
             )
 
+    def made(self, name: str) -> None:
+        """A task ended: how long it took is kept."""
+        if name in self.begun:
+            self.took[name] = time.monotonic() - self.begun.pop(name)
+
     def refresh(self) -> None:
         if self.bar is not None:
-            self.bar.set_postfix_str(", ".join(self.running[:4]))
+            self.bar.set_postfix_str(", ".join(list(self.begun)[:4]))
 
     def _write(self, line: str) -> None:
         if self.bar is not None:

@@ -20,6 +20,7 @@ from compendium import attempts, engine, keys, notebooks, profiles, runs, site
 from compendium.data import prepare
 from compendium.data.prepare import PAGES, Say
 from compendium.engine import Task
+from compendium.evidence import kept
 from compendium.profiles import Profile
 from rbc import RbcError
 from rbc.paper import Configuration
@@ -139,9 +140,12 @@ def of_verdicts(p: Profile) -> Iterator[Task]:
 
 
 def _verdicts(name: str, p: Profile, results: Path, needs: tuple[str, ...]) -> Task:
-    from compendium.evidence import verdicts
+    def evaluate(_: dict[str, str]) -> None:
+        from compendium.evidence import verdicts  # its rules import SciPy
 
-    return Task(name, lambda: verdicts.why(p, results), lambda _: verdicts.make(p, results), needs)
+        verdicts.make(p, results)
+
+    return Task(name, lambda: kept.why(p, results), evaluate, needs)
 
 
 def of_pages(p: Profile) -> Iterator[Task]:
@@ -376,7 +380,7 @@ def _with_data(p: Profile, data: Path | None, bar: engine.Bar, simulated: bool =
     """
     if p.training.device == "cuda":
         _gpus(p)
-    engine.in_order(of_data(p, data, bar.say, simulated))
+    engine.in_order(of_data(p, data, bar.say, simulated), bar)
     prepare.check_splits(p)
 
 

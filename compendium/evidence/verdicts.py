@@ -7,38 +7,20 @@ claims or the code of the rules are other than they were.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from compendium import ROOT, runs
 from compendium.evidence import audit, claims, decisions
 from compendium.evidence.claims import Claim
 from compendium.evidence.decisions import Comparison, Difference, Verdict
+from compendium.evidence.kept import content_of, file_of, key_of, why
 from compendium.evidence.rules import GROUPS, Tolerance
 from compendium.evidence.study import Study
 from compendium.profiles import Profile
-from rbc import RbcError, record
-from rbc.files import file_hash
-from rbc.paper import REPORTED, STAGES
-
-FILE = "verdicts.json"
-
-
-def file_of(folder: Path) -> Path:
-    """Where the verdicts on the runs of a folder are kept: beside them, but those on committed runs
-    below results/, because they follow from what is committed.
-
-    Parameters
-    ----------
-    folder : of a profile's runs
-    """
-    folder = Path(folder).resolve()
-    if folder.is_relative_to(runs.REFERENCE):
-        return ROOT / "results" / "verdicts" / f"{folder.name}.json"
-    return folder / FILE
+from rbc import RbcError
+from rbc.paper import STAGES
 
 
 @dataclass(frozen=True)
@@ -113,22 +95,6 @@ def evaluate(study: Study) -> Verdicts:
     return Verdicts(scope(study), tolerance, listed, found)
 
 
-def why(profile: Profile, folder: Path) -> str:
-    """In words why the verdicts on a profile's runs must be evaluated anew; empty where the kept
-    ones are right.
-
-    Parameters
-    ----------
-    profile, folder : as of `make`
-    """
-    path = file_of(folder)
-    if not path.exists():
-        return f"{path.name} is not there"
-    if _content(path).get("key") != _key(profile, folder):
-        return "runs, data, claims or rules are others"
-    return ""
-
-
 def make(profile: Profile, folder: Path) -> Path:
     """Keep the verdicts on a profile's runs, unless the kept ones are still right; their file.
 
@@ -140,7 +106,7 @@ def make(profile: Profile, folder: Path) -> Path:
     out = file_of(folder)
     if not why(profile, folder):
         return out
-    key = _key(profile, folder)
+    key = key_of(profile, folder)
     found = evaluate(Study(profile, folder))
     compared = {
         name: _plain(verdict.compared) for name, verdict in found.by_id.items() if verdict.compared
@@ -168,7 +134,7 @@ def read(folder: Path) -> Verdicts:
     path = file_of(folder)
     if not path.exists():
         raise RbcError(f"{path}: no verdicts are kept there; rbc claims or rbc book makes them")
-    content = _content(path)
+    content = content_of(path)
     found, listed = {}, []
     for kept in content["claims"]:
         written = json.dumps({name: kept[name] for name in Claim.model_fields})
@@ -183,10 +149,6 @@ def read(folder: Path) -> Verdicts:
             _comparison(compared) if compared else None,
         )
     return Verdicts(content["scope"], Tolerance(**content["tolerance"]), listed, found)
-
-
-def _content(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _plain(compared: Comparison) -> dict:
@@ -206,24 +168,6 @@ def _difference(kept: dict) -> Difference:
 def _comparison(kept: dict) -> Comparison:
     pairs = tuple(tuple(_difference(d) for d in row) for row in kept["pairs"])
     return Comparison(kept["relation"], pairs, kept["half_digit"])
-
-
-def _key(profile: Profile, folder: Path) -> str:
-    """Of everything that the verdicts depend on: runs here and of the register, data, claims, the
-    profile, the reported numbers and code.
-    """
-    files = [*_inputs(Path(folder)), *_inputs(runs.REFERENCE / "register")]
-    files += [ROOT / "data" / "claims.yaml", *sorted(REPORTED.glob("*"))]
-    hashes = [[str(path), file_hash(path)] for path in files if path.is_file()]
-    code = record.code_key((__name__,))
-    return record.key_of(hashes, profile.model_dump(mode="json"), code)
-
-
-def _inputs(folder: Path) -> Iterable[Path]:
-    """Files of a results folder that verdicts depend on, in order."""
-    yield from (folder / name for name in ("dataset.json", "index.parquet", "checks.json"))
-    for run in runs.folders(folder):
-        yield from (run / name for name in ("config.json", "predictions.parquet"))
 
 
 def scope(study: Study) -> str:
