@@ -21,7 +21,7 @@ help:
 	@echo "make reference  the kept results anew from this commit, and what changed (hours;"
 	@echo "             DATA=folder of the released sample, ONLY='names' of workflow/refresh.py --list)"
 	@echo "make lab     put a Python for the browser beside the built book, for its exercises (needs npm)"
-	@echo "make pdf     print the built book into _build/book.pdf (needs chromium)"
+	@echo "make pdf     print the built book into book.pdf of the site (needs chromium)"
 	@echo "make test    run the tests"
 	@echo "make test-all  and those for each night and before a release"
 	@echo "make quick   run those that take a moment, while you work"

@@ -122,12 +122,11 @@ def status(toc: dict) -> str:
 
 
 def _made(path: Path, page: dict) -> str:
-    made, title = (
-        page["metadata"].get("made"),
-        "".join(page["cells"][0]["source"]).splitlines()[0].strip("# "),
-    )
+    made = page["metadata"].get("made")
     if made is None:
         return ""
+    lines = "".join(page["cells"][0]["source"]).splitlines()
+    title = next(line.strip("# ") for line in lines if line.startswith("# "))
     commit = made["commit"][:10] + " with changes" * made["dirty"]
     return (
         f"| [{title}]({path.relative_to(PAGES)}) | {made['finished']} | {made['seconds']:.0f} |"

@@ -1,4 +1,6 @@
-"""Print the built book as one PDF, _build/book.pdf, by headless Chromium: python book/pdf.py.
+"""Print the built book as one PDF, book.pdf in the site, by headless Chromium: python book/pdf.py.
+
+Each page then links to it.
 
 A cover with the table of contents, then all pages in its order, each from a new sheet. Links
 between pages lead to their headings; the outline has the book's parts, the pages and their
@@ -42,10 +44,17 @@ article h4, article h5, article h6 { font-size: 1.15em; break-after: avoid; }
 .cover { text-align: center; padding-top: 24vh; }
 .cover ~ nav { break-before: page; }
 nav li { list-style: none; }
-/* A wide table is made smaller rather than cut at the edge of the sheet. */
 table { font-size: 0.72em !important; }
-td, th { overflow-wrap: anywhere; white-space: normal !important; }
+td, th { white-space: normal !important; }
 """
+SHEET = 673  #: px between the margins
+#: A wide table is made smaller: not cut at the edge of the sheet, no number broken over two lines.
+FIT_TABLES = """for (const table of document.querySelectorAll("table")) {
+  const room = table.closest("article").clientWidth;
+  if (table.scrollWidth > room) table.style.zoom = room / table.scrollWidth;
+}"""
+PDF = "book.pdf"
+LINKED = re.compile(r'<span class="pdf">.*?</span>')
 
 
 def chapters(contents: dict) -> Iterator[tuple[str, list[str]]]:
@@ -146,6 +155,15 @@ def document(contents: dict) -> str:
     )
 
 
+def link_from_pages() -> None:
+    """Fill the place that each page keeps for a link to the PDF."""
+    for page in HTML.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        up = "../" * len(page.relative_to(HTML).parents[:-1])
+        link = f'<span class="pdf"><a href="{up}{PDF}">The whole book as PDF</a>.</span>'
+        page.write_text(LINKED.sub(link, text), encoding="utf-8")
+
+
 def main() -> None:
     found = (shutil.which(name) for name in PROGRAMS)
     program = os.environ.get("RBC_CHROMIUM") or next(filter(None, found), None)
@@ -157,18 +175,21 @@ def main() -> None:
     if not (HTML / "index.html").exists() or not (BUILD / "toc.yml").exists():
         sys.exit(f"{HTML}: no built book; run make book first")
     contents = yaml.safe_load((BUILD / "toc.yml").read_text(encoding="utf-8"))
-    whole, made = HTML / "whole.html", BUILD / "book.pdf"
+    whole, made = HTML / "whole.html", HTML / PDF
     try:
         whole.write_text(document(contents), encoding="utf-8")
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=program)
-            page = browser.new_page()
+            page = browser.new_page(viewport={"width": SHEET, "height": 1000})
+            page.emulate_media(media="print")
             page.goto(whole.as_uri())
+            page.evaluate(FIT_TABLES)
             content = page.pdf(outline=True, tagged=True, prefer_css_page_size=True)
             browser.close()
     finally:
         whole.unlink(missing_ok=True)
     made.write_bytes(content)
+    link_from_pages()
     print(f"{made}: {made.stat().st_size / 1e6:.1f} MB")
 
 

@@ -188,6 +188,8 @@ def serve(connection_file: str, place: Place) -> None:
     # here, as the programs that start kernels do without it
     from ipykernel.kernelapp import IPKernelApp
 
+    from compendium import drawn
+
     with tempfile.TemporaryDirectory(prefix="rbc-kernel-") as empty:
         os.environ["IPYTHONDIR"] = empty  # no start-up files, no profile, no history of the user's
         arguments = [
@@ -199,6 +201,7 @@ def serve(connection_file: str, place: Place) -> None:
         arguments += ["--IPKernelApp.exec_PYTHONSTARTUP=False", "--InteractiveShell.colors=NoColor"]
         app = IPKernelApp.instance()
         app.initialize(arguments)
+        drawn.keep_with_pictures(app.shell)
         try:
             app.start()
         finally:

@@ -141,7 +141,7 @@ def _inputs(notebook: Path, parameters: dict, words: dict[str, str]) -> dict[str
         for name, value in parameters.items()
         if name not in ("folder", "checkpoints")
     }
-    modules = tuple(sorted(set(record.imports(text))))
+    modules = tuple(sorted({*record.imports(text), "compendium.drawn"}))
     found = {"notebook": record.key_of(cells), "parameters": record.key_of(own)}
     found |= {"words": record.key_of(words)} | record.code(modules)
     # A kernel does not see that a template is read where its module was imported before.

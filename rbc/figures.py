@@ -4,7 +4,6 @@ beside replicated.
 
 from __future__ import annotations
 
-import textwrap
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -12,7 +11,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from rbc.metrics import SCORES, THRESHOLD, Confusion, truth_and_call
 from rbc.paper import KS, MODELS, SAMPLINGS, reported
@@ -34,9 +32,8 @@ class Sentence(str):
 
 
 NO_PICTURES = Sentence(
-    "Pictures of real cells are made only where the data lies:"
-    " `make book PROFILE=released DATA=FOLDER`. The same page on simulated cells, in the appendix"
-    " of the demo's book, has them."
+    "We do not publish pictures of real cells. They are here if you build the book with the data:"
+    " `make book PROFILE=released DATA=FOLDER`."
 )
 COUNTS = ["n", "tp", "fp", "fn", "tn"]
 
@@ -194,7 +191,7 @@ def over_k(table: pd.DataFrame, stage: int) -> Figure:
                 "s--",
                 color="0.45",
                 mfc="white",
-                label="the paper, printed",
+                label="the paper, reported",
             )
             seeds = own.groupby("k").agg(
                 f1=("f1", "mean"), low=("f1_low", "min"), high=("f1_high", "max")
@@ -209,40 +206,6 @@ def over_k(table: pd.DataFrame, stage: int) -> Figure:
     for axis in axes[:, 0]:
         axis.set_ylabel("validation F1")
     axes[0, 0].legend(frameon=False, fontsize=9, loc="lower right")
-    plt.close(figure)
-    return figure
-
-
-def network(layers: pd.DataFrame, title: str) -> Figure:
-    """A network as a row of boxes, input at the left, each with the shape that comes out of it.
-
-    Parameters
-    ----------
-    layers : index: what the layer is; columns "comes out" and "weights"
-    title : of the picture
-    """
-    across = 6  # boxes of a line: more cannot be read on a phone
-    lines = -(-len(layers) // across)
-    figure, axis = plt.subplots(figsize=(9, 1.25 * lines + 0.3), layout="constrained")
-    for number, layer in enumerate(layers.itertuples()):
-        x, y = number % across, -(number // across)
-        learns = layer.weights != "0"
-        axis.add_patch(
-            Rectangle((x, y), 0.82, 0.62, fc="#d6e6f2" if learns else "#f2f2f2", ec="black", lw=0.8)
-        )
-        words = textwrap.fill(str(layer.Index), 17)
-        axis.text(x + 0.41, y + 0.42, words, ha="center", va="center", fontsize=7)
-        shape = f"{layer[1]}\n{layer.weights} weights" if learns else layer[1]
-        axis.text(
-            x + 0.41, y + 0.13, shape, ha="center", va="center", fontsize=6.5, color="#444444"
-        )
-        if number + 1 < len(layers) and x + 1 < across:
-            axis.annotate(
-                "", (x + 1.0, y + 0.31), (x + 0.82, y + 0.31), arrowprops={"arrowstyle": "->"}
-            )
-    axis.set(xlim=(-0.05, across - 0.1), ylim=(-(lines - 1) - 0.05, 0.75))
-    axis.set_title(title, fontsize=10, loc="left")
-    axis.set_axis_off()
     plt.close(figure)
     return figure
 
@@ -327,8 +290,8 @@ def _failed(part: pd.DataFrame) -> dict:
         "sequences": len(part),
         "wrong in all runs": (part["wrong"] == part["runs"]).sum(),
         "wrong in none": (part["wrong"] == 0).sum(),
-        "calls": part["runs"].sum(),
-        "wrong calls": f"{part['wrong'].sum()}"
+        "predictions": part["runs"].sum(),
+        "wrong predictions": f"{part['wrong'].sum()}"
         f" ({100 * part['wrong'].sum() / part['runs'].sum():.0f} %)",
     }
 

@@ -1,14 +1,18 @@
-"""What every page needs beyond the theme: names and roles that screen readers use, and a last line
-with its history.
+"""What every page needs beyond the theme: names and roles that screen readers use, captions of
+tables, definitions of terms, where to get the code, and a last line with its history.
 """
 
 from __future__ import annotations
 
+import html
 import re
 import time
+from collections import Counter
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
+from origins import for_phones, source
 from sphinx.errors import ExtensionError
 
 from compendium.runs import git
@@ -33,6 +37,14 @@ FOLDED = re.compile(
     r'<details class="admonition hide above-input">\s*<summary.*?</summary>\s*(.*?)</details>\s*',
     re.DOTALL,
 )
+CHAPTER = re.compile(r'<h1><span class="section-number">(\d+)\. </span>')
+HEADING_OR_TABLE = re.compile(
+    r"<(h[1-6]|summary)[ >].*?</\1>|</details>|(?P<table><table\b.*?</table>)", re.DOTALL
+)
+CAPTION = re.compile(r"\s*<caption\b[^>]*>(.*?)</caption>", re.DOTALL)
+HEAD = re.compile(r"<thead\b.*?</thead>", re.DOTALL)
+TERM = re.compile(r'<dt id="(term-[\w-]+)">.*?</dt><dd>(.*?)</dd>', re.DOTALL)
+PDF = '<span class="pdf"></span>'  #: where book/pdf.py puts its link
 NOT_READ = ("fontawesome.js", "*.map")  #: files of the theme that no page reads
 
 
@@ -45,39 +57,56 @@ def built() -> str:
     return f"Built on {time.strftime('%Y-%m-%d', time.gmtime())} {state}."
 
 
-def source(page: str) -> str:
-    """The file in git that a page is made from: its own, or the notebook that was executed."""
-    if not page.startswith("book/pages/"):
-        return next((str(p) for p in map(Path, (f"{page}.md", f"{page}.ipynb")) if p.exists()), "")
-    return f"notebooks/{'train' if '/runs/' in page else Path(page).name}.ipynb"
+def launch(address: str, notebook: str) -> str:
+    """Links that run a notebook of the course on Binder and on Colab, where the configuration names
+    a repository on GitHub; else nothing.
 
-
-def launch(origin: str, notebook: str) -> str:
-    """A link that runs a notebook of the course on Binder, where the checkout's origin is on
-    GitHub; else nothing.
-
-    The others need runs or data, which Binder does not have.
+    The others need runs or data, which neither has.
     """
-    found = re.search(r"github\.com[:/](.+?)(\.git)?$", origin)
+    found = re.match(r"https://github\.com/([\w.-]+/[\w.-]+?)/?$", address)
     if not found or not notebook.startswith("notebooks/learn-"):
         return ""
+    places = {
+        "Binder": f"https://mybinder.org/v2/gh/{found[1]}/HEAD?labpath={notebook}",
+        "Colab": f"https://colab.research.google.com/github/{found[1]}/blob/HEAD/{notebook}",
+    }
+    links = (f'<a href="{there}">{name}</a>' for name, there in places.items())
+    return f" Run this page on {' or '.join(links)}."
+
+
+def where_to_get_it(address: str, release: str) -> str:
+    """The lines that say where to get the code, as Markdown; without an address, what to fill in.
+
+    Pages hold them as the substitution ``where_to_get_it``.
+    """
+    platforms = "Python 3.11 on Linux, macOS or Windows."
+    if not address:
+        return (
+            "This copy of the book does not say where its code is published: whoever builds it can"
+            f" fill in `repository: url` in `_config.yml`. The code needs {platforms}"
+        )
+    wheel = f"{address}/releases/download/v{release}/rbc-{release}-py3-none-any.whl"
     return (
-        f' <a href="https://mybinder.org/v2/gh/{found[1]}/HEAD?labpath={notebook}">Run this'
-        " page on Binder.</a>"
+        f"* The code: `git clone {address}`\n* The tool for movies alone: `pip install {wheel}`\n"
+        f"* It needs {platforms}"
     )
+
+
+def configure(app, config) -> None:
+    """Hand the address of the repository to the pages that say where to get the code."""
+    address = config.html_theme_options.get("repository_url", "").rstrip("/")
+    config.html_theme_options["repository_url"] = address
+    config.myst_substitutions["where_to_get_it"] = where_to_get_it(address, version("rbc"))
+    config.ogp_site_url = config.html_baseurl
 
 
 def history(app, page, template, context, doctree) -> None:
     """Put the build, the last change of the page's source and where to run it into the footer."""
-    changed = (
-        git("log", "-1", "--format=%cs (commit %h)", "--", source(page))
-        if doctree and source(page)
-        else ""
-    )
-    last = f" {source(page)} last changed on {changed}." if changed not in ("", "unknown") else ""
-    context["theme_extra_footer"] = (
-        f"<p>{built()}{last}{launch(git('remote', 'get-url', 'origin'), source(page))}</p>"
-    )
+    file = source(page) if doctree else ""
+    changed = git("log", "-1", "--format=%cs (commit %h)", "--", file) if file else ""
+    last = f" {file} last changed on {changed}." if changed not in ("", "unknown") else ""
+    address = app.config.html_theme_options["repository_url"]
+    context["theme_extra_footer"] = f"<p>{built()}{last}{launch(address, file)} {PDF}</p>"
 
 
 def shown_again(pages: dict[Path, str]) -> dict[Path, str]:
@@ -117,21 +146,72 @@ def code_at_end(text: str) -> str:
     return before + whole + end + after
 
 
+def tables(text: str) -> str:
+    """A page with a number, a caption and a scope for the heads of its tables.
+
+    A table without a caption is called as the heading, or the summary, that it stands under.
+    Numbers follow the chapter, as those of figures do.
+    """
+    chapter = CHAPTER.search(text)
+    heading, counts = "", Counter()
+
+    def named(found: re.Match) -> str:
+        nonlocal heading
+        if not found["table"]:
+            heading = re.sub(r'<a class="headerlink".*?</a>|<[^>]*>', "", found[0]).strip()
+            return found[0]
+        counts["tables"] += 1
+        counts[heading] += 1
+        number = (
+            f"Table {chapter[1]}.{counts['tables']}" if chapter else f"Table {counts['tables']}"
+        )
+        caption = CAPTION.search(found[0])
+        words = caption[1] if caption else heading + f" ({counts[heading]})" * (counts[heading] > 1)
+        table = CAPTION.sub("", found[0], count=1)
+        table = HEAD.sub(lambda head: _scoped(head[0], "col"), table)
+        table = _scoped(table, "row")
+        return table.replace(">", f"><caption>{number}. {words}</caption>", 1)
+
+    before, start, after = text.partition("<article")
+    return before + start + HEADING_OR_TABLE.sub(named, after)
+
+
+def _scoped(rows: str, scope: str) -> str:
+    """Rows of a table whose heads say what they are of; those that say so already stay."""
+
+    def head(found: re.Match) -> str:
+        group = "group" if "colspan" in found[1] or "rowspan" in found[1] else ""
+        return found[0] if "scope=" in found[1] else f'<th scope="{scope}{group}"{found[1]}>'
+
+    return re.sub(r"<th\b([^>]*)>", head, rows)
+
+
+def with_definitions(text: str, terms: dict[str, str]) -> str:
+    """A page whose links to the glossary hold what it says; the style sheet shows it."""
+
+    def link(found: re.Match) -> str:
+        return f'{found[0][:-1]} data-definition="{html.escape(terms[found[1]])}">'
+
+    return re.sub(r'<a [^>]*href="[^"]*glossary\.html#(term-[\w-]+)"[^>]*>', link, text)
+
+
 def mend(app, error) -> None:
     """Mend the pages as they were written, and take out what none of them reads."""
     pages = [] if error else list(Path(app.outdir).rglob("*.html"))
     texts = {path: path.read_text(encoding="utf-8") for path in pages}
     for path, text in shown_again(texts).items():
         path.write_text(text, encoding="utf-8")
+    glossary = texts.get(Path(app.outdir, "book", "learn", "glossary.html"), "")
+    terms = {name: re.sub(r"<[^>]*>", "", words) for name, words in TERM.findall(glossary)}
     for path in pages:
-        text = code_at_end(path.read_text(encoding="utf-8"))
+        text = with_definitions(tables(code_at_end(path.read_text(encoding="utf-8"))), terms)
+        text = for_phones(text, "../" * (len(path.relative_to(app.outdir).parts) - 1))
         for pattern, better in MENDED:
             text = pattern.sub(better, text)
         path.write_text(text, encoding="utf-8")
-    for path in [
-        path for pattern in NOT_READ for path in Path(app.outdir, "_static").rglob(pattern)
-    ]:
-        path.unlink()
+    for pattern in NOT_READ:
+        for path in Path(app.outdir, "_static").rglob(pattern):
+            path.unlink()
 
 
 def setup(app):
@@ -139,8 +219,14 @@ def setup(app):
     app.add_js_file(
         None,
         body="if (location.protocol === 'file:') DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY ="
-        " false;",
+        " false;"
+        # Escape takes the shown definition of a term away (WCAG 1.4.13)
+        "addEventListener('keydown', (e) => e.key === 'Escape' &&"
+        " document.documentElement.classList.add('no-definitions'));"
+        "for (const kind of ['focusin', 'pointerover']) addEventListener(kind, () =>"
+        " document.documentElement.classList.remove('no-definitions'));",
     )
+    app.connect("config-inited", configure)
     app.connect("html-page-context", history)
     app.connect("build-finished", mend)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

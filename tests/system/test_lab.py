@@ -18,8 +18,8 @@ pytestmark = pytest.mark.nightly
 EXERCISES = ROOT / "book" / "learn" / "exercises"
 #: Titles on the page, and the file that each shows.
 ON_PAGE = {
-    "How far chance moves a count": "chance",
-    "How long must a film be to see a flip?": "flip_film",
+    "How large is the sampling error?": "chance",
+    "How long must a clip be to see a flip?": "flip_film",
     "Overtaking": "link",
     "Find the leak": "leak",
     "Sizes and weights": "sizes",

@@ -29,7 +29,7 @@ FAILURES = pd.DataFrame(
 def test_failures_are_counted_over_all_and_by_label_and_acquisition(by, value, calls):
     """Errors must not hide in a sum."""
     table = figures.failed(FAILURES)
-    assert table.loc[(by, value), "wrong calls"] == calls
+    assert table.loc[(by, value), "wrong predictions"] == calls
     assert table["sequences"].tolist() == [2, 1, 1, 1, 1]
     assert table[["wrong in all runs", "wrong in none"]].values.tolist()[:2] == [[1, 1], [1, 0]]
 
