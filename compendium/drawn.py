@@ -5,6 +5,7 @@ narrow picture for phones (`keep_with_pictures`). `book/_ext/origins.py` takes b
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,8 +79,8 @@ def _title(axes: Any) -> str:
 
 
 def _name(artist: Any) -> str:
-    """What the legend calls it; empty where matplotlib alone named it."""
-    label = str(artist.get_label())
+    """Its own name, or what the legend calls it; empty where matplotlib alone named it."""
+    label = str(artist.get_gid() or artist.get_label())
     return "" if label.startswith("_") else label
 
 
@@ -109,7 +110,10 @@ def narrow(figure: Any) -> str | None:
         return None
     figure.set_size_inches(PHONE, height)
     try:
-        return print_figure(figure, base64=True)
+        with warnings.catch_warnings(action="error"):  # where its labels leave no room
+            return print_figure(figure, base64=True)
+    except UserWarning:
+        return None
     finally:
         figure.set_size_inches(width, height)
 

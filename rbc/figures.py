@@ -114,8 +114,8 @@ def forest(rows: pd.DataFrame) -> Figure:
         y = quantities.index(row.quantity) + (number - (len(sources) - 1) / 2) * step
         colour = SOURCES[number % len(SOURCES)]
         style = ":" if row.draws else "-"
-        axis.plot([row.low, row.high], [y, y], style, color=colour, lw=2)
-        axis.plot(row.value, y, MARKS[number % len(MARKS)], color=colour, ms=6)
+        axis.plot([row.low, row.high], [y, y], style, color=colour, lw=2, gid=row.source)
+        axis.plot(row.value, y, MARKS[number % len(MARKS)], color=colour, ms=6, gid=row.source)
     for number, source in enumerate(sources):
         look = {"color": SOURCES[number % len(SOURCES)], "marker": MARKS[number % len(MARKS)]}
         axis.plot([], [], lw=2, label=source, **look)
@@ -123,7 +123,7 @@ def forest(rows: pd.DataFrame) -> Figure:
     axis.set(xlim=(0, 1.02), xlabel="share of those cells")
     axis.invert_yaxis()
     axis.grid(axis="x", color="0.9")
-    axis.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     plt.close(figure)
     return figure
 

@@ -147,33 +147,41 @@ def code_at_end(text: str) -> str:
 
 
 def tables(text: str) -> str:
-    """A page with a number, a caption and a scope for the heads of its tables.
+    """A page with a caption of its tables, a number where the chapter has one, and a scope for
+    their heads.
 
     A table without a caption is called as the heading, or the summary, that it stands under.
-    Numbers follow the chapter, as those of figures do.
     """
     chapter = CHAPTER.search(text)
-    heading, counts = "", Counter()
+    headings, counts = [""], Counter()
 
     def named(found: re.Match) -> str:
-        nonlocal heading
-        if not found["table"]:
-            heading = re.sub(r'<a class="headerlink".*?</a>|<[^>]*>', "", found[0]).strip()
-            return found[0]
-        counts["tables"] += 1
-        counts[heading] += 1
-        number = (
-            f"Table {chapter[1]}.{counts['tables']}" if chapter else f"Table {counts['tables']}"
-        )
-        caption = CAPTION.search(found[0])
-        words = caption[1] if caption else heading + f" ({counts[heading]})" * (counts[heading] > 1)
-        table = CAPTION.sub("", found[0], count=1)
-        table = HEAD.sub(lambda head: _scoped(head[0], "col"), table)
-        table = _scoped(table, "row")
-        return table.replace(">", f"><caption>{number}. {words}</caption>", 1)
+        if found["table"]:
+            counts[""] += 1
+            counts[headings[-1]] += 1
+            number = f"Table {chapter[1]}.{counts['']}. " if chapter else ""
+            return _captioned(found["table"], number, headings[-1], counts[headings[-1]])
+        if found[0] == "</details>":
+            del headings[1:]
+        elif found[1] == "summary":
+            headings.append(_words(found[0]))
+        else:
+            headings[:] = [_words(found[0])]
+        return found[0]
 
     before, start, after = text.partition("<article")
     return before + start + HEADING_OR_TABLE.sub(named, after)
+
+
+def _words(heading: str) -> str:
+    return re.sub(r'<a class="headerlink".*?</a>|<[^>]*>', "", heading).strip()
+
+
+def _captioned(table: str, number: str, heading: str, place: int) -> str:
+    own = CAPTION.search(table)
+    words = own[1] if own else heading + f" ({place})" * (place > 1)
+    table = HEAD.sub(lambda head: _scoped(head[0], "col"), CAPTION.sub("", table, count=1))
+    return _scoped(table, "row").replace(">", f"><caption>{number}{words}</caption>", 1)
 
 
 def _scoped(rows: str, scope: str) -> str:
