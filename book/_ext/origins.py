@@ -97,8 +97,9 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def for_phones(text: str, up: str) -> str:
-    """A page whose pictures with a narrow version show it on a narrow screen.
+def opened(text: str, up: str) -> str:
+    """A page whose figures open alone when clicked, and show a narrow version, if they have one, on
+    a narrow screen.
 
     Parameters
     ----------
@@ -106,12 +107,15 @@ def for_phones(text: str, up: str) -> str:
     up : what leads from the page to the root of the site, such as ``../../``
     """
 
-    def both(found: re.Match) -> str:
-        there = f"{up}{FOLDER}/{found[1]}.png"
-        source = f'<source media="(max-width: 40rem)" srcset="{there}">'
-        return f"<picture>{source}{found[0]}</picture>"
+    def link(found: re.Match) -> str:
+        figure, image, address = found.groups()
+        if narrow := re.search(rf"{NARROW}([\w-]+)", image):
+            there = f"{up}{FOLDER}/{narrow[1]}.png"
+            source = f'<source media="(max-width: 40rem)" srcset="{there}">'
+            image = f"<picture>{source}{image}</picture>"
+        return f'{figure}<a href="{address}">{image}</a>'
 
-    return re.sub(rf'<img [^>]*class="[^"]*{NARROW}([\w-]+)[^>]*>', both, text)
+    return re.sub(r'(<figure\b[^>]*>\s*)(<img [^>]*src="([^"]*)"[^>]*>)', link, text)
 
 
 def setup(app):

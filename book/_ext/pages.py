@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from origins import for_phones, source
+from origins import opened, source
 from sphinx.errors import ExtensionError
 
 from compendium.runs import git
@@ -213,7 +213,7 @@ def mend(app, error) -> None:
     terms = {name: re.sub(r"<[^>]*>", "", words) for name, words in TERM.findall(glossary)}
     for path in pages:
         text = with_definitions(tables(code_at_end(path.read_text(encoding="utf-8"))), terms)
-        text = for_phones(text, "../" * (len(path.relative_to(app.outdir).parts) - 1))
+        text = opened(text, "../" * (len(path.relative_to(app.outdir).parts) - 1))
         for pattern, better in MENDED:
             text = pattern.sub(better, text)
         path.write_text(text, encoding="utf-8")
