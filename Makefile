@@ -35,7 +35,7 @@ $(READY): requirements.lock pyproject.toml workflow/environment.py
 	touch $@
 
 $(TESTED): $(READY)
-	$(PYTHON) workflow/environment.py exchange pdf test
+	$(PYTHON) workflow/environment.py exchange formats pdf test
 	touch $@
 
 $(PRINTED): $(READY)

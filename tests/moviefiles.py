@@ -487,6 +487,112 @@ def _(folder, shown):
     return made
 
 
+# --- formats of makers: written by the library that reads them, or by hand to the layout ---
+
+
+@read("Photron .mraw and .cih")
+def _(folder, shown):
+    shown.tofile(folder / "m.mraw")
+    return photron(folder, 8)
+
+
+@read("Photron .mraw of 12 bits")
+def _(folder, shown):
+    first, second = shown.astype(np.uint16).reshape(-1, 2).T << 4
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1)
+    packed.astype(np.uint8).tofile(folder / "m.mraw")
+    return photron(folder, 12)
+
+
+def photron(folder: Path, bits: int) -> Path:
+    """The settings of a .mraw file of 8 frames."""
+    text = f"Total Frame : 8\nImage Width : 64\nImage Height : 40\nColor Bit : {bits}\n"
+    text += "Color Type : Mono\nRecord Rate(fps) : 500\n"
+    (folder / "m.cih").write_text(text)
+    return folder / "m.mraw"
+
+
+@read("Norpix .seq")
+def _(folder, shown):
+    header = bytearray(1024)
+    header[:4] = b"\xed\xfe\0\0"
+    struct.pack_into("<i", header, 28, 3)
+    struct.pack_into("<9I", header, 548, 64, 40, 8, 8, 2560, 100, 8, 0, 2568)
+    struct.pack_into("<d", header, 584, 100.0)
+    stamps = [struct.pack("<iHH", 1_700_000_000, 10 * i, 0) for i in range(8)]
+    frames = b"".join(frame.tobytes() + at for frame, at in zip(shown, stamps, strict=True))
+    (folder / "m.seq").write_bytes(bytes(header) + frames)
+    return folder / "m.seq"
+
+
+@read("Zeiss .czi")
+def _(folder, shown):
+    from pylibCZIrw import czi
+
+    with czi.create_czi(str(folder / "m.czi")) as file:
+        for i, frame in enumerate(shown):
+            file.write(frame[:, :, None], plane={"T": i, "C": 0, "Z": 0})
+        file.write_metadata("m", scale_x=6e-7, scale_y=6e-7)
+    return folder / "m.czi"
+
+
+@read("Leica .lif")
+def _(folder, shown):
+    def dimension(axis: int, n: int, length: float, unit: str, step: int) -> str:
+        return (
+            f'<DimensionDescription DimID="{axis}" NumberOfElements="{n}" Origin="0"'
+            f' Length="{length}" Unit="{unit}" BytesInc="{step}" BitInc="0"/>'
+        )
+
+    dimensions = dimension(1, 64, 63 * 6e-7, "m", 1) + dimension(2, 40, 39 * 6e-7, "m", 64)
+    dimensions += dimension(4, 8, 7 / 60, "s", 2560)
+    text = (
+        '<LMSDataContainerHeader Version="2"><Element Name="m" Visibility="1"><Data/>'
+        '<Memory Size="0"/><Children><Element Name="film"><Data><Image><ImageDescription>'
+        '<Channels><ChannelDescription DataType="0" ChannelTag="0" Resolution="8" BytesInc="0"'
+        ' NameOfMeasuredQuantity="" Min="0" Max="255" Unit="" LUTName=""'
+        ' IsLUTInverted="0" BitInc="0"/>'
+        f"</Channels><Dimensions>{dimensions}</Dimensions></ImageDescription></Image></Data>"
+        f'<Memory Size="{shown.size}" MemoryBlockID="Mem_1"/></Element></Children></Element>'
+        "</LMSDataContainerHeader>"
+    )
+    parts = [struct.pack("<IIBI", 0x70, 2 * len(text) + 5, 0x2A, len(text))]
+    parts += [text.encode("utf-16-le")]
+    parts += [struct.pack("<IIBQBI", 0x70, 24, 0x2A, shown.size, 0x2A, 5)]
+    parts += ["Mem_1".encode("utf-16-le"), shown.tobytes()]
+    (folder / "m.lif").write_bytes(b"".join(parts))
+    return folder / "m.lif"
+
+
+@read("DICOM")
+def _(folder, shown):
+    return dicom(folder / "m.dcm", shown, "MONOCHROME2")
+
+
+@read("DICOM in which 0 is white, under another name")
+def _(folder, shown):
+    return dicom(folder / "IM0001", 255 - shown, "MONOCHROME1")
+
+
+def dicom(path: Path, shown: np.ndarray, meaning: str) -> Path:
+    """A DICOM file of several frames of 8 bits, 60 a second, 0.6 um a pixel."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    about = Dataset()
+    about.file_meta = FileMetaDataset()
+    about.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    about.SOPClassUID, about.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7.2", generate_uid()
+    about.NumberOfFrames, about.Rows, about.Columns = shown.shape
+    about.SamplesPerPixel, about.PhotometricInterpretation = 1, meaning
+    about.BitsAllocated = about.BitsStored = 8
+    about.HighBit, about.PixelRepresentation = 7, 0
+    about.PixelSpacing, about.FrameTime = [0.0006, 0.0006], "16.6667"
+    about.PixelData = shown.tobytes()
+    about.save_as(path, enforce_file_format=True)
+    return path
+
+
 # --- refused ---
 
 
@@ -505,11 +611,14 @@ def bytes_file(name: str, file: str, data: bytes, reason: str) -> None:
         return folder / file
 
 
-bytes_file("nd2", "m.nd2", b"\xda\xce\xbe\n" * 99, "Bio-Formats")
-bytes_file("czi", "m.czi", b"ZISRAWFILE" * 99, "Bio-Formats")
-bytes_file("lif", "m.LIF", b"p\0\0\0" * 99, "Bio-Formats")
-bytes_file("seq", "m.seq", b"\xed\xfe\0\0" * 99, "export it as AVI")
-bytes_file("cine", "m.cine", b"CI" * 99, "export it as AVI")
+for damaged in ("nd2", "czi", "LIF", "seq", "cine", "dcm"):
+    bytes_file(
+        f"damaged {damaged}", f"m.{damaged}", b"\xda\xce\xbe\n" * 300, "not a readable movie"
+    )
+bytes_file("mraw without its settings", "m.mraw", b"1234" * 99, "cihx")
+bytes_file("spe", "m.spe", b"1234" * 99, "LightField")
+bytes_file("sif", "m.sif", b"Andor Technology Multi-Channel File", "Solis")
+bytes_file("rtdc", "m.rtdc", b"\x89HDF" * 99, "each cell once")
 bytes_file("an array of numpy", "m.npy", b"\x93NUMPY" * 9, "write it as TIFF")
 bytes_file("empty AVI", "m.avi", b"", "empty")
 bytes_file("empty TIFF", "m.tif", b"", "empty")

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
-SETS = ("base", "book", "exchange", "pdf", "test")
+SETS = ("base", "book", "exchange", "formats", "pdf", "test")
 #: PyTorch's own index of builds for processors alone; PyPI's build for Linux brings CUDA with it.
 CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
 #: Options of pip that uv knows by other names. A mirror that pip was told of serves uv, too.

@@ -17,14 +17,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements.lock"
 #: Sets from the smallest on: a package belongs to the first that needs it.
-EXTRAS = {"base": [], "book": ["book"], "exchange": ["exchange"], "pdf": ["pdf"], "test": ["test"]}
+EXTRAS = {
+    "base": [], "book": ["book"], "exchange": ["exchange"], "formats": ["formats"],
+    "pdf": ["pdf"], "test": ["test"],
+}  # fmt: skip
 #: fastai asks for these, and nothing that we use of it imports them.
 UNUSED = ("spacy", "torchvision")
 #: What PyTorch's build for CUDA brings; it pins them itself, and other builds do without.
 CUDA = re.compile(r"(nvidia|cuda)-|triton$")
 HEAD = """\
 # Every package this project runs with, exactly. Made by: workflow/lock.py
-# Each line ends with the set that first needs the package: base (rbc), book, exchange, pdf, test.
+# Each line ends with the set that first needs the package: base (rbc), book, exchange,
+# formats, pdf, test.
 # "fastai only": fastai asks for it and nothing here imports it, so `make` leaves it out.
 """
 

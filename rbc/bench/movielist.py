@@ -138,13 +138,14 @@ def is_movie(path: Path) -> bool:
     A camera maker's file counts: where it cannot be read, the study says so.
     """
     from rbc.reading.tiffstacks import PICTURES, TIFF
-    from rbc.reading.video import VENDORS
+    from rbc.reading.vendors import READERS
+    from rbc.reading.video import REFUSED
 
     suffix = path.suffix.lower()
     if path.is_dir():
         frames = [f for f in path.iterdir() if f.suffix.lower() in (*TIFF, *PICTURES)]
-        return suffix in VENDORS or len(frames) > 1
-    return suffix in VIDEOS or suffix in TIFF or suffix in VENDORS
+        return suffix in REFUSED or len(frames) > 1
+    return any(suffix in known for known in (VIDEOS, TIFF, READERS, REFUSED))
 
 
 def passed_over(source: Path) -> list[str]:
@@ -157,7 +158,9 @@ def passed_over(source: Path) -> list[str]:
     source = Path(source)
     if not source.is_dir():
         return []
-    return [path.name for path in _entries(source) if not is_movie(path)]
+    beside = (".cih", ".cihx")  # settings of a .mraw file
+    others = [path for path in _entries(source) if not is_movie(path)]
+    return [path.name for path in others if path.suffix.lower() not in beside]
 
 
 def _no_match(path: Path, pattern: str) -> str:

@@ -1,7 +1,8 @@
 """Movies of any common kind, read as a stream of 8-bit grey frames.
 
 Video files by `rbc.reading.videofiles`, TIFF stacks and folders of frames by
-`rbc.reading.tiffstacks`. Memory holds a few frames at a time, whatever the length of the movie.
+`rbc.reading.tiffstacks`, formats of makers of cameras and microscopes by `rbc.reading.vendors`.
+Memory holds a few frames at a time, whatever the length of the movie.
 """
 
 from __future__ import annotations
@@ -20,29 +21,30 @@ import numpy as np
 from rbc import RbcError
 from rbc.reading.reel import DAMAGED, Numbered, Reel
 from rbc.reading.tiffstacks import TIFF, is_tiff, open_folder, open_stack
+from rbc.reading.vendors import READERS, open_vendor
 from rbc.reading.videofiles import open_video
 
+DICOM = b"DICM"  #: from byte 128 on, whatever the name
 #: The paper's units (um, 1/s, 1/s), assumed where neither user nor file says them.
 USUAL = {"um_per_px": 0.6, "frame_rate": 60.0, "shear_rate": 10.0}
 ASSUMED, GIVEN = "assumed", "given"
-#: Formats of microscopes' and cameras' makers that we do not read, and what turns them into one
-#: that we do.
+#: How Fiji turns a format that we do not read into one that we do.
 BIO_FORMATS = (
     "open it in Fiji (File > Import > Bio-Formats) and save it as TIFF, or: bfconvert IN"
     " OUT.ome.tiff"
 )
-VENDORS = {
+#: Formats that no reader here knows, and why or what to do.
+REFUSED = {
     **dict.fromkeys(
-        (".nd2", ".czi", ".lif", ".lof", ".oib", ".oif", ".vsi", ".ims", ".zvi", ".sld"),
+        (".lof", ".oib", ".oif", ".vsi", ".ims", ".zvi", ".sld", ".cxd", ".dv", ".mrc", ".xlef"),
         BIO_FORMATS,
     ),
-    **dict.fromkeys((".cxd", ".sif", ".dv", ".mrc", ".xlef"), BIO_FORMATS),
-    ".seq": "export it as AVI or TIFF in the camera's program, or open it in Fiji by Bio-Formats",
-    ".cine": "export it as AVI or TIFF in the camera's program (PCC)",
-    ".mraw": "export it as AVI or TIFF in the camera's program (PFV)",
+    ".sif": "save it as TIFF in the camera's program (Solis), or " + BIO_FORMATS,
+    ".spe": "save it as TIFF in the camera's program (LightField, WinView), or " + BIO_FORMATS,
     ".raw": "import it in Fiji (File > Import > Raw) and save it as TIFF",
     ".npy": "write it as TIFF: tifffile.imwrite(OUT.tif, array)",
     ".zarr": "write it as TIFF: bfconvert IN OUT.ome.tiff",
+    ".rtdc": "a cytometer photographs each cell once, so there is no motion to judge",
 }
 #: What a file that is none of a movie begins with.
 STARTS = {
@@ -219,7 +221,7 @@ def _reel(path: Path) -> Reel:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise RbcError(f"{path}: no such movie") from None
-    hint = VENDORS.get(path.suffix.lower())
+    hint = REFUSED.get(path.suffix.lower())
     if stat.S_ISDIR(mode):
         if hint:
             raise RbcError(f"{path}: {path.suffix} is not read; {hint}")
@@ -230,11 +232,13 @@ def _reel(path: Path) -> Reel:
             " first"
         )
     with path.open("rb") as file:
-        start = file.read(64)
+        start = file.read(132)
     if not start:
         raise RbcError(f"{path}: not a readable movie: the file is empty (0 bytes)")
     if is_tiff(start):
         return open_stack(path)
+    if path.suffix.lower() in READERS or start.startswith(DICOM, 128):
+        return open_vendor(path)
     if hint:
         raise RbcError(f"{path}: {path.suffix} is not read; {hint}")
     for begin, what in STARTS.items():

@@ -68,7 +68,7 @@ def open_video(path: Path) -> Reel:
         why = f": {failures[0]}" if failures else ""
         raise RbcError(f"{path}: none of its frames could be decoded as {codec}{why}")
     rate = None if bare else _rate(times, average)
-    notes = _notes(announced, stamps.n, times)
+    notes = notes_on_times(announced, stamps.n, times)
     return Reel(
         n_frames=stamps.n,
         shape=first.shape,
@@ -164,7 +164,14 @@ def _rate(times: np.ndarray | None, average: float | None) -> float | None:
     return average if average and abs(usual / average - 1) < 0.02 else usual
 
 
-def _notes(announced: int, n: int, times: np.ndarray | None) -> tuple[str, ...]:
+def notes_on_times(announced: int, n: int, times: np.ndarray | None) -> tuple[str, ...]:
+    """What the user should know of a movie's length and its time stamps.
+
+    Parameters
+    ----------
+    announced, n : frames that the file promises, and that are there
+    times : (n,) s; None where there are no time stamps
+    """
     notes = []
     if announced > n:
         notes.append(f"the movie ends after {n} of {announced} announced frames")
