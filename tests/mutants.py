@@ -31,7 +31,7 @@ TESTED_BY = {
     "rbc/metrics.py": ["tests/test_rbc/test_metrics.py"],
     "rbc/sampling.py": ["tests/test_rbc/test_sampling.py"],
     "rbc/marker.py": ["tests/test_rbc/test_marker.py", "tests/test_rbc/test_prevalence.py"],
-    "rbc/labels.py": ["tests/test_rbc/test_labels.py", "tests/test_rbc/test_labelling.py"],
+    "rbc/labelling.py": ["tests/test_rbc/test_labelling.py"],
     "rbc/tracking/linking.py": ["tests/test_rbc/test_tracking.py"],
     "compendium/data/ingest.py": [
         "tests/test_compendium/test_ingest.py",

@@ -57,9 +57,12 @@ def key_of(profile: Profile, folder: Path) -> str:
     """Of everything that the verdicts depend on: runs here and of the register, data, claims, the
     profile, the reported numbers and code.
     """
-    files = [*_inputs(Path(folder)), *_inputs(runs.REFERENCE / "register")]
-    files += [ROOT / "data" / "claims.yaml", *sorted(REPORTED.glob("*"))]
-    hashes = [[str(path), file_hash(path)] for path in files if path.is_file()]
+    own, register = Path(folder), runs.REFERENCE / "register"
+    named = {f"runs: {path.relative_to(own)}": path for path in _inputs(own)}
+    named |= {f"register: {path.relative_to(register)}": path for path in _inputs(register)}
+    named |= {path.name: path for path in (ROOT / "data" / "claims.yaml", *REPORTED.glob("*"))}
+    # Names without the checkout's place: a copy of it has the same verdicts.
+    hashes = {name: file_hash(path) for name, path in named.items() if path.is_file()}
     code = record.code_key(("compendium.evidence.verdicts",))
     return record.key_of(hashes, profile.model_dump(mode="json"), code)
 

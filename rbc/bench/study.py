@@ -40,7 +40,7 @@ STATE = "study.json"  #: what was judged, and from what; a study's folder always
 BEGUN = {"reports", "fingerprints", ".study.lock"}
 #: Modules that a movie's answers come from, with all that they import; and the packages that
 #: decode, track and predict.
-MAKERS = ("rbc.bench.analyze",)
+MAKERS = ("rbc.bench.analyze", "rbc.reading.fingerprint")
 PACKAGES = ("numpy", "scipy", "scikit-image", "torch", "numba", "av", "tifffile", "imagecodecs")
 JUDGED, REFUSED, FAILED = "judged", "refused", "failed"
 #: columns of the table of movies

@@ -23,6 +23,8 @@ SMALL = {
     "classify": ("--smoke", "--rounds", "1"),
     "ingest": ("--sequences", "300", "--folder", "FOLDER"),
     "intervals": ("--repetitions", "1"),
+    "draws": ("--repetitions", "50"),
+    "labels": ("--smoke",),
     "startup": ("--smoke",),
     "intervals --validity": ("--validity", "--smoke"),
     "scales": ("--smoke",),
