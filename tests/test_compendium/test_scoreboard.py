@@ -11,7 +11,6 @@ from conftest import with_scripts
 
 from compendium import profiles, runs
 from compendium.evidence import claims, decisions, scoreboard, verdicts
-from compendium.evidence.rules import GROUPS
 from compendium.evidence.study import Study
 
 RELEASED = runs.REFERENCE / "released"
@@ -140,12 +139,3 @@ def test_a_link_to_a_claim_opens_its_two_numbers_its_rule_and_its_predictions(ch
     assert row.locator("a[href$='.csv']").is_visible()
     assert page.locator("details[open]").count() == 1
     page.close()
-
-
-def test_counts_are_split_by_what_is_claimed():
-    """Arithmetic of reported numbers is never counted with scores of runs."""
-    verdict = decisions.Verdict(decisions.UNRESOLVED, "x")
-    table = scoreboard.counts(kept({c.id: verdict for c in LISTED}))
-    assert list(table.index) == list(GROUPS) and table["all"].gt(0).all()
-    # Tables 3 to 5, the text's, the fraction
-    assert table.loc["reported scores", "all"] == 2 * 64 + 9 + 10 + 1
