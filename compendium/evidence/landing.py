@@ -68,13 +68,21 @@ def _possible_rows() -> tuple[int, int]:
     return sum(row.possible for row in rows), len(rows)
 
 
-def _marker_card() -> dict[str, str]:
-    """What the text says of the marker, and what Table 5 adds up to."""
+def marker_of_the_paper() -> tuple[float, float, float]:
+    """Tank-treading cells in percent: as the text says, as Table 5's estimates add up, and as its
+    manual counts do.
+    """
     table5 = reported("table5")
     cells = table5["n_reliable"]
-    estimated = (table5["estimated_percent"] * cells).sum() / cells.sum()
-    counted = (table5["ground_truth_percent"] * cells).sum() / cells.sum()
-    in_text = reported("statements").set_index("key").loc["total-estimated", "low"]
+    sums = [
+        (table5[column] * cells).sum() / cells.sum()
+        for column in ("estimated_percent", "ground_truth_percent")
+    ]
+    return reported("statements").set_index("key").loc["total-estimated", "low"], *sums
+
+
+def _marker_card() -> dict[str, str]:
+    in_text, estimated, counted = marker_of_the_paper()
     return {
         "title": "The marker",
         "number": f"{in_text:g} %",
