@@ -10,7 +10,7 @@ READY   := $(VENV)/ready
 TESTED  := $(VENV)/ready-for-tests
 PRINTED := $(VENV)/ready-for-print
 
-.PHONY: help book look rehearsal reference lab pdf test test-all quick check serve clean
+.PHONY: help book look rehearsal reference gpu lab pdf test test-all quick check serve clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,8 @@ help:
 	@echo "make rehearsal  the paper's record at full size, simulated: from download to Table 5"
 	@echo "make reference  the kept results anew from this commit, and what changed (hours;"
 	@echo "             DATA=folder of the released sample, ONLY='names' of workflow/refresh.py --list)"
+	@echo "make gpu     what the networks take on this machine's GPU, and whether it computes what a"
+	@echo "             processor does (under eight minutes; DATA=folder of the released sample)"
 	@echo "make lab     put a Python for the browser beside the built book, for its exercises (needs npm)"
 	@echo "make pdf     print the built book into book.pdf of the site (needs chromium)"
 	@echo "make test    run the tests"
@@ -53,6 +55,9 @@ rehearsal: $(TESTED)
 
 reference: $(READY)
 	$(BIN)/python workflow/refresh.py $(ONLY) $(if $(DATA),--data $(DATA))
+
+gpu: $(READY)
+	$(BIN)/python workflow/gpu.py $(if $(DATA),--data $(DATA))
 
 lab: $(READY)
 	$(BIN)/python book/lab.py

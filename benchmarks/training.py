@@ -1,18 +1,15 @@
-"""Training and inference of each network beside a plain loop, in one run: an epoch's time, losses,
-ratios.
+"""Training of each network beside a plain loop: an epoch's time, losses, their ratio.
 
 The plain loop is written from the description of the authors' released one: strips decoded from PNG
 by two workers of a DataLoader, the network called once a frame, the GRU run unpacked over the
 padding, Adam. Ours is what `rbc run` does: `rbc.training`'s rows on the device, padding left out
 or, where it belongs to the network, passed once a step. Both start from the same weights and see
-the same batches in the same order, in 32-bit floats; their losses must agree
-to 1e-4.
+the same batches in the same order, in 32-bit floats; their losses must agree to 1e-4.
 
 python benchmarks/training.py [--networks crnn ...] [--k 20 50] [--sequences 192] [--threads 2]
 
-Ends with one line of JSON: by network and K, seconds an epoch of both, their ratio, samples/s, the
-largest difference of a batch's loss; for inference the same; for ours the share of time that is not
-arithmetic, and bfloat16's ratio.
+Ends with one line of JSON: by network and K, seconds an epoch of both, their ratio, the largest
+difference of a batch's loss. What precision, batch and device do is measured by `make gpu`.
 """
 
 import argparse
@@ -101,31 +98,11 @@ class Side:
             self.losses.append(float(loss.detach()))
         return time.perf_counter() - began
 
-    @torch.no_grad()
-    def inference(self) -> float:
-        self.model.eval()
-        began = time.perf_counter()
-        for frames, lengths, _ in self.batches():
-            self.answer(self.model, frames, lengths)
-        return time.perf_counter() - began
-
-    def loading(self) -> float:
-        """Seconds of an epoch that go into making batches."""
-        began = time.perf_counter()
-        for _ in self.batches():
-            pass
-        return time.perf_counter() - began
-
-
-def bfloat16(model: nn.Module, frames: Tensor, lengths: Tensor) -> Tensor:
-    with torch.autocast(frames.device.type, torch.bfloat16):
-        return model(frames, lengths).float()
-
 
 def sides(
     network: str, cells: Sequences, classes: np.ndarray, k: int, folder: Path
-) -> tuple[Side, Side, Side]:
-    """The plain loop, ours, and ours in bfloat16, from the same weights."""
+) -> tuple[Side, Side]:
+    """The plain loop and ours, from the same weights."""
     torch.manual_seed(0)
     model = build(network, k)
     data = rows(cells, Configuration(1, "crnn", "uniform", k), torch.device("cpu"))
@@ -141,7 +118,6 @@ def sides(
     return (
         Side(model, lambda: iter(loader), plain),
         Side(fast, ours, lambda m, *x: m(*x)),
-        Side(copy.deepcopy(fast), ours, bfloat16),
     )
 
 
@@ -149,20 +125,17 @@ def compare(
     network: str, cells: Sequences, classes: np.ndarray, k: int, folder: Path, repeats: int
 ) -> dict:
     """Times of both sides, in turn; the first epoch of each warms up and gives the losses."""
-    theirs, ours, half = sides(network, cells, classes, k, folder)
-    theirs.epoch(), ours.epoch(), half.epoch()
+    theirs, ours = sides(network, cells, classes, k, folder)
+    theirs.epoch(), ours.epoch()
     apart = max(abs(a - b) for a, b in zip(theirs.losses, ours.losses, strict=True))
-    times = np.array([(theirs.epoch(), ours.epoch(), half.epoch()) for _ in range(repeats)])
-    answers = np.array([(theirs.inference(), ours.inference()) for _ in range(repeats)])
-    plain_s, ours_s, half_s = times.min(axis=0).tolist()
+    times = np.array([(theirs.epoch(), ours.epoch()) for _ in range(repeats)])
+    plain_s, ours_s = times.min(axis=0).tolist()
     found = {
-        "plain_epoch_s": plain_s, "ours_epoch_s": ours_s, "ratio": plain_s / ours_s,
-        "samples_per_s": len(cells) / ours_s, "loss_apart": apart,
-        "inference_ratio": float(answers[:, 0].min() / answers[:, 1].min()),
-        "inference_samples_per_s": float(len(cells) / answers[:, 1].min()),
-        "loading_share": ours.loading() / ours_s, "plain_loading_share": theirs.loading() / plain_s,
-        "bfloat16_ratio": ours_s / half_s,
-    }  # fmt: skip
+        "plain_epoch_s": plain_s,
+        "ours_epoch_s": ours_s,
+        "ratio": plain_s / ours_s,
+        "loss_apart": apart,
+    }
     print(
         f"{network:22} {k:3} " + "  ".join(f"{key} {value:.3g}" for key, value in found.items()),
         flush=True,

@@ -27,16 +27,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 import torch
+from gpu import speeds  # beside this script
 
 from compendium import ROOT, profiles, runs
 from compendium.data.simulated import make_record, table2
 from compendium.profiles import Profile
 from rbc import RbcError, sequences, training
 from rbc.files import whole_folder
-from rbc.inputs import predict, rows
-from rbc.paper import Configuration, in_stage
-from rbc.sequences import Sequences
-from rbc.settings import Training, folds
+from rbc.paper import in_stage
+from rbc.settings import folds
 from rbc.signals import ended_by_signals
 
 # The server that speaks Zenodo's form is the tests' own.
@@ -112,39 +111,18 @@ def epochs_of(profile: Profile) -> list[dict]:
     cells, found = sequences.load(profile.data_folder), []
     torch.set_num_threads(profile.training.threads)
     splits = folds(cells.index, [])
+    trained = (cells.index["split"] == "train").to_numpy()
     validated = (cells.index["split"] == "validation").to_numpy()
     for c in {(c.stage, c.model, c.k): c for c in profile.configurations()}.values():
         learned = len(training.balanced(cells.index["label"], splits, c)[0])
         asked = int((validated & in_stage(cells.index["label"], c.stage)).sum())
-        trains, answers = speeds(cells, c, profile.training_of(c))
+        inside = trained & in_stage(cells.index["label"], c.stage)
+        few = cells.select(inside & (np.cumsum(inside) <= TIMED))
+        trains, answers = speeds(few, c, profile.training_of(c), len(few))
         row = {"stage": c.stage, "model": c.model, "k": c.k, "learned": learned, "validated": asked}
         row |= {"trains_per_s": round(trains, 1), "answers_per_s": round(answers, 1)}
         found.append(row | {"epoch_s": round(learned / trains + asked / answers, 1)})
     return found
-
-
-def speeds(cells: Sequences, c: Configuration, settings: Training) -> tuple[float, float]:
-    """Sequences a second in training and in answering, on the first `TIMED` of the training
-    split, or all of fewer.
-
-    Parameters
-    ----------
-    cells, c, settings : as of `rbc.training.train`
-    """
-    trained = (cells.index["split"] == "train").to_numpy()
-    inside = trained & in_stage(cells.index["label"], c.stage)
-    few = cells.select(inside & (np.cumsum(inside) <= TIMED))
-    data, numbers = rows(few, c, torch.device("cpu")), np.arange(len(few))
-    made = training.learner(data, numbers, numbers[:2], c, settings)
-    took = []
-    for _ in range(2):  # the first epoch warms up
-        began = time.perf_counter()
-        with made.no_logging():
-            made.fit(1)
-        took.append(time.perf_counter() - began)
-    began = time.perf_counter()
-    predict(made.model, data, numbers, settings)
-    return len(few) / took[-1], len(few) / (time.perf_counter() - began)
 
 
 def clear_other(zips: list[Path]) -> None:

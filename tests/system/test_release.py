@@ -67,13 +67,21 @@ def test_a_checkout_with_changes_is_not_published(checkout):
 def test_the_ladder_tells_another_output_and_a_failure_from_what_is_expected():
     """A rung that always passes proves nothing."""
     ladder = load("ladder")
-    rung = {"rung": "x", "command": "echo 1", "expect": "output"}
-    first = ladder.climb(rung, {})
-    assert first["as_expected"] and ladder.climb(rung, {"x": first})["as_expected"]
-    assert not ladder.climb(rung | {"command": "echo 2"}, {"x": first})["as_expected"]
-    assert not ladder.climb({"rung": "y", "command": "false", "expect": "success"}, {})[
-        "as_expected"
-    ]
+    kept = "tests/golden/audit.json"
+
+    def well(command: str, expect: str) -> bool:
+        return ladder.climb({"rung": "x", "command": command, "expect": expect})["as_expected"]
+
+    assert well(f"cat {kept}", kept) and not well("cat tests/golden/claims.json", kept)
+    assert well("true", "success") and not well("false", "success")
+
+
+def test_a_python_without_packages_gets_one_line():
+    """The README's readers begin there; it was a traceback."""
+    command = [sys.executable, "-S", "workflow/ladder.py", "audit"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={})
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "make .venv/ready" in done.stderr
 
 
 def test_each_rung_of_the_ladder_is_a_command_that_exists():
