@@ -31,7 +31,10 @@ def visit(page, address: str) -> tuple[list[str], set[str]]:
     listeners = {
         "console": lambda message: message.type == "error" and wrong.append(message.text),
         "pageerror": lambda error: wrong.append(str(error)),
-        "requestfailed": lambda request: wrong.append(f"failed: {request.url}"),
+        # a page's icon may still be on its way when the next page is opened
+        "requestfailed": lambda request: (
+            request.failure != "net::ERR_ABORTED" and wrong.append(f"failed: {request.url}")
+        ),
         "request": lambda request: asked.add(request.url),
     }
     for event, listener in listeners.items():
