@@ -12,10 +12,12 @@ from typing import Any
 import pandas as pd
 from IPython.core.formatters import BaseFormatter, catch_format_error
 from IPython.core.pylabtools import print_figure
+from matplotlib.ticker import LogFormatter, NullFormatter, ScalarFormatter
 
 NUMBERS, NARROW = "text/csv", "image/x-narrow"  #: kinds of output
 PICTURE = "picture"  #: kind of the row that stands for pixels, which are not repeated
 MOST_ROWS = 20_000
+NUMERIC = ScalarFormatter, LogFormatter, NullFormatter  #: formatters of ticks that are no words
 PHONE = 4.2  #: width of a narrow picture, inches
 COLUMNS = ("panel", "kind", "series", "x", "y", "width", "height", "value", "words")
 
@@ -34,7 +36,7 @@ def csv_of(figure: Any) -> str | None:
     drawn.
     """
     rows = [
-        {"panel": " ".join(_title(axes).split()) or number, **row}
+        {"panel": " ".join(f"{axes.get_title()} {axes.get_title('left')}".split()) or number, **row}
         for number, axes in enumerate(figure.axes, 1)
         for row in _of_panel(axes)
     ]
@@ -69,27 +71,15 @@ def _of_panel(axes: Any) -> Iterator[dict[str, object]]:
     for image in axes.images:
         yield {"kind": PICTURE, "words": "{} x {} px".format(*image.get_array().shape[:2])}
     for side, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
-        for place, label in zip(axis.get_ticklocs(), axis.get_ticklabels()):
-            if label.get_text() and not _is_number(label.get_text()):
+        if not isinstance(axis.get_major_formatter(), NUMERIC):
+            for place, label in zip(axis.get_ticklocs(), axis.get_ticklabels()):
                 yield {"kind": f"{side} tick", side: place, "words": label.get_text()}
-
-
-def _title(axes: Any) -> str:
-    return axes.get_title() or axes.get_title(loc="left")
 
 
 def _name(artist: Any) -> str:
     """Its own name, or what the legend calls it; empty where matplotlib alone named it."""
     label = str(artist.get_gid() or artist.get_label())
     return "" if label.startswith("_") else label
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace("−", "-").strip("$ %"))
-    except ValueError:
-        return False
-    return True
 
 
 def narrow(figure: Any) -> str | None:
