@@ -32,7 +32,7 @@ from compendium.data.simulated import table2
 from rbc import simulate, training
 from rbc.inputs import Rows, device, predict, rows
 from rbc.models import NETWORKS, build
-from rbc.paper import FRAME_PX, KS, Configuration, in_stage, positive
+from rbc.paper import FRAME_PX, KS, LABELS, SPLITS, Configuration, in_stage, positive
 from rbc.sampling import balance
 from rbc.sequences import Sequences
 from rbc.settings import Training, settings
@@ -138,7 +138,7 @@ def steps(given: argparse.Namespace, where: torch.device) -> Iterator[tuple[str,
                         lambda name=name, k=k, how=how: speed(name, k, cells, how, where, given),
                     )
     whole = "released sample" if given.data else "simulated sequences"
-    yield f"stage-2 training, {whole}", lambda: stage2(given, cells, where)
+    yield f"stage-2 training, {whole}", lambda: stage2(given, where)
     if where.type == "cuda":
         for name in ("cnn", "frames"):
             for change in (compiled, channels_last):
@@ -272,7 +272,11 @@ def speed(
     except RuntimeError as failed:  # too little memory, or a compiler that is not there
         return {"not_measured": str(failed).splitlines()[0]}
     used = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None
-    found = {"trains_per_s": trains, "predicts_per_s": answers, "memory_bytes": used}
+    found = {
+        "trains_per_s": round(trains, 1),
+        "predicts_per_s": round(answers, 1),
+        "memory_bytes": used,
+    }
     return found | {"operations": operations(name, k, cells)}
 
 
@@ -324,7 +328,7 @@ def wait(where: torch.device) -> None:
         torch.cuda.synchronize(where)
 
 
-def stage2(given: argparse.Namespace, cells: Sequences, where: torch.device) -> dict:
+def stage2(given: argparse.Namespace, where: torch.device) -> dict:
     """One training of stage 2 from sequences to predictions, as `rbc run` does it."""
     profile = profiles.load("released")
     learning = profile.training_of(STAGE2).model_copy(update={"device": where.type})
@@ -332,8 +336,8 @@ def stage2(given: argparse.Namespace, cells: Sequences, where: torch.device) -> 
     if given.data:
         cells = ingest.released(given.data)
     else:
-        index = cells.index.assign(split=np.resize(["train", "validation", "test"], len(cells)))
-        cells, folds = Sequences(cells.frames, index, cells.meta), []
+        few = dict.fromkeys(LABELS, 4)
+        cells, folds = simulate.sequences(dict.fromkeys(SPLITS, few), seed=0), []
     if given.small:
         learning = learning.model_copy(update={"epochs": 1, "lr_finder_batches": 0})
     outcome = training.train(cells, STAGE2, learning, folds)

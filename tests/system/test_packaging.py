@@ -85,5 +85,9 @@ def test_the_conda_environment_installs_the_lock_on_the_same_python():
 def test_the_citation_names_this_project_and_the_paper():
     """Who cites must find both."""
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)", changes, re.MULTILINE)[1]
+    assert citation["version"] == project["version"] == newest
     assert citation["title"] == "RBC dynamics compendium"
     assert citation["references"][0]["doi"] == "10.1038/s41598-023-27718-w"

@@ -13,7 +13,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 import pytest
 import yaml
 
-from compendium import ROOT
+from compendium import ROOT, profiles
 
 pytestmark = pytest.mark.slow
 
@@ -33,9 +33,9 @@ def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(
     (site / "index.html").write_text("<p>a</p>", encoding="utf-8")
     (site / "pages" / "b.html").write_text("<p>b</p>", encoding="utf-8")
     release = load("release")
-    release.pack(site, tmp_path / "one")
+    release.pack(site, tmp_path / "one", [])
     (site / "index.html").touch()
-    release.pack(site, tmp_path / "two")
+    release.pack(site, tmp_path / "two", [])
     for name in ("site.tar.gz", "MANIFEST.sha256", "SHA256SUMS"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
     unpacked = tmp_path / "unpacked"
@@ -48,6 +48,29 @@ def test_the_same_site_gives_the_same_archive_and_the_manifest_holds_every_file(
         ["sha256sum", "-c", "SHA256SUMS"], cwd=tmp_path / "one", capture_output=True
     )
     assert checked.returncode == 0
+
+
+@pytest.mark.nightly
+def test_a_stranger_checks_and_uses_what_is_released(built, tmp_path, monkeypatch):
+    """All files are listed and whole; the shipped models read the released sequences."""
+    release = load("release")
+    home, folder = tmp_path / "made", tmp_path / "release"
+    home.mkdir()
+    (built / "_build" / "html" / "book.pdf").write_bytes(b"%PDF")
+    monkeypatch.setattr(release, "ROOT", built)
+    monkeypatch.setattr(release, "SITE", built / "_build" / "html")
+    monkeypatch.setenv("PYTHONPATH", str(built))
+    tiny = profiles.load(str(built / "tests" / "tiny.yaml"))
+    monkeypatch.setattr(type(tiny), "data_folder", built / "data" / "derived" / "tiny")
+    release.pack(release.SITE, folder, release.beside_the_site(home, tiny, "0"))
+    said = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True)
+    assert said.returncode == 0 and len(said.stdout.splitlines()) == 8
+    for name in ("sequences", "runs", "weights"):
+        with tarfile.open(folder / f"{name}.tar.gz") as tar:
+            tar.extractall(tmp_path, filter="data")
+    assert (tmp_path / "runs" / "ro-crate-metadata.json").exists()
+    assert (tmp_path / "sequences" / "croissant.json").exists()
+    release.rbc("classify", tmp_path / "sequences")
 
 
 def test_a_checkout_with_changes_is_not_published(checkout):
