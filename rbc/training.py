@@ -36,6 +36,8 @@ from rbc.settings import Fold, Training, folds, settings, variant
 #: batches has its own number of frames, so its own shape; by default 1,024 programs are kept, and
 #: on a record of the paper's size the process grew to 17 GB.
 KEPT_PROGRAMS = {"crnn": "16"}
+#: batches whose sequences are laid on the device together for a prediction
+PREDICTED = 64
 #: what PyTorch's allocators and oneDNN say in a plain RuntimeError where memory is short
 NO_MEMORY = ("out of memory", "allocate", "could not create a primitive")
 
@@ -235,73 +237,43 @@ def train(
     torch.use_deterministic_algorithms(True, warn_only=True)
     splits = folds(sequences.index, named)
     with memory(c, training):
-        # The stage's own sequences, and those that only use will ask it about.
-        inside = asked(sequences, splits, c, training, of_stage=True)
-        outside = asked(sequences, splits, c, training, of_stage=False)
+        learned = learned_from(sequences, splits, c, training)
         trained = []
         for number in range(len(splits)):
             file = checkpoints / f"fold{number}.safetensors" if checkpoints else None
             last = training.keep == "last"
             best = BestEpoch(c.seed, file, key, training.checkpoint_seconds, last)
-            trained.append(train_fold(inside, outside, c, training, best, number))
+            trained.append(
+                train_fold(sequences, splits[number], learned, c, training, best, number)
+            )
     return Outcome(
         history=pd.concat([fold.history for fold in trained]),
         rates=trained[0].rates,
         predictions=pd.concat([fold.predictions for fold in trained], ignore_index=True),
         unreliable=pd.concat([fold.unreliable for fold in trained], ignore_index=True),
         weights={name: w for fold in trained for name, w in fold.weights.items()},
-        device=str(inside.rows.frames.device),
+        device=str(learned.rows.frames.device),
         seconds=round(time.perf_counter() - started, 1),
     )
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Sequences that a network is trained on or asked about.
+class Learned:
+    """Sequences that a network is trained on and whose loss chooses the epoch.
 
-    index (N rows): the sequences' index; rows: their frames; splits: of each fold, (N,) of 'train',
-    'validation', 'test' or ''; balanced: of each fold, (n,) int64, the row numbers trained on, with
-    copies (`sampling.balance`); no fold where nothing is trained.
+    rows: their frames; validation: of each fold, (n,) int64, row numbers; balanced: of each fold,
+    (n,) int64, the row numbers trained on, with copies (`sampling.balance`).
     """
 
-    index: pd.DataFrame
     rows: Rows
-    splits: list[np.ndarray]
+    validation: list[np.ndarray]
     balanced: list[np.ndarray]
 
-    def where(self, fold: int, part: str) -> np.ndarray:
-        """Row numbers of a split of a fold: (n,) int64."""
-        return np.flatnonzero(self.splits[fold] == part)
 
-    def answers(self, model: nn.Module, fold: int, part: str, training: Training) -> pd.DataFrame:
-        """What a network answers on a split of a fold.
-
-        Parameters
-        ----------
-        model : the network
-        fold : number of the fold
-        part : 'train', 'validation' or 'test'
-        training : what `predict` needs
-
-        Returns
-        -------
-        One row a sequence: name, acquisition, label, fold, split, probability
-        """
-        chosen = self.where(fold, part)
-        table = self.index.iloc[chosen][["name", "acquisition", "label"]]
-        return table.assign(
-            fold=fold, split=part, probability=predict(model, self.rows, chosen, training)
-        )
-
-
-def asked(
-    sequences: Sequences,
-    splits: list[np.ndarray],
-    c: Configuration,
-    training: Training,
-    of_stage: bool,
-) -> Asked:
-    """The stage's sequences, or those of no class of it that are in a test split.
+def learned_from(
+    sequences: Sequences, splits: list[np.ndarray], c: Configuration, training: Training
+) -> Learned:
+    """What all folds learn from, on the device.
 
     Parameters
     ----------
@@ -309,27 +281,62 @@ def asked(
     splits : of each fold, (N,) of 'train', 'validation', 'test' or ''
     c : says the stage, the sampling and K
     training : says the device
-    of_stage : the stage's own, or the others (unreliable ones in stage 2)
     """
-    labels = sequences.index["label"]
-    inside = in_stage(labels, c.stage)
-    tested = np.any([split == "test" for split in splits], axis=0)
-    trained = balanced(labels, splits, c) if of_stage else []
-    if of_stage:
-        # A training sequence that no fold's balance draws is never looked at. On the full record
-        # these are about nine of ten in stage 1, and their frames would fill gigabytes.
-        wanted = inside & (tested | np.any([split == "validation" for split in splits], axis=0))
-        wanted[np.concatenate(trained)] = True
-    else:
-        wanted = ~inside & tested
-    own = sequences.select(wanted)
+    trained = balanced(sequences.index["label"], splits, c)
+    validated = [np.flatnonzero(chosen(sequences, split, "validation", c)) for split in splits]
+    # A training sequence that no fold's balance draws is never looked at, and a tested one only
+    # once at the end. On the full record their frames would fill gigabytes.
+    wanted = np.zeros(len(sequences), bool)
+    wanted[np.concatenate([*trained, *validated])] = True
     number = np.cumsum(wanted) - 1  # of a sequence among those that are kept
-    return Asked(
-        own.index,
-        rows(own, c, device(training.device)),
-        [split[wanted] for split in splits],
+    return Learned(
+        rows(sequences.select(wanted), c, device(training.device)),
+        [number[fold] for fold in validated],
         [number[fold] for fold in trained],
     )
+
+
+def chosen(
+    sequences: Sequences, split: np.ndarray, part: str, c: Configuration, of_stage: bool = True
+) -> np.ndarray:
+    """Which sequences of a split have a class of the stage, or (not `of_stage`) have none, as
+    unreliable ones in stage 2: (N,) bool.
+    """
+    return (in_stage(sequences.index["label"], c.stage) == of_stage) & (split == part)
+
+
+def answers(
+    model: nn.Module,
+    sequences: Sequences,
+    wanted: np.ndarray,
+    c: Configuration,
+    training: Training,
+    fold: int,
+    part: str,
+) -> pd.DataFrame:
+    """What a network predicts of sequences, which are laid on the device some at a time.
+
+    Parameters
+    ----------
+    model : the network
+    sequences : all sequences
+    wanted : (N,) bool, of which of them
+    c : says the stage, the sampling and K
+    training : what `predict` needs
+    fold, part : what the answer says of its fold and split
+
+    Returns
+    -------
+    One row a sequence: name, acquisition, label, fold, split, probability
+    """
+    piece = PREDICTED * training.batch_size  # whole batches, so that the last bits stay
+    found = [np.zeros(0, np.float32)]
+    for numbers in np.split(np.flatnonzero(wanted), range(piece, wanted.sum(), piece)):
+        own = sequences.select(np.isin(np.arange(len(wanted)), numbers))
+        data = rows(own, c, device(training.device))
+        found.append(predict(model, data, np.arange(len(own)), training))
+    table = sequences.index.loc[wanted, ["name", "acquisition", "label"]].reset_index(drop=True)
+    return table.assign(fold=fold, split=part, probability=np.concatenate(found))
 
 
 def balanced(labels: pd.Series, splits: list[np.ndarray], c: Configuration) -> list[np.ndarray]:
@@ -349,31 +356,43 @@ def balanced(labels: pd.Series, splits: list[np.ndarray], c: Configuration) -> l
 
 
 def train_fold(
-    inside: Asked, outside: Asked, c: Configuration, training: Training, best: BestEpoch, fold: int
+    sequences: Sequences,
+    split: np.ndarray,
+    learned: Learned,
+    c: Configuration,
+    training: Training,
+    best: BestEpoch,
+    fold: int,
 ) -> Outcome:
     """What one fold gives, as an `Outcome` of its own.
 
     Parameters
     ----------
-    inside, outside : the stage's sequences, and those of no class of it
+    sequences, split : all sequences, and the fold's split of each
+    learned : of all folds
     best : keeps the state of the training and its best epoch
     fold : number of the fold
     """
     started = time.perf_counter()
-    validation = inside.where(fold, "validation")
-    made = learner(inside.rows, inside.balanced[fold], validation, c, training)
+    rows_of = learned.balanced[fold], learned.validation[fold]
+    made = learner(learned.rows, *rows_of, c, training)
     rates = find_rates(made, training.lr_finder_batches if fold == 0 else 0)
     fit(made, best, training)
+
     # By now the model holds the weights of the epoch that is kept.
-    answers = [inside.answers(made.model, fold, part, training) for part in SPLITS[1:]]
+    def told(part: str, of_stage: bool) -> pd.DataFrame:
+        wanted = chosen(sequences, split, part, c, of_stage)
+        return answers(made.model, sequences, wanted, c, training, fold, part)
+
     weights = made.model.state_dict().items()
     return Outcome(
         history=history(made, fold),
         rates=rates,
-        predictions=pd.concat(answers),
-        unreliable=outside.answers(made.model, fold, "test", training),
+        predictions=pd.concat([told(part, of_stage=True) for part in SPLITS[1:]]),
+        # Unreliable sequences are no class of stage 2, but in use it is asked about them.
+        unreliable=told("test", of_stage=False),
         weights={f"fold{fold}.{name}": w.cpu().contiguous().numpy() for name, w in weights},
-        device=str(inside.rows.frames.device),
+        device=str(learned.rows.frames.device),
         seconds=time.perf_counter() - started,
     )
 

@@ -272,15 +272,16 @@ def validated(run: Path, c: Configuration, profile: Profile, cells: Sequences) -
     training.torch.set_num_threads(profile.training.threads)
     own = training.settings(profile.training_of(c), c).model_copy(update={"start": ""})
     splits = folds(cells.index, profile.stages[c.stage].folds)
-    inside = training.asked(beyond.with_noise(cells), splits, c, own, True)
+    noisy, device = beyond.with_noise(cells), training.device(own.device)
     every, tables = load_torch(run / "weights.safetensors"), []
     for fold in range(len(splits)):
-        model = training.network(c, own, inside.rows.frames.device)
+        model = training.network(c, own, device)
         part = {name: tensor for name, tensor in every.items() if name.startswith(f"fold{fold}.")}
         model.load_state_dict(
             {name.removeprefix(f"fold{fold}."): tensor for name, tensor in part.items()}
         )
-        tables.append(inside.answers(model, fold, "validation", own))
+        left = training.chosen(noisy, splits[fold], "validation", c)
+        tables.append(training.answers(model, noisy, left, c, own, fold, "validation"))
     return pd.concat(tables)
 
 

@@ -18,6 +18,8 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,7 @@ OUT = ROOT / "_build" / "gpu"
 STAGE2 = Configuration(2, "cnn", "similarity", 20, 0)
 #: The loss of a batch may differ by so much between two devices in 32-bit floats.
 LOSS_APART = 1e-3
+PRECISIONS = ("float32", "bfloat16")
 STEPS = 3  #: of training, after which two devices are compared
 #: The networks whose speed is measured at every K: the paper's two and ours.
 TIMED = {"cnn": "text", "crnn": "text", "frames": "frames"}
@@ -85,7 +88,7 @@ def measured(given: argparse.Namespace, where: torch.device) -> dict:
     if file.exists():
         before = json.loads(file.read_text(encoding="utf-8"))
         told = before if before["machine"] == told["machine"] else told
-    for name, step in steps(given, where):
+    for name, step in steps(given, where, told["steps"]):
         if name in told["steps"]:
             continue
         late = time.monotonic() - began > given.seconds
@@ -116,39 +119,35 @@ def machine(where: torch.device, given: argparse.Namespace) -> dict:
     return found | runs.checkout()
 
 
-def steps(given: argparse.Namespace, where: torch.device) -> Iterator[tuple[str, Callable]]:
-    """Name and function of each step, what matters most first."""
-    n = 8 if given.small else 256
-    third = n // 4
-    counts = {"tank-treading": third, "flipping": third, "unreliable": n - 2 * third}
-    cells = simulate.sequences({"train": counts}, seed=0)
-    ks = [10] if given.small else list(KS)
-    batches = [4] if given.small else [64, 256]
+def steps(
+    given: argparse.Namespace, where: torch.device, found: dict
+) -> Iterator[tuple[str, Callable]]:
+    """Name and function of each step, what matters most first.
+
+    Parameters
+    ----------
+    given, where : the command's options, and the device
+    found : the steps so far; gets those that follow
+    """
+    few = dict.fromkeys(LABELS, 3 if given.small else 85)
+    cells = simulate.sequences({"train": few}, seed=0)
     for name in TIMED if given.small else NETWORKS:
-        yield f"equal {name}", lambda name=name: equal(name, cells, where)
-    for precision in ("float32", "bfloat16"):
-        yield f"peak {precision}", lambda p=precision: peak(where, p, 256 if given.small else 8192)
-    for k in ks:
-        for name in TIMED:
-            for batch in batches:
-                for precision in ("float32", "bfloat16"):
-                    how = {"batch_size": batch, "precision": precision}
-                    yield (
-                        f"speed {name} k{k} batch {batch} {precision}",
-                        lambda name=name, k=k, how=how: speed(name, k, cells, how, where, given),
-                    )
+        yield f"equal {name}", partial(equal, name, cells, where)
+    for precision in PRECISIONS:
+        side = 256 if given.small else 8192
+        yield f"peak {precision}", partial(peak, where, precision, side)
+    ks, batches = ([10], [4]) if given.small else (KS, [64, 256])
+    for k, name, batch, precision in product(ks, TIMED, batches, PRECISIONS):
+        how = {"batch_size": batch, "precision": precision}
+        step = partial(speed, name, k, cells, how, where, found)
+        yield f"speed {name} k{k} batch {batch} {precision}", step
     whole = "released sample" if given.data else "simulated sequences"
-    yield f"stage-2 training, {whole}", lambda: stage2(given, where)
+    yield f"stage-2 training, {whole}", partial(stage2, given, where)
     if where.type == "cuda":
-        for name in ("cnn", "frames"):
-            for change in (compiled, channels_last):
-                how = {"batch_size": batches[0]}
-                yield (
-                    f"speed {name} k20 batch {batches[0]} float32 {change.__name__}",
-                    lambda name=name, how=how, change=change: speed(
-                        name, 20, cells, how, where, given, change
-                    ),
-                )
+        for name, change in product(("cnn", "frames"), (compiled, channels_last)):
+            how = {"batch_size": batches[0], "precision": "float32"}
+            step = partial(speed, name, ks[0], cells, how, where, found, change)
+            yield f"speed {name} k{ks[0]} batch {batches[0]} float32 {change.__name__}", step
 
 
 def compiled(model: nn.Module) -> nn.Module:
@@ -189,10 +188,8 @@ def equal(name: str, cells: Sequences, where: torch.device) -> dict:
     found = {}
     for precision in ("float32", "tf32", "bfloat16"):
         losses, probabilities = ran(where, precision)
-        found[precision] = {
-            "loss_apart": float(np.abs(losses - loss).max()),
-            "probability_apart": float(np.abs(probabilities - probability).max()),
-        }
+        found[f"{precision}_loss_apart"] = float(np.abs(losses - loss).max())
+        found[f"{precision}_probability_apart"] = float(np.abs(probabilities - probability).max())
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
     return found
 
@@ -247,10 +244,10 @@ def speed(
     cells: Sequences,
     how: dict,
     where: torch.device,
-    given: argparse.Namespace,
+    found: dict,
     change: Callable | None = None,
 ) -> dict:
-    """Sequences a second of a network, operations for each, and the memory that it took.
+    """Sequences a second of a network, its share of the peak, and the memory that it took.
 
     Parameters
     ----------
@@ -259,9 +256,10 @@ def speed(
     cells : sequences, repeated until the device has enough to do
     how : batch size and precision
     where : the device
-    given : the command's options
+    found : the steps so far, the peak among them
     change : made of the network before
     """
+    bar = found[f"peak {how['precision']}"]
     c = Configuration(1, "crnn" if name == "crnn" else "cnn", "uniform", k, 0, TIMED[name])
     learning = settings(Training(epochs=1, device=where.type, **how), c)
     if where.type == "cuda":
@@ -272,12 +270,12 @@ def speed(
     except RuntimeError as failed:  # too little memory, or a compiler that is not there
         return {"not_measured": str(failed).splitlines()[0]}
     used = torch.cuda.max_memory_allocated(where) if where.type == "cuda" else None
-    found = {
+    return {
         "trains_per_s": round(trains, 1),
         "predicts_per_s": round(answers, 1),
+        "share_of_peak": trains * operations(name, k, cells) / bar.get("operations_per_s", np.nan),
         "memory_bytes": used,
     }
-    return found | {"operations": operations(name, k, cells)}
 
 
 def speeds(
@@ -377,12 +375,8 @@ def hours(found: dict) -> dict:
 
 def unequal(told: dict) -> list[str]:
     """Networks whose loss in strict 32-bit floats differs from a processor's."""
-    found = {name: step for name, step in told["steps"].items() if name.startswith("equal ")}
-    return [
-        name.removeprefix("equal ")
-        for name, step in found.items()
-        if "float32" in step and not step["float32"]["loss_apart"] < LOSS_APART
-    ]
+    found = {name: step.get("float32_loss_apart") for name, step in told["steps"].items()}
+    return [name for name, apart in found.items() if apart is not None and not apart < LOSS_APART]
 
 
 def left_out(told: dict) -> list[str]:
@@ -391,58 +385,29 @@ def left_out(told: dict) -> list[str]:
 
 
 def html(told: dict) -> str:
-    """The page: what was measured where, and what was not."""
-    found, about = told["steps"], told["machine"]
-    equality = pd.DataFrame(
-        {
-            (arithmetic, key.replace("_", " ")): value
-            for arithmetic, apart in step.items()
-            for key, value in apart.items()
-        }
-        | {("", "network"): name.removeprefix("equal ")}
-        for name, step in found.items()
-        if name.startswith("equal ") and "float32" in step
-    )
-    speed_rows = []
-    for name, step in found.items():
-        if not name.startswith("speed ") or "trains_per_s" not in step:
-            continue
-        bar = found.get("peak bfloat16" if "bfloat16" in name else "peak float32", {})
-        share = step["trains_per_s"] * step["operations"] / bar.get("operations_per_s", np.nan)
-        memory = step["memory_bytes"]
-        speed_rows.append(
-            {
-                "what": name.removeprefix("speed "),
-                "trained sequences/s": round(step["trains_per_s"]),
-                "predicted sequences/s": round(step["predicts_per_s"]),
-                "of a large matrix product's speed (%)": round(100 * share, 1),
-                "memory (GB)": round(memory / 1e9, 2) if memory else "not measured",
-            }
-        )
-    other = {name: step for name, step in found.items() if name.startswith(("peak", "stage-2"))}
-    long = told["hours"]
-    needed = (
-        f"{long['runs_32']:.1f} hours for one seed (32 runs), {long['runs_160']:.1f} for five (160)"
-        if long
-        else "not measured"
-    )
-    left = left_out(told)
-    parts = [
-        "<h1>The networks on this machine</h1>",
-        "" if about["type"] == "cuda" else "<p><b>No GPU: a processor was measured.</b></p>",
-        f"<p>{json.dumps(about)}</p>",
-        "<h2>Is it right?</h2><p>Largest distance from a processor's 32-bit floats after "
-        f"{STEPS} steps. tf32 is how PyTorch convolves on a GPU unless told otherwise.</p>",
-        equality.to_html(index=False),
-        "<h2>How fast, and how much memory?</h2>",
-        pd.DataFrame(speed_rows).to_html(index=False),
-        pd.Series({name: json.dumps(step) for name, step in other.items()}).to_frame().to_html(),
-        "<h2>The paper's runs</h2><p>Extrapolated from these speeds, without reading the record "
-        f"and sampling: {needed}.</p>",
-        f"<p>Not measured: {', '.join(left)}.</p>" if left else "",
-    ]
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>GPU</title>'
-    return head + "<main>" + "\n".join(parts) + "</main></html>\n"
+    """The page: what was measured where, and what was not; a table a kind of step."""
+    kinds = {
+        "equal": f"How far from a processor's 32-bit floats, after {STEPS} steps of training? TF32"
+        " is how PyTorch convolves on a GPU unless told otherwise.",
+        "peak": "What does a product of two large matrices reach?",
+        "speed": "How fast, what share of that product's speed, how much memory?",
+        "stage-2": "How long does one whole training take?",
+    }
+    hours = pd.Series(told["hours"] or {"of the paper's runs": "not measured"}, name="hours")
+    parts = [f"<h2>{words}</h2>" + table(told, kind) for kind, words in kinds.items()]
+    processor = "" if told["machine"]["type"] == "cuda" else "<b>No GPU: this is a processor.</b>"
+    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>GPU</title><main>
+<h1>The networks on this machine</h1><p>{processor} {json.dumps(told["machine"])}</p>
+{"".join(parts)}
+<h2>The paper's runs, extrapolated, without reading the record and sampling</h2>
+{hours.to_frame().to_html()}</main></html>
+"""
+
+
+def table(told: dict, kind: str) -> str:
+    """The steps of one kind, a row each."""
+    own = {name: step for name, step in told["steps"].items() if name.startswith(kind)}
+    return pd.DataFrame.from_dict(own, orient="index").to_html(float_format="{:.4g}".format)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
 import json
+import os
+import subprocess
 
 import nbformat
 import pandas as pd
@@ -237,3 +239,17 @@ def test_the_commit_of_a_run_is_this_checkout_s_also_inside_a_hook_of_git(tmp_pa
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other.git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
     assert runs.checkout() == here
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
+def test_a_checkout_of_another_user_has_its_commit_too(tmp_path, monkeypatch):
+    """Git refuses to read it by default: every record said that its commit is unknown."""
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    made = ["git", *who, "commit", "-q", "--allow-empty", "-m", "first"]
+    subprocess.run(made, cwd=tmp_path, check=True)
+    for path in (tmp_path, tmp_path / ".git"):
+        os.chown(path, 65534, 65534)
+    monkeypatch.setattr(runs, "ROOT", tmp_path)
+    found = runs.checkout()
+    assert len(found["commit"]) == 40 and not found["dirty"]

@@ -70,31 +70,32 @@ def test_both_networks_learn_an_easy_motion(model):
     assert (called == (outcome.predictions["label"] == "flipping")).mean() > 0.8
 
 
-def test_only_training_sequences_that_the_balance_draws_are_laid_in_memory(cells):
-    """On the full record the others would fill gigabytes; what is drawn and asked stays the same
-    sequences, in both folds of two.
-    """
+def test_only_what_is_learned_from_lies_in_memory_and_the_rest_is_predicted_in_pieces(
+    cells, monkeypatch
+):
+    """On the full record the others would fill gigabytes. Pieces change no bit."""
     few = cells.select(cells.index["label"].ne("flipping") | (np.arange(len(cells.index)) % 5 == 0))
     own = few.index["split"].to_numpy(object)
     turned = np.where(own == "train", "validation", np.where(own == "validation", "train", own))
     for splits in ([own], [own, turned]):
         for stage in (1, 2):
             c = Configuration(stage, "cnn", "uniform", 10, seed=1)
-            inside = training.asked(few, splits, c, TINY, of_stage=True)
+            learned = training.learned_from(few, splits, c, TINY)
             drawn = training.balanced(few.index["label"], splits, c)
-            names = inside.index["name"].to_numpy()
-            for fold, split in enumerate(splits):
-                told = few.index["name"].to_numpy()[drawn[fold]]
-                assert names[inside.balanced[fold]].tolist() == told.tolist()
-                for part in ("validation", "test"):
-                    asked = (split == part) & training.in_stage(few.index["label"], stage)
-                    assert names[inside.where(fold, part)].tolist() == (
-                        few.index["name"][asked].tolist()
-                    )
-            trained = np.isin(np.arange(len(names)), np.concatenate(inside.balanced))
-            only_train = np.all([split == "train" for split in inside.splits], axis=0)
-            assert trained[only_train].all() and len(inside.rows.frames) == len(names)
-            assert len(splits) > 1 or len(names) < len(few.index)
+            left = [np.flatnonzero(training.chosen(few, s, "validation", c)) for s in splits]
+            kept = np.unique(np.concatenate([*drawn, *left]))
+            assert len(learned.rows.frames) == len(kept) < len(few.index)
+            for found, wanted in zip(learned.balanced + learned.validation, drawn + left):
+                assert kept[found].tolist() == wanted.tolist()
+    wanted, c = np.arange(len(few)) % 3 > 0, Configuration(2, "cnn", "uniform", 10)
+    model = training.network(c, TINY, torch.device("cpu"))
+    whole = training.answers(model, few, wanted, c, TINY, 0, "test")
+    monkeypatch.setattr(training, "PREDICTED", 1)
+    pieces = training.answers(model, few, wanted, c, TINY, 0, "test")
+    pd.testing.assert_frame_equal(whole, pieces, check_exact=True)
+    assert len(whole) == wanted.sum() > 2 * TINY.batch_size
+    none = training.answers(model, few, np.zeros(len(few), bool), c, TINY, 0, "test")
+    assert none.empty and list(none) == list(whole)
 
 
 @pytest.mark.parametrize(("model", "kept"), [("crnn", "16"), ("cnn", None)])
