@@ -75,6 +75,7 @@ def beside_the_site(folder: Path, profile: Profile, version: str) -> list[Path]:
     profile : its sequences and runs are there
     version : of the release
     """
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # modules that are gone would be packed too
     build = f"from setuptools import build_meta; print(build_meta.build_wheel({str(folder)!r}))"
     said = subprocess.run(
         [sys.executable, "-c", build], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
