@@ -33,14 +33,14 @@ RESAMPLED = 2000  #: bootstrap samples of cells
 
 def change(frames: np.ndarray) -> float:
     """Share of the variance of a cell's pixels that lies between frames; (T, 31, 31) uint8."""
-    seen = (frames - focus.background(frames))[:, CELL, CELL]
+    seen = frames[:, CELL, CELL].astype(float) - focus.background(frames)
     seen = seen - seen.mean(axis=(1, 2), keepdims=True)
     return float(seen.var(axis=0).sum() / (seen**2).mean(axis=0).sum())
 
 
 def centre(frames: np.ndarray) -> float:
     """How much a cell's centre flickers, in its strongest contrast; (T, 31, 31) uint8."""
-    seen = frames - focus.background(frames)
+    seen = frames.astype(float) - focus.background(frames)
     strongest = abs(seen).max(axis=(1, 2)).mean()
     return float(seen[:, CENTRE, CENTRE].mean(axis=(1, 2)).std() / strongest)
 
@@ -65,7 +65,7 @@ def main() -> None:
     draws = cells.index["acquisition"].str.partition("_")[0].to_numpy()
     rows = []
     for name, number in NUMBERS.items():
-        values = np.array([number(frames.astype(np.float64)) for frames in cells])
+        values = np.array([number(frames) for frames in cells])
         each = [roc_auc_score(flipping[draws == d], values[draws == d]) for d in np.unique(draws)]
         low, high = interval(flipping, values)
         row = {"number": name, "auc": float(roc_auc_score(flipping, values))}

@@ -114,6 +114,11 @@ RECIPES = (
         ("data/reference/ours/travel.json",),
     ),
     Recipe(
+        "labelfree",
+        ("python workflow/labelfree.py --data {data}",),
+        ("data/reference/labelfree.json",),
+    ),
+    Recipe(
         "draws",
         ("python benchmarks/draws.py --out data/reference/draws.json",),
         ("data/reference/draws.json",),

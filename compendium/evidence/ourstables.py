@@ -689,3 +689,20 @@ def nuisance_table(ours: Ours) -> pd.DataFrame:
         words = loss.map("{:.1f}".format).replace("nan", "-")
         table[f"{stage}, loss where analysed (points)"] = words
     return pd.DataFrame(table)
+
+
+def label_free() -> pd.DataFrame:
+    """AUC of numbers that no label chose, for flipping against tank-treading cells of the released
+    sample (`workflow/labelfree.py`).
+    """
+    kept = json.loads((runs.REFERENCE / "labelfree.json").read_text(encoding="utf-8"))
+    flipping, treading = kept["cells"].values()
+    rows = [
+        {
+            "number": row["number"],
+            "AUC": f"{row['auc']:.2f} [{row['low']:.2f}, {row['high']:.2f}]",
+            f"by blood draw ({kept['draws']})": "{:.2f} to {:.2f}".format(*row["draws"]),
+        }
+        for row in kept["rows"]
+    ]
+    return pd.DataFrame(rows).assign(cells=f"{flipping} flipping, {treading} tank-treading")
