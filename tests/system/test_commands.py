@@ -17,8 +17,10 @@ pytestmark = pytest.mark.slow
 cli.add_commands_of_checkout()
 
 #: Where commands stand: in code blocks and lists of these, and in the help of each command.
-SHOWN_IN = ("README.md", "CONTRIBUTING.md", "data/README.md", "book/reproduce.md", "book/data.md",
-            "book/own-movies.md", "book/open-details.md", "book/methods.md")  # fmt: skip
+SHOWN_IN = (
+    "README.md", "data/ladder.yaml", "CONTRIBUTING.md", "data/README.md", "book/reproduce.md",
+    "book/data.md", "book/own-movies.md", "book/open-details.md", "book/methods.md",
+)  # fmt: skip
 CONTAINERS = ROOT / "workflow" / "containers"
 COMMAND = re.compile(r"(?:^|[`\s/])rbc ((?:[a-z]+)(?: [^`\n]*)?)")
 #: From another folder than the checkout, in this order: each takes seconds.
@@ -35,7 +37,7 @@ EVERYWHERE = (
 def shown(text: str) -> list[str]:
     """The commands in a text, up to a comment, a pipe or the next command."""
     found = []
-    for line in text.splitlines():
+    for line in text.replace(" && ", "\n").splitlines():
         for match in COMMAND.finditer(line):
             words = re.split(r"\s+#|\s+\||\s+&&|`|,? then ", match[1])[0].strip()
             found.append(words if words.endswith("...") else words.rstrip(".,;:)"))

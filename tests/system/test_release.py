@@ -107,20 +107,6 @@ def test_a_python_without_packages_gets_one_line():
     assert "make .venv/ready" in done.stderr
 
 
-def test_each_rung_of_the_ladder_is_a_command_that_exists():
-    """A reader types these commands."""
-    for rung in yaml.safe_load((ROOT / "data" / "ladder.yaml").read_text(encoding="utf-8")):
-        for command in rung["command"].split(" && "):
-            program, *words = command.split()
-            if program == "python":
-                asked = words[:1]  # a script
-            else:
-                words = [word for word in words[:2] if word.isalpha()]
-                asked = ["-m", "compendium", *(words if words[0] == "data" else words[:1])]
-            done = subprocess.run([sys.executable, *asked, "--help"], cwd=ROOT, capture_output=True)
-            assert done.returncode == 0, command
-
-
 def test_workflows_are_yaml_and_call_what_is_there():
     """A workflow that names a missing file fails when it is needed."""
     for path in (ROOT / ".github" / "workflows").glob("*.yml"):
