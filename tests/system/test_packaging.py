@@ -40,7 +40,8 @@ def test_the_lock_is_free_of_local_builds_and_addresses():
 def test_every_package_has_a_set_and_direct_ones_are_in_that_of_their_extra():
     """A package in no set would be installed by no command."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(SET.values()) == {"base", "book", "exchange", "pdf", "test", "fastai only"}
+    sets = runpy.run_path(str(ROOT / "workflow" / "environment.py"))["SETS"]
+    assert set(SET.values()) == {*sets, "fastai only"}
     for text in project["dependencies"]:
         assert SET[Requirement(text).name.lower()] == "base", text
     for text in project["optional-dependencies"]["book"]:
