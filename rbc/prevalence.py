@@ -679,15 +679,23 @@ def power_of_change(
     Proportions, 3rd ed. 2003, section 4.2, without correction for continuity). nan where right
     equals wrong or a movie has no scatter at all.
     """
-    before, after = (fraction * right + (1 - fraction) * wrong for fraction in (p, p - change))
-    middle = (before + after) / 2
-    # Standard deviations of the difference of one cell each: if nothing had changed, and as things
-    # are.
-    unchanged = np.sqrt(2 * factor * middle * (1 - middle))
-    changed = np.sqrt(factor * (before * (1 - before) + after * (1 - after)))
+    apart, unchanged, changed = _difference_of_one_cell(p, change, factor, right, wrong)
     if right == wrong or changed == 0:
         return float("nan")
-    return float(stats.norm.cdf((abs(before - after) * np.sqrt(n) - Z * unchanged) / changed))
+    return float(stats.norm.cdf((apart * np.sqrt(n) - Z * unchanged) / changed))
+
+
+def _difference_of_one_cell(
+    p: float, change: float, factor: float, right: float, wrong: float
+) -> tuple[float, float, float]:
+    """How far apart the predicted fractions of two movies are, and the standard deviation of the
+    difference of one cell each: if nothing had changed, and as things are.
+    """
+    before, after = (fraction * right + (1 - fraction) * wrong for fraction in (p, p - change))
+    middle = (before + after) / 2
+    unchanged = np.sqrt(2 * factor * middle * (1 - middle))
+    changed = np.sqrt(factor * (before * (1 - before) + after * (1 - after)))
+    return abs(before - after), unchanged, changed
 
 
 def cells_for_change(
@@ -710,11 +718,8 @@ def cells_for_change(
     """
     if np.isnan(power_of_change(p, change, 1, factor, right, wrong)):
         return float("nan")
-    before, after = (fraction * right + (1 - fraction) * wrong for fraction in (p, p - change))
-    middle = (before + after) / 2
-    unchanged = np.sqrt(2 * factor * middle * (1 - middle))
-    changed = np.sqrt(factor * (before * (1 - before) + after * (1 - after)))
-    root = (Z * unchanged + stats.norm.ppf(power) * changed) / abs(before - after)
+    apart, unchanged, changed = _difference_of_one_cell(p, change, factor, right, wrong)
+    root = (Z * unchanged + stats.norm.ppf(power) * changed) / apart
     return float(np.ceil(root**2))
 
 

@@ -705,4 +705,5 @@ def label_free() -> pd.DataFrame:
         }
         for row in kept["rows"]
     ]
-    return pd.DataFrame(rows).assign(cells=f"{flipping} flipping, {treading} tank-treading")
+    cells = f"{flipping} flipping, {treading} tank-treading"
+    return pd.DataFrame(rows).assign(cells=cells).set_index("number")
