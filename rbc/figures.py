@@ -117,8 +117,8 @@ def forest(rows: pd.DataFrame) -> Figure:
         axis.plot([row.low, row.high], [y, y], style, color=colour, lw=2, gid=row.source)
         axis.plot(row.value, y, MARKS[number % len(MARKS)], color=colour, ms=6, gid=row.source)
     for number, source in enumerate(sources):
-        look = {"color": SOURCES[number % len(SOURCES)], "marker": MARKS[number % len(MARKS)]}
-        axis.plot([], [], lw=2, label=source, **look)
+        colour, mark = SOURCES[number % len(SOURCES)], MARKS[number % len(MARKS)]
+        axis.plot([], [], lw=2, label=source, color=colour, marker=mark)
     axis.set_yticks(range(len(quantities)), quantities)
     axis.set(xlim=(0, 1.02), xlabel="share of those cells")
     axis.invert_yaxis()

@@ -41,7 +41,9 @@ def movie_hash(movie: Path) -> str:
         pages = sorted(page for page in movie.iterdir() if page.is_file())
         told = "".join(f"{file_hash(page)}  {os.fsencode(page.name)!r}\n" for page in pages)
     except OSError as error:
-        raise RbcError(f"{error.filename}: cannot be read ({os.strerror(error.errno)})") from error
+        raise RbcError(
+            f"{error.filename}: cannot be read ({os.strerror(error.errno or 0)})"
+        ) from error
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -246,7 +248,7 @@ def told_by_disk(folder: Path) -> Iterator[None]:
         named = (
             f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
         )
-        reason = os.strerror(error.errno).lower()
+        reason = os.strerror(error.errno or 0).lower()
         raise RbcError(
             f"{folder}: {reason}{named}; nothing was kept, name another folder"
         ) from error

@@ -438,7 +438,8 @@ def most_unreliable(known: np.ndarray) -> float:
     limit = -1.0
     for per_reliable in sorted({row["per_reliable"] for row in _simulated()}):
         rows = _designs(len(known), int(known[:, :, 2].sum()), per_reliable)
-        if not covers(rows) or expected_width(known, per_reliable) > REFUSED_WIDTH:
+        width = expected_width(known, per_reliable)
+        if not covers(rows) or width is None or width > REFUSED_WIDTH:
             break
         limit = per_reliable
     return limit

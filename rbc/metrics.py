@@ -106,7 +106,7 @@ def confusion(predictions: pd.DataFrame, stage: int) -> Confusion:
     return Confusion(*(int(c.sum()) for c in counts))
 
 
-def wilson(part: int, whole: int, level: float = 0.95) -> tuple[float, float]:
+def wilson(part: float, whole: float, level: float = 0.95) -> tuple[float, float]:
     """Interval of a proportion (Wilson, J. Am. Stat. Assoc. 22:209, 1927).
 
     Parameters

@@ -144,8 +144,9 @@ def _beside(module: str) -> tuple[Path, ...]:
     """Files beside a module that its code names and that are no code."""
     found = []
     for node in ast.walk(_parse(_text(module))):
-        named = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if named and FILE_NAME.fullmatch(node.value) and not node.value.endswith(".py"):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        if FILE_NAME.fullmatch(node.value) and not node.value.endswith(".py"):
             found.append(source(module).with_name(node.value))
     return tuple(path for path in found if path.is_file())
 
@@ -216,7 +217,7 @@ def module_hash(text: str) -> str:
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             first = body[0].value
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
-                node.body = body[1:] or [ast.Pass()]
+                body[:] = body[1:] or [ast.Pass()]
     return key_of(ast.unparse(tree))
 
 

@@ -160,7 +160,7 @@ def uniform_random(long: Longer) -> np.ndarray:
     kept = np.empty((len(long.lengths), long.k), np.int64)
     for i, (start, length) in enumerate(zip(long.starts, long.lengths, strict=True)):
         # So that a sequence is sampled alike in any data set, whatever stands before it.
-        own = zlib.crc32(np.ascontiguousarray(long.frames[start : start + length]))
+        own = zlib.crc32(np.ascontiguousarray(long.frames[start : start + length]).data)
         kept[i] = np.random.default_rng([long.seed, own]).choice(length, long.k, replace=False)
     return np.sort(kept, axis=1)
 

@@ -157,7 +157,8 @@ def _scored(parts: list[Sequences], models: Path) -> pd.DataFrame:
     """A row a labelled cell: name, acquisition, label, and each kind's score of each stage."""
     shipped = classify.specification(models)["stages"]
     stages = {stage: shipped[str(stage)] for stage in STAGES}
-    tables, seen = [], set()
+    tables: list[pd.DataFrame] = []
+    seen: set[str] = set()
     for cells in parts:
         names = {*cells.index["acquisition"]}
         if both := sorted(seen & names):
@@ -190,8 +191,9 @@ def _learn(table: pd.DataFrame, stage: int, shipped: dict) -> Stage:
             missing.append(f"without {draw} too few cells of a class are left to learn from")
             return Stage(shipped, {}, missing, adapted=False)
         far[mine] = _margins(own[mine], stage, _fitted(others, stage, shipped))
-    both = [_as_predictions(own, x, stage) for x in (far, _margins(own, stage, shipped))]
-    found = metrics.difference(*both, SCORE)
+    adapted = _as_predictions(own, far, stage)
+    as_shipped = _as_predictions(own, _margins(own, stage, shipped), stage)
+    found = metrics.difference(adapted, as_shipped, SCORE)
     names = {"own": "variant", "shipped": "text"} | {x: x for x in ("difference", "low", "high")}
     compared = {name: found[column] for name, column in names.items()}
     better = compared["low"] > 0

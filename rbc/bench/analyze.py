@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,7 +72,7 @@ def analyze(
     force: bool = False,
     corrections: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **options: object,
+    **options: Any,
 ) -> dict:
     """Track a movie, judge its cells, estimate the marker and write a report.
 
@@ -266,7 +267,8 @@ def _ways(
     sampled : the labels by stratum
     """
     own = cells["name"].map(given.labels)
-    counts = tuple(int((own == motion).sum()) for motion in RELIABLE)
+    treading, flipping = (int((own == motion).sum()) for motion in RELIABLE)
+    counts = (treading, flipping)
     by_hand = _interval_of(marker.by_hand(*counts))
     if not sum(counts):
         by_hand["withheld"] = "the operator has labelled no tank-treading or flipping cell"

@@ -182,7 +182,8 @@ def _slice(n: int, first: int) -> np.ndarray:
 def _scores(
     sequences: Sequences, stages: dict[int, dict], models: Path
 ) -> dict[int, dict[str, np.ndarray]]:
-    out, prepared = {stage: {} for stage in stages}, {}
+    out: dict[int, dict[str, np.ndarray]] = {stage: {} for stage in stages}
+    prepared: dict = {}
     for stage, own in stages.items():
         for kind, about in own["kinds"].items():
             prepare, load, answer = KINDS[kind]

@@ -164,8 +164,9 @@ def pooled(
     """
     known = prevalence.by_draw(errors) if len(errors) else None
     planned = _planned(answers, known, samples, factor)
-    if samples and all(one and one.looks >= labelling.FEWEST_LOOKS for one in samples):
-        found = labelling.density(labelling.of_several(samples, factor))
+    enough = [one for one in samples or () if one and one.looks >= labelling.FEWEST_LOOKS]
+    if samples and len(enough) == len(samples):
+        found = labelling.density(labelling.of_several(enough, factor))
         return _row_of(found, None), Marker(found, planned)
     if not answers.any() and any(own):
         # Every cell was looked at: no model's error matters, and nothing is withheld.

@@ -61,7 +61,8 @@ def plan(
 
 def _range(looks: list[int | None]) -> dict[str, int | None]:
     """The first number as typical, and the largest, None being larger than any number."""
-    return {"typical": looks[0], "worst": None if None in looks else max(looks)}
+    known = [n for n in looks if n is not None]
+    return {"typical": looks[0], "worst": max(known) if len(known) == len(looks) else None}
 
 
 def in_words(said: dict) -> str:

@@ -172,11 +172,12 @@ class Movie:
         asked = {"um_per_px": um_per_px, "frame_rate": frame_rate, "shear_rate": shear_rate}
         said = {"um_per_px": self.um_per_px, "frame_rate": self.frame_rate, "shear_rate": None}
         units = {}
-        for name in asked:
-            if asked[name] is not None:
-                units[name] = {"value": float(asked[name]), "source": GIVEN}
-            elif said[name] is not None:
-                units[name] = {"value": float(said[name]), "source": self.sources.get(name, "file")}
+        for name, given in asked.items():
+            found = said[name]
+            if given is not None:
+                units[name] = {"value": float(given), "source": GIVEN}
+            elif found is not None:
+                units[name] = {"value": float(found), "source": self.sources.get(name, "file")}
             else:
                 units[name] = {"value": USUAL[name], "source": ASSUMED}
         return units

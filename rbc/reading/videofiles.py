@@ -206,7 +206,7 @@ def _read(path: Path, stamps: Stamps, failures: list[str]) -> Iterator[Numbered]
             if packet.is_discard:
                 continue
             for tick, grey in _decode(packet, alone, failures):
-                number = due if numbers is None else numbers.get(tick, due)
+                number = due if numbers is None or tick is None else numbers.get(tick, due)
                 if number < due:
                     continue
                 yield from ((i, None) for i in range(due, number))

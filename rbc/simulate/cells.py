@@ -282,7 +282,8 @@ def _flipper(length: int, scene: Acquisition, rng: np.random.Generator) -> np.nd
     shape = spheroid(jeffery(length, ratio, constant, phase, period), radius, ratio * radius)
     # Across the flow longer and along it shorter, the area kept.
     longer = np.sqrt(1 + abs(rng.normal(0, r.stretch))) if r.stretch else 1.0
-    return shape * np.outer(*[(1 / longer, longer, 1.0)] * 2)
+    stretch = np.array([1 / longer, longer, 1.0])  # x, y, z
+    return shape * np.outer(stretch, stretch)
 
 
 def _roller(length: int, scene: Acquisition, rng: np.random.Generator) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -179,7 +180,7 @@ def _stuck(scene: Scene, rng: np.random.Generator) -> pd.DataFrame:
 class _Cell:
     """One cell's path, and its pictures drawn a block of frames at a time."""
 
-    def __init__(self, scene: Scene, row: tuple, seed: list[int]) -> None:
+    def __init__(self, scene: Scene, row: Any, seed: list[int]) -> None:
         rng = np.random.default_rng(seed)
         self.row, self.defocus = row, row.depth - scene.focus_um
         self.size = next(px for limit, px in PATCH.items() if abs(self.defocus) <= limit)

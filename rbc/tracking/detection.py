@@ -70,7 +70,7 @@ def _light(frame: np.ndarray) -> int:
         for j in range(frame.shape[1]):
             row += np.int32(frame[i, j])
         total += row
-    return total
+    return int(total)
 
 
 @njit(cache=True, nogil=True)
@@ -346,7 +346,7 @@ def _smooth(energy: np.ndarray, y: int, x: int) -> int:
     for v in range(max(y - 1, 0), min(y + 2, energy.shape[0])):
         for u in range(max(x - 1, 0), min(x + 2, energy.shape[1])):
             total += energy[v, u]
-    return total
+    return int(total)
 
 
 @njit(cache=True, nogil=True)

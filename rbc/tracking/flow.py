@@ -92,14 +92,13 @@ def survey(found: Iterable[list[np.ndarray]], gate: float, longest: float) -> Fl
     found = list(found)
     frames = sum(len(run) for run in found)
     # Three looks at a cell in a row: a step counts only where the one before it was the same.
-    steps = [
-        _steps(*(run[t + i * lag] for i in range(3)), gate, longest if lag == 1 else longest / lag)
-        / lag
+    triples = [
+        _steps(run[t], run[t + lag], run[t + 2 * lag], gate, longest / lag) / lag
         for run in found
         for lag in LAGS
         for t in range(len(run) - 2 * lag)
     ]
-    steps = np.concatenate([np.zeros((0, 2)), *steps])
+    steps = np.concatenate([np.zeros((0, 2)), *triples])
     angles = np.degrees(np.arctan2(steps[:, 1], steps[:, 0]))
     if len(steps) < FEWEST_STEPS:
         return Flow(0, 0.0, np.hypot(*steps.T), 1.0, frames)
@@ -239,8 +238,8 @@ class Pace:
         """
         last, before = ([self.usual] * 2 + self.steps)[-1:-3:-1]
         # As usual, as last time, or changing as it did last time.
-        guesses = [self.usual, last, 2 * last - before]
-        guesses = np.array(guesses if expected is None else [expected * self.usual, *guesses])
+        likely = [self.usual, last, 2 * last - before]
+        guesses = np.array(likely if expected is None else [expected * self.usual, *likely])
         reach = RANGE * max(self.usual, 1.0)
         step, n = _common(places, speeds, gates, found, gate, slope, guesses, reach)
         if n == 0:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -138,7 +138,8 @@ class Parameters:
             "max_speed_px": 165 * per_um,
             "gate_px": 0.26 * cell,
         }
-        return cls(**{**derived, **chosen})
+        values: dict[str, Any] = {**derived, **chosen}
+        return cls(**values)
 
 
 class Look(NamedTuple):
@@ -290,8 +291,9 @@ class Linker:
         unsure = min(self.pace.support[-2:]) < FEW
         if unsure and max(len(d.x) for d in found[-3:]) <= SPARSE:
             loose = LOOSEST  # too few candidates for a sure common step, and for chance
+        first, second, third = (d.centres for d in found[-3:])
         for triple in _triples(
-            *(d.centres for d in found[-3:]), limits, p.gate_px, late / early, self.slope, loose
+            first, second, third, limits, p.gate_px, late / early, self.slope, loose
         ):
             if any(taken[t][k] for t, k in zip(last, triple, strict=True)):
                 continue
@@ -324,7 +326,8 @@ class Linker:
             return early, late
         p = self.parameters
         limits = (p.min_speed_px, p.max_speed_px)
-        ratio = flow.ratio_of_steps(*(d.centres for d in found), limits, p.gate_px, self.slope)
+        first, second, third = (d.centres for d in found)
+        ratio = flow.ratio_of_steps(first, second, third, limits, p.gate_px, self.slope)
         if ratio != 1.0 and self.pace.support[-1] == 0:
             self.pace.steps[-1] = late = ratio * early
         return early, late

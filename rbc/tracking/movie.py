@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -39,7 +39,9 @@ DARKEST = UNIT // 4  #: a frame below a quarter of the background's light is no 
 #: frames after which a cell that was lost has left the picture, or cannot be told from another
 LATER = 60
 SAME = 0.6  #: cell diameters; cells that stay closer for half a track would lie in each other
-NOTHING = Detections(*np.zeros((3, 0)), np.zeros(0, bool), UNIT)  #: of a frame left out
+NOTHING = Detections(
+    np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0, bool), UNIT
+)  #: of a frame left out
 TRACKS = ("track", "frame", "x_px", "y_px", "speed_px", "name")
 #: What a folder of tracked cells may hold, its marker first.
 TRACKED_FILES = ("tracks.parquet", *SEQUENCE_FILES, "overlay.png", "clip.avi")
@@ -126,7 +128,11 @@ def track(
             f"{movie.path}: {before}no moving cell in {run.done} frames, at {units[0]:g} um/px"
             f" ({sources['um_per_px']['source']}); check that, and look at the movie"
         )
-    meta = {"source": in_words(movie.path.name), "version": 1, "simulated": movie.simulated}
+    meta: dict[str, Any] = {
+        "source": in_words(movie.path.name),
+        "version": 1,
+        "simulated": movie.simulated,
+    }
     meta |= {"units": sources}
     meta |= dict(zip(("um_per_px", "frame_rate", "shear_rate"), units, strict=True))
     meta |= {
@@ -152,7 +158,7 @@ def track(
     return spool.sequences(meta), spool.tracks()
 
 
-def track_movie(video: Path, out: Path, *, clip: bool = False, **options: object) -> Sequences:
+def track_movie(video: Path, out: Path, *, clip: bool = False, **options: Any) -> Sequences:
     """Track a movie into a folder, whole or not at all.
 
     The folder holds the sequences (frames.npy, index.parquet, meta.json), tracks.parquet (the table
@@ -216,7 +222,9 @@ class _Run:
             max(chunk, 1),
             progress,
         )
-        self.done, self.damaged, self.dark = 0, [], []
+        self.done = 0
+        self.damaged: list[int] = []
+        self.dark: list[int] = []
         self.finished: list[Finished] = []  # without their crops
         self.stuck = 0  # tracks of cells that do not move
         # Frames by what they show; those that repeat the one before, or one long before it.
@@ -359,7 +367,7 @@ class _Run:
         if found.gain < DARKEST:
             self.dark.append(number)
             return None, NOTHING
-        self.digests[number] = blake2b(np.ascontiguousarray(frame), digest_size=16).digest()
+        self.digests[number] = blake2b(np.ascontiguousarray(frame).data, digest_size=16).digest()
         return frame, found
 
     def _detect_only(self, frame: np.ndarray) -> Detections:
@@ -537,7 +545,8 @@ class _Run:
             met.update((here[i][0], here[j][0]) for i, j in close)
         lengths = [len(f.frames) for f in self.finished]
         twins = [pair for pair, n in met.items() if 2 * n >= min(lengths[k] for k in pair)]
-        return sorted(tuple(sorted(pair, key=lambda k: (-lengths[k], k))) for pair in twins)
+        ordered = (sorted(pair, key=lambda k: (-lengths[k], k)) for pair in twins)
+        return sorted((longer, shorter) for longer, shorter in ordered)
 
     def _left_out(self) -> list[str]:
         """What the reader remarked, and what was left out, in words."""
@@ -564,7 +573,8 @@ def _picked(movie: Movie, numbers: list[range]) -> dict[int, np.ndarray]:
     frames = movie.pick(wanted)
     if any(f is not None for f in frames):
         whole = [f is not None and f.shape == movie.shape for f in frames]
-        return {i: f for i, f, good in zip(wanted, frames, whole, strict=True) if good}
+        pairs = zip(wanted, frames, whole, strict=True)
+        return {i: f for i, f, good in pairs if f is not None and good}
     chosen, out = set(wanted), {}
     for number, frame in movie.frames():
         if number in chosen and frame is not None:

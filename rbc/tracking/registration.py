@@ -66,7 +66,7 @@ def register(crops: np.ndarray, shift: np.ndarray) -> np.ndarray:
                     crops[k], crops[k + 1], sy + a - REACH, sx + b - REACH, margin
                 )
         # A peak on the edge of the search may belong to a shift beyond it: then nothing is said.
-        best = np.argmax(score)
+        best = int(np.argmax(score))
         a, b = best // side, best % side
         if 0 < a < side - 1 and 0 < b < side - 1:
             out[k, 0] = sx + b - REACH + _parabola(score[a, b - 1], score[a, b], score[a, b + 1])
