@@ -107,7 +107,7 @@ def _short(table: pd.DataFrame, results: Path, linked: bool) -> pd.DataFrame:
 
 
 def _link(results: Path, run: str) -> str:
-    if not (results / run / "notebook.ipynb").exists():
+    if not (results / run / runs.NOTEBOOK).exists():
         return escape(run)
     return f'<a href="runs/{run.replace("/", "-")}.html">{escape(run)}</a>'
 

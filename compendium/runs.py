@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 pd = lazy_loader.load("pandas")  # what only looks at a run's files does without
 
-#: What the train notebook writes; the executed notebook itself is the last file.
-FILES = (
+#: of a run, what is kept and handed on
+NUMBERS = (
     "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet",
-    "metrics.json", "weights.safetensors", "provenance.json", "notebook.ipynb",
+    "metrics.json", "provenance.json",
 )  # fmt: skip
+#: what is neither: weights are large, and the executed notebook, a run's last file, may show cells
+NOT_KEPT = ("weights.safetensors", "notebook.ipynb")
+FILES = (*NUMBERS, *NOT_KEPT)
 #: what a run's folder may hold, its marker first: our own place, notes included
 RUN_FILES = (FILES[0], "*")
 NOTEBOOK = FILES[-1]
@@ -201,7 +204,7 @@ def holds(folder: Path, key: str) -> bool:
     folder : the run's folder
     key : of `compendium.keys.run_key`
     """
-    if not all((folder / name).exists() for name in FILES if name != "notebook.ipynb"):
+    if not all((folder / name).exists() for name in FILES[:-1]):
         return False
     origin = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
     return origin.get("key") == key

@@ -20,11 +20,6 @@ from rbc.bench import exchange
 from rbc.files import file_hash, whole_folder
 
 SUMS, ABOUT = "SHA256SUMS", "submission.json"
-#: of a run; neither weights nor the notebook, which may show cells
-OF_A_RUN = (
-    "config.json", "history.csv", "rates.csv", "predictions.parquet", "unreliable.parquet",
-    "metrics.json", "provenance.json",
-)  # fmt: skip
 LAST_BITS = 1e-6  #: by which another machine's scores of the same answers may differ
 HANDED_IN = ROOT / "data" / "submissions"  #: folders that came by pull request
 KEY = ["stage", "model", "sampling", "k", "variant", "split"]
@@ -68,7 +63,7 @@ def write(profile: Profile, out: Path) -> dict:
     with whole_folder(out, (ABOUT, "*")) as part:
         for path in done:
             (part / path).mkdir(parents=True)
-            for name in OF_A_RUN:
+            for name in runs.NUMBERS:
                 shutil.copy(results / path / name, part / path / name)
         for name in runs.OF_THE_DATA:
             if (results / name).exists():

@@ -288,9 +288,7 @@ def validated(run: Path, c: Configuration, profile: Profile, cells: Sequences) -
 def keep(results: Path, kept: Path) -> None:
     """The runs without weights and notebooks, and what describes the data."""
     shutil.rmtree(kept, ignore_errors=True)
-    shutil.copytree(
-        results, kept, ignore=shutil.ignore_patterns("weights.safetensors", "notebook.ipynb", ".*")
-    )
+    shutil.copytree(results, kept, ignore=shutil.ignore_patterns(*runs.NOT_KEPT, ".*"))
 
 
 def units(acquisitions: list[str]) -> dict[str, list[list[str]]]:

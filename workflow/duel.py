@@ -71,7 +71,7 @@ def main() -> None:
     with whole_folder(runs.REFERENCE / "duel", ("answers.parquet", "*")) as part:
         for folder in sorted(results.glob("stage*/[!.]*")):
             if (folder / "predictions.parquet").exists():
-                away = shutil.ignore_patterns("weights.safetensors", "notebook.ipynb")
+                away = shutil.ignore_patterns(*runs.NOT_KEPT)
                 shutil.copytree(folder, part / folder.relative_to(results), ignore=away)
         runs.describe(cells, part)
         answers.to_parquet(part / "answers.parquet", index=False)

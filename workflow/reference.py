@@ -11,10 +11,11 @@ from compendium import runs
 from compendium.profiles import load
 from rbc.files import whole_folder
 
+#: the book shows the notebooks of the released sample's runs
 LEFT_OUT = {
     "released": ("weights.safetensors",),
-    "register": ("weights.safetensors", "notebook.ipynb"),
-    "ablations": ("weights.safetensors", "notebook.ipynb"),
+    "register": runs.NOT_KEPT,
+    "ablations": runs.NOT_KEPT,
 }
 
 

@@ -24,7 +24,7 @@ def profile(tmp_path, monkeypatch):
         shutil.copytree(KEPT / run, results / run)
         (results / run / "weights.safetensors").write_bytes(b"weights")
         (results / run / "notebook.ipynb").write_text("{}", encoding="utf-8")
-        for name in submission.OF_A_RUN:  # the kept runs of stage 1 are older than two of these
+        for name in runs.NUMBERS:  # the kept runs of stage 1 are older than two of these
             if not (results / run / name).exists():
                 shutil.copy(KEPT / chosen[1] / name, results / run / name)
     for name in runs.OF_THE_DATA:
@@ -46,7 +46,7 @@ def test_what_is_handed_on_is_verified_and_holds_no_pixels(profile, tmp_path):
     about = submission.verify(tmp_path / "sent")
     assert about["profile"] == "released" and not about["simulated"] and about["runs"] == 2
     names = {file.name for file in (tmp_path / "sent").rglob("*") if file.is_file()}
-    allowed = {*submission.OF_A_RUN, *runs.OF_THE_DATA, submission.SUMS, submission.ABOUT}
+    allowed = {*runs.NUMBERS, *runs.OF_THE_DATA, submission.SUMS, submission.ABOUT}
     allowed |= {exchange.CRATE}
     assert names == allowed
     assert str(ROOT) not in "".join(
