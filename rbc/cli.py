@@ -183,6 +183,7 @@ def track(
     Example: rbc track movie.avi --out /tmp/tracked --um-per-px 0.6
     """
     from rbc import tracking
+    from rbc.bench import analyze
 
     options = {"frame_rate": frame_rate, "um_per_px": um_per_px, "shear_rate": shear_rate}
     with _tracked() as progress:
@@ -190,8 +191,13 @@ def track(
             video, out, clip=clip, threads=threads or os.cpu_count(), progress=progress, **options
         )
     notes, units = found.meta["notes"], found.meta["units"]
+    unlike = analyze.unlike(found, analyze.read_known(analyze.MODELS)["looks"])
     answer = {"sequences": len(found), "folder": str(out), "units": units, "notes": notes}
-    lines = [f"{len(found)} sequences in {out}", *_units_in_words(units), *notes]
+    answer |= {"unlike": unlike}
+    first = f"{len(found)} sequences in {out}"
+    if unlike:
+        first += "; what moves does not look like the red cells that the models know"
+    lines = [first, *unlike, *_units_in_words(units), *notes]
     typer.echo(json.dumps(answer, indent=1) if as_json else "\n".join(lines))
 
 

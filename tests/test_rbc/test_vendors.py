@@ -9,6 +9,7 @@ from pathlib import Path
 import moviefiles
 import numpy as np
 import pytest
+from conftest import rbc
 
 from rbc import RbcError
 from rbc.reading import video
@@ -117,3 +118,10 @@ def test_a_missing_library_is_named_with_what_installs_it(tmp_path, monkeypatch,
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(RbcError, match=r"rbc\[formats\]"):
         video.open_movie(path)
+
+
+def test_what_moves_and_is_no_red_cell_of_the_known_kind_is_said_first(real_files, tmp_path):
+    """A cell squeezed through a capillary is tracked too; who reads one line must not miss it."""
+    done = rbc("track", str(real_files / "capillary"), "--out", str(tmp_path / "out"))
+    first = done.stdout.splitlines()[0]
+    assert done.returncode == 0 and "does not look like" in first
